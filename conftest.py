@@ -1,0 +1,19 @@
+"""Strict JAX for tests and doctests: no silent rank or dtype promotion, float64 on."""
+
+from pathlib import Path
+
+import jax
+import pytest
+
+jax.config.update("jax_enable_x64", True)
+jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+
+
+@pytest.fixture(scope="session")
+def shared():
+    """The folder of recorded data and published values beside the checkout."""
+    folder = Path(__file__).resolve().parent.parent / "shared"
+    if not folder.is_dir():
+        pytest.skip("needs ../shared (recorded data and published values), which is not here")
+    return folder

@@ -1,0 +1,9 @@
+"""The scan kernel, and what needs only it.
+
+Symbols: ``carry`` what a step keeps, ``x``/``xs`` what enters, ``y``/``ys`` what leaves.
+"""
+
+from sim.rollout import cascade, repeat, rollout
+from sim.step import Step, Stepper
+
+__all__ = ["Step", "Stepper", "cascade", "repeat", "rollout"]

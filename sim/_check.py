@@ -1,0 +1,116 @@
+"""Static mistakes in a rollout, named before XLA sees them."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.tree_util import keystr, tree_flatten_with_path
+
+
+def positive(name, n):
+    """n as an int, at least 1."""
+    if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
+        raise ValueError(f"{name}: expected an integer of at least 1, got {n!r}")
+    return int(n)
+
+
+def unroll(n):
+    return n if isinstance(n, bool) else positive("unroll", n)
+
+
+def scan_length(xs, length):
+    """The number of steps, from the leading axes of xs and from length."""
+    if length is not None and (
+        isinstance(length, bool) or not isinstance(length, int | np.integer) or length < 0
+    ):
+        raise ValueError(f"length: expected an integer of at least 0, got {length!r}")
+    leaves = [(f"xs{keystr(path)}", np.shape(x)) for path, x in tree_flatten_with_path(xs)[0]]
+    if not leaves:
+        if length is None:
+            raise ValueError(
+                "length: expected a number of steps, because xs is None or empty; got None"
+            )
+        return int(length)
+    for name, shape in leaves:
+        if not shape:
+            raise ValueError(f"{name}: expected a leading axis (time), got a scalar")
+    lengths = {name: shape[0] for name, shape in leaves}
+    if len(set(lengths.values())) > 1:
+        listed = ", ".join(f"{name} has {n}" for name, n in lengths.items())
+        raise ValueError(f"xs: expected leading axes of one length, got: {listed}")
+    found = leaves[0][1][0]
+    if length is not None and length != found:
+        raise ValueError(f"length: expected {found}, the leading axis of xs, got {length}")
+    return found
+
+
+def concrete_carry(step, carry, xs):
+    """The carry with concrete dtypes: a weak type (a Python number) would retrace.
+
+    A Python number takes the dtype that the step gives it, as in `lax.scan`.
+    """
+    leaves, treedef = jax.tree.flatten(carry)
+    for path, leaf in tree_flatten_with_path(carry)[0]:
+        if not isinstance(leaf, jax.Array | np.ndarray | np.generic | bool | int | float | complex):
+            raise ValueError(
+                f"carry{keystr(path)}: expected an array or a number, got {type(leaf).__name__}"
+            )
+    weak = [isinstance(x, bool | int | float | complex) or _is_weak(x) for x in leaves]
+    leaves = [jnp.asarray(x) for x in leaves]
+    if any(weak):
+        x = jax.tree.map(lambda x: jax.ShapeDtypeStruct(np.shape(x)[1:], jnp.result_type(x)), xs)
+        after = jax.eval_shape(step, treedef.unflatten(leaves), x)
+        after = _carry_of(after)
+        if jax.tree.structure(after) == treedef:
+            leaves = [
+                jnp.asarray(x, jnp.promote_types(x.dtype, new.dtype) if not new.weak_type and w
+                            and jnp.issubdtype(new.dtype, jnp.inexact) else x.dtype)
+                for x, new, w in zip(leaves, jax.tree.leaves(after), weak, strict=True)
+            ]
+    return treedef.unflatten([jnp.asarray(x, x.dtype) for x in leaves])
+
+
+def _is_weak(x):
+    return isinstance(x, jax.Array) and x.weak_type
+
+
+def _carry_of(returned):
+    if not (isinstance(returned, tuple) and len(returned) == 2):
+        raise ValueError(
+            f"step: expected it to return the pair (carry, y), got {_describe(returned)}"
+        )
+    return returned[0]
+
+
+def checked(step):
+    """The step, with its new carry held against the old one while it is traced."""
+
+    def checked_step(carry, x):
+        returned = step(carry, x)
+        same_carry(carry, _carry_of(returned))
+        return returned
+
+    return checked_step
+
+
+def same_carry(old, new):
+    """Raise where the new carry has another structure, shape or dtype."""
+    if jax.tree.structure(old) != jax.tree.structure(new):
+        raise ValueError(
+            "step: expected it to keep the structure of the carry, "
+            f"{_describe(old)}, got {_describe(new)}"
+        )
+    wrong = [
+        f"carry{keystr(path)}: expected {_aval(a)}, got {_aval(b)}"
+        for (path, a), b in zip(tree_flatten_with_path(old)[0], jax.tree.leaves(new), strict=True)
+        if _aval(a) != _aval(b)
+    ]
+    if wrong:
+        raise ValueError("step: the carry changes; " + "; ".join(wrong))
+
+
+def _aval(x):
+    return f"{jnp.result_type(x)}[{','.join(map(str, np.shape(x)))}]"
+
+
+def _describe(tree):
+    return str(jax.tree.structure(tree)).removeprefix("PyTreeDef(").removesuffix(")")
