@@ -1,0 +1,104 @@
+"""A carry on disk: written all or nothing, and read only by the run that wrote it."""
+
+import json
+import os
+import zipfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from sim.names import leaf_names
+
+
+class Checkpoint(NamedTuple):
+    """Where a run stands: its carry, the steps done and the records given away."""
+
+    carry: Any
+    step: int
+    records: int
+
+
+def save(path: str | os.PathLike, state: Checkpoint, run: dict[str, Any]) -> None:
+    """Write a checkpoint so that ``path`` always holds a whole one.
+
+    The ``.npz`` (no pickle) goes to a temporary file beside it, reaches the disk,
+    and takes the name in one step: a crash leaves the previous checkpoint.
+
+    Args:
+        path: the file, replaced if it is there; its folder exists.
+        state: carry (any pytree of arrays), step and records.
+        run: what must agree when it is read again: names to numbers or strings.
+
+    Raises:
+        OSError: it cannot be written; the message names the file.
+    """
+    path = Path(path)
+    part = path.with_name(path.name + ".part")
+    leaves = {f"leaf_{i}": np.asarray(x) for i, x in enumerate(jax.tree.leaves(state.carry))}
+    facts = json.dumps({**run, **_structure(state.carry)})
+    try:
+        with open(part, "wb") as file:
+            np.savez(file, facts=facts, step=state.step, records=state.records, **leaves)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise OSError(f"{path}: cannot write the checkpoint: {error.strerror or error}") from error
+
+
+def load(path: str | os.PathLike, carry: Any, run: dict[str, Any]) -> Checkpoint:
+    """Read a checkpoint that `save` wrote for this run.
+
+    Args:
+        path: the file.
+        carry: a carry of the run, for its structure, shapes and dtypes.
+        run: as given to `save`.
+
+    Raises:
+        ValueError: the checkpoint is of another run; the message names what differs.
+        OSError: there is no such file, or it is no checkpoint.
+    """
+    path = Path(path)
+    try:
+        with np.load(path, allow_pickle=False) as data:
+            stored = dict(data)
+        facts = json.loads(str(stored.pop("facts")))
+        step, records = int(stored.pop("step")), int(stored.pop("records"))
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{path}: no checkpoint is there") from error
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise OSError(f"{path}: cannot read it as a checkpoint ({error})") from error
+    expected = json.loads(json.dumps({**run, **_structure(carry)}))
+    for name in {**expected, **facts}:
+        if facts.get(name) != expected.get(name):
+            raise ValueError(
+                f"checkpoint: {path} is of another run: expected {name} "
+                f"{expected.get(name, 'absent')}, got {facts.get(name, 'absent')}"
+            )
+    leaves, treedef = jax.tree.flatten(carry)
+    # A dtype of JAX's own (bfloat16) comes back as plain bytes.
+    leaves = [stored[f"leaf_{i}"].view(np.asarray(x).dtype) for i, x in enumerate(leaves)]
+    return Checkpoint(treedef.unflatten(leaves), step, records)
+
+
+def _structure(carry):
+    names = leaf_names(carry, "carry")
+    leaves = [np.asarray(x) for x in jax.tree.leaves(carry)]
+    return {
+        f"carry {name}": f"{x.dtype.name}[{','.join(map(str, x.shape))}]"
+        for name, x in zip(names, leaves, strict=True)
+    }
+
+
+def _sync_folder(folder):
+    # The rename itself must reach the disk; only POSIX can open a folder for that.
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -1,0 +1,191 @@
+"""Trajectories in NetCDF-4: an appending writer that survives a kill, and a reader."""
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import netCDF4
+import numpy as np
+import xarray
+
+CHUNK_BYTES = 4 * 2**20
+PACKAGES = ("scansim", "jax", "jaxlib", "numpy", "xarray", "netCDF4")
+
+
+@contextlib.contextmanager
+def writer(
+    path: str | os.PathLike,
+    *,
+    flush: int,
+    attributes: Mapping[str, Any] | None = None,
+    resume: bool = False,
+) -> Iterator[Callable[[int, xarray.Dataset], None]]:
+    """A file that grows along its unlimited ``time``, whole after every append.
+
+    Yields ``append(first, dataset)``, which writes the records of a dataset (as
+    `sim.trajectory.trajectory` makes it) from record ``first`` on, over what may be
+    there, and flushes the file. The first dataset defines the variables. What has
+    been appended stays readable whatever happens to the process afterwards.
+
+    Args:
+        path: the file to create; it must not exist, unless ``resume``.
+        flush: records per append: the HDF5 chunk along time.
+        attributes: global attributes (title, source, config, config_hash, commit,
+            seed, integrator, dt, ...); None values are left out. Conventions,
+            history and versions are added.
+        resume: go on with the file that is there; its ``config_hash`` must be the
+            same.
+
+    Raises:
+        OSError: it exists, or cannot be created, opened or written; one line that
+            names the file.
+        ValueError: a dataset leaves a gap, steps back in time, or has other
+            variables than the file; or the file is of another configuration.
+
+    Reference: CF Conventions 1.11 (cfconventions.org); NetCDF-4 through netCDF4.
+
+    >>> import tempfile, numpy as np
+    >>> from sim.trajectory import trajectory
+    >>> path = Path(tempfile.mkdtemp()) / "trajectory.nc"
+    >>> with writer(path, flush=2) as append:
+    ...     append(0, trajectory({"x": np.array([1.0, 2.0])}, dt=0.5, first=0))
+    ...     append(2, trajectory({"x": np.array([3.0, 4.0])}, dt=0.5, first=2))
+    >>> read(path).x.sel(time=1.5).item()
+    4.0
+    """
+    path = Path(path)
+    attributes = {name: v for name, v in (attributes or {}).items() if v is not None}
+    with _named(path, "open" if resume else "create"):
+        file = netCDF4.Dataset(path, "r+" if resume else "x", format="NETCDF4")
+    try:
+        with _named(path, "write"):
+            _describe(file, attributes, path, resume)
+            file.sync()
+
+        def append(first, dataset):
+            with _named(path, "write"):
+                _append(file, path, first, dataset, flush)
+                file.sync()
+
+        yield append
+    finally:
+        with _named(path, "close"):
+            file.close()
+
+
+def read(path: str | os.PathLike) -> xarray.Dataset:
+    """A trajectory file as a Dataset in memory, elapsed ``time`` as float64 seconds.
+
+    Raises:
+        OSError: it is not there or is no NetCDF file; the message names it.
+
+    For a file larger than memory: ``xarray.open_dataset(path, engine="netcdf4")``.
+    """
+    path = Path(path)
+    with (
+        _named(path, "read"),
+        xarray.open_dataset(path, engine="netcdf4", decode_times=False) as dataset,
+    ):
+        return dataset.load()
+
+
+@contextlib.contextmanager
+def _named(path, verb):
+    """Every failure of the library below as one OSError with the file in it."""
+    try:
+        yield
+    except FileExistsError as error:
+        raise FileExistsError(f"{path}: the file exists, and is never overwritten") from error
+    except (OSError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        if not path.parent.is_dir():
+            reason = f"there is no folder {path.parent}"
+        kind = type(error) if type(error) in (FileNotFoundError, PermissionError) else OSError
+        raise kind(f"{path}: cannot {verb} the file: {reason}") from error
+
+
+def _describe(file, attributes, path, resume):
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    if resume:
+        old, new = getattr(file, "config_hash", None), attributes.get("config_hash")
+        if old != new:
+            raise ValueError(f"resume: {path} is of another run: expected config_hash {new}, got {old}")
+        file.history += f"\n{now}: resumed by scansim"
+        return
+    versions = ", ".join(f"{name} {_version(name)}" for name in PACKAGES)
+    file.setncatts(
+        {
+            "Conventions": "CF-1.11",
+            "title": "scansim trajectory",
+            "source": f"scansim {_version('scansim')}",
+            "history": f"{now}: created by scansim",
+            "versions": versions,
+            **attributes,
+        }
+    )
+
+
+def _version(name):
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "(not installed)"
+
+
+def _append(file, path, first, dataset, flush):
+    if not file.variables:
+        _define(file, dataset, flush)
+    stored, given = set(file.variables), set(dataset.variables)
+    if stored != given:
+        raise ValueError(f"dataset: expected variables {sorted(stored)}, got {sorted(given)}")
+    time = dataset["time"].values
+    have = len(file.dimensions["time"])
+    if first > have:
+        raise ValueError(f"first: expected at most {have}, the records in {path}, got {first}")
+    steps = np.diff(np.append(file["time"][first - 1 : first], time))
+    if not ((steps > 0).all() or (steps < 0).all()):
+        raise ValueError(f"dataset: expected time to go on from record {first - 1} of {path}")
+    for name, variable in dataset.variables.items():
+        if "time" in variable.dims:
+            shape = file[name].shape[1:]
+            if variable.shape[1:] != shape:
+                raise ValueError(
+                    f"dataset: expected {name} with {shape} per record, got {variable.shape[1:]}"
+                )
+            file[name][first : first + len(time)] = variable.values
+
+
+def _define(file, dataset, flush):
+    for name, size in dataset.sizes.items():
+        file.createDimension(name, None if name == "time" else size)
+    for name, variable in dataset.variables.items():
+        timed = "time" in variable.dims
+        stored = file.createVariable(
+            name,
+            variable.dtype,
+            variable.dims,
+            compression="zlib" if timed else None,
+            complevel=1,
+            shuffle=timed,
+            fill_value=variable.encoding.get("_FillValue"),
+            chunksizes=_chunks(variable, flush) if timed else None,
+        )
+        # Masking and scaling would copy every array on its way in.
+        stored.set_auto_maskandscale(False)
+        stored.setncatts(variable.attrs)
+        if not timed:
+            stored[:] = variable.values
+
+
+def _chunks(variable, flush):
+    """The flush along time, and as much of the other axes as 4 MiB then hold."""
+    room = max(CHUNK_BYTES // variable.dtype.itemsize, 1)
+    sizes = []
+    for size in (flush, *variable.shape[1:]):
+        sizes.append(max(min(size, room), 1))
+        room = max(room // sizes[-1], 1)
+    return sizes
