@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
@@ -124,7 +125,7 @@ def stream(
         resume: go on from ``checkpoint``; ``carry`` then gives the structure only.
         identity: a name for the run (the hash of its configuration); a checkpoint
             with another one is refused.
-        stop: asked after each chunk; True ends the run there, resumable.
+        stop: asked once in each chunk; True ends the run after it, resumable.
         report: receives a `Status` before compiling, before running, after each chunk
             and at the end.
 
@@ -167,61 +168,68 @@ def stream(
         if begin > steps:
             raise ValueError(f"length: expected at least {begin}, where the checkpoint is, got {length}")
         carry = jax.tree.map(jnp.asarray, carry)
-    report = report or (lambda status: None)
-    clock = {"compile": 0.0, "run": 0.0}
+    seconds = {"compile": 0.0, "run": 0.0}
 
     def tell(phase, done):
-        report(Status(phase, done, steps, begin, clock["compile"], clock["run"]))
+        if report is not None:
+            report(Status(phase, done, steps, begin, seconds["compile"], seconds["run"]))
+
+    def chunk_of(bounds):
+        # The host's part of a chunk; only the compiled call goes to the other thread.
+        return compiled[bounds[1] - bounds[0]], _on_device(source(*bounds))
 
     tell("compiling", begin)
-    tic = time.perf_counter()
     bounds = _bounds(begin, steps, chunk, every)
-    compiled = {}
-    for a, b in bounds:
-        if b - a not in compiled:
-            lowered = jax.jit(_saved, static_argnums=(3, 4)).lower(
-                step, carry, _on_device(source(a, b)), b - a, every
-            )
-            compiled[b - a] = lowered.compile()
-    clock["compile"] = time.perf_counter() - tic
-
-    def dispatch(i, carry):
-        a, b = bounds[i]
-        return compiled[b - a](step, carry, _on_device(source(a, b)))
-
     tic = time.perf_counter()
+    compiled = _compile(step, carry, source, bounds, every)
+    seconds["compile"] = time.perf_counter() - tic
     tell("running", begin)
-    done, finished = begin, True
-    pending = dispatch(0, carry) if bounds else None
-    for i, (_, done) in enumerate(bounds):
-        carry, ys = pending
-        held = jax.tree.map(np.asarray, carry)  # waits for the chunk
-        bad = _first_bad(jax.tree.map(lambda x: x[None], held), "carry", ensemble)
-        # Nothing waits for the next chunk until this one has been handed on.
-        pending = dispatch(i + 1, carry) if not bad and i + 1 < len(bounds) else None
-        ys = jax.tree.map(np.asarray, ys)
-        count = (done - bounds[i][0]) // every
-        bad_y = _first_bad(ys, "y", ensemble)
-        keep = bad_y[0] if bad_y else count
-        if keep:
-            sink(records, ys if keep == count else jax.tree.map(lambda y: y[:keep], ys))
-        records += keep
-        clock["run"] = time.perf_counter() - tic
-        if bad_y or bad:
-            _, variable, member = bad_y or bad
-            at = (records + 1) * every if bad_y else done
-            tell("diverged", records * every)
-            raise Diverged(at, t0 + at * dt, variable, member, records)
-        if checkpoint is not None:
-            saved.save(checkpoint, saved.Checkpoint(held, done, records), run)
-        clock["run"] = time.perf_counter() - tic
-        tell("running", done)
-        if stop is not None and done < steps and stop():
-            finished = False
-            break
+    tic = time.perf_counter()
+    done, finished, held = begin, True, jax.tree.map(np.asarray, carry)
+    # XLA's CPU client runs a call on the thread that makes it.
+    with ThreadPoolExecutor(1, "scansim-chunk") as thread:
+        pending = thread.submit(_run, *chunk_of(bounds[0]), step, carry) if bounds else None
+        for (start, done), ahead in zip(bounds, [*bounds[1:], None], strict=True):
+            carry, ys = pending.result()
+            held = jax.tree.map(np.asarray, carry)
+            bad_carry = _first_bad(jax.tree.map(lambda x: x[None], held), "carry", ensemble)
+            finished = not ahead or stop is None or not stop()
+            if ahead and finished and not bad_carry:
+                pending = thread.submit(_run, *chunk_of(ahead), step, carry)
+            ys = jax.tree.map(np.asarray, ys)
+            bad = _first_bad(ys, "y", ensemble)
+            count = bad[0] if bad else (done - start) // every
+            if count:
+                sink(records, jax.tree.map(lambda y: y[:count], ys) if bad else ys)  # noqa: B023
+            records += count
+            if checkpoint is not None and not (bad or bad_carry):
+                saved.save(checkpoint, saved.Checkpoint(held, done, records), run)
+            seconds["run"] = time.perf_counter() - tic
+            if bad or bad_carry:
+                at = (records + 1) * every if bad else done
+                _, variable, member = bad or bad_carry
+                tell("diverged", records * every)
+                raise Diverged(at, t0 + at * dt, variable, member, records)
+            if not finished:
+                break
+            tell("running", done)
     tell("done" if finished else "stopped", done)
-    carry = jax.tree.map(np.asarray, carry)
-    return Streamed(carry, done, records, finished, clock["compile"], clock["run"])
+    return Streamed(held, done, records, finished, seconds["compile"], seconds["run"])
+
+
+def _compile(step, carry, source, bounds, every):
+    """{steps: the compiled rollout of a chunk of so many steps}"""
+    compiled = {}
+    for start, end in bounds:
+        if end - start not in compiled:
+            jitted = jax.jit(_saved, static_argnums=(3, 4))
+            lowered = jitted.lower(step, carry, _on_device(source(start, end)), end - start, every)
+            compiled[end - start] = lowered.compile()
+    return compiled
+
+
+def _run(compiled, xs, step, carry):
+    return jax.block_until_ready(compiled(step, carry, xs))
 
 
 def default_chunk(
