@@ -1,0 +1,63 @@
+"""The parameters and initial states that a user gives, as numbers and arrays of the right sizes."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+
+def named(name: str, given: Any, kind: type, **shapes: tuple[tuple[int, ...], ...]) -> Any:
+    """The NamedTuple ``given``, each field a float or a floating array.
+
+    Args:
+        name: what the argument is called, for the messages.
+        given: a ``kind`` of numbers, lists of numbers or arrays.
+        kind: the NamedTuple class expected.
+        shapes: for each field that is not a scalar, the shapes it may have.
+
+    Raises:
+        ValueError: another type, or a field that is no number or has another shape.
+
+    >>> from sim.models.lorenz import State
+    >>> named("initial", State(1, 2.0, 3.0), State)
+    State(x=1.0, y=2.0, z=3.0)
+    """
+    if not isinstance(given, kind):
+        raise ValueError(f"{name}: expected {_dotted(kind)}, got {_dotted(type(given))}")
+    return kind(
+        *(
+            number(f"{name}.{field}", value, *shapes.get(field, ((),)))
+            for field, value in zip(given._fields, given, strict=True)
+        )
+    )
+
+
+def number(name: str, value: Any, *shapes: tuple[int, ...]) -> Any:
+    """A float where a Python number is given, else a floating array of one of the shapes."""
+    expected = " or ".join(f"an array of shape {s}" if s else "a number" for s in shapes)
+    array = floating(name, value, expected)
+    if array.shape not in shapes:
+        got = repr(value) if array.ndim == 0 else f"shape {array.shape}"
+        raise ValueError(f"{name}: expected {expected}, got {got}")
+    # A Python number stays one, so that it takes the precision of what it meets.
+    return float(value) if isinstance(value, int | float) else array
+
+
+def floating(name: str, value: Any, expected: str) -> jnp.ndarray:
+    """A floating array of what is given; integers become floats."""
+    try:
+        # JAX reads a string as the name of a dtype.
+        if any(isinstance(leaf, str) for leaf in jax.tree.leaves(value)):
+            raise TypeError
+        array = jnp.asarray(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name}: expected {expected}, got {value!r}") from None
+    if jnp.issubdtype(array.dtype, jnp.floating):
+        return array
+    if jnp.issubdtype(array.dtype, jnp.integer):
+        return array.astype(float)
+    raise ValueError(f"{name}: expected {expected}, got {value!r}")
+
+
+def _dotted(kind):
+    return f"{kind.__module__}.{kind.__name__}".removeprefix("builtins.")
