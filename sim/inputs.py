@@ -15,6 +15,7 @@ import numpy as np
 from jax.tree_util import keystr, tree_flatten_with_path
 
 from sim.piece import Piece, at, inexact
+from sim.times import sample_interval
 
 __all__ = [
     "Piece",
@@ -25,58 +26,6 @@ __all__ = [
     "sample_interval",
     "zero_order_hold",
 ]
-
-
-def sample_interval(t: Any) -> float:
-    """The sampling interval of a regular time axis, dt = (t_{N−1} − t₀) / (N−1).
-
-    Args:
-        t: times in s, shape (N,), N ≥ 2, concrete (not traced).
-
-    Returns:
-        dt in s.
-
-    Raises:
-        ValueError: a time is not finite or does not increase, or strays from t₀ + k·dt
-            by more than 10⁻³·dt (printed times are rounded, clocks are not perfect)
-            and the rounding of t's own dtype; the message names the first bad sample.
-
-    Reference: the records of A. Janot, M. Gautier and M. Brunot, "Data set and
-    reference models of EMPS" (2019), whose printed times are off by 3·10⁻⁵·dt.
-
-    >>> sample_interval([0.0, 0.5, 1.0])
-    0.5
-    """
-    if isinstance(t, jax.core.Tracer):
-        raise ValueError("t: expected concrete times, got a traced array; make t outside jit")
-    t = np.asarray(t)
-    if t.ndim != 1 or t.dtype.kind not in "iuf":
-        raise ValueError(f"t: expected real times of shape (N,), got {t.dtype}{list(t.shape)}")
-    if len(t) < 2:
-        raise ValueError(f"t: expected at least 2 samples, got {len(t)}")
-    rounding = 2 * np.spacing(np.abs(t).max()) if t.dtype.kind == "f" else 0.0
-    t = t.astype(np.float64)
-    if not np.isfinite(t).all():
-        k = int(np.argmin(np.isfinite(t)))
-        raise ValueError(f"t: expected finite times, got {t[k]} at sample {k}")
-    steps = np.diff(t)
-    if (steps <= 0).any():
-        k = int(np.argmax(steps <= 0)) + 1
-        raise ValueError(
-            f"t: expected increasing times, got an interval of {steps[k - 1]:g} s before sample {k}"
-        )
-    dt = (t[-1] - t[0]) / (len(t) - 1)
-    stray = np.abs(t - t[0] - dt * np.arange(len(t)))
-    if stray.max() > 1e-3 * dt + rounding:
-        # One gap tilts the whole grid: the odd interval out is what to name.
-        usual = np.median(steps)
-        odd = np.abs(steps - usual) > 1e-3 * usual + rounding
-        k = int(np.argmax(odd)) + 1 if odd.any() else int(stray.argmax())
-        raise ValueError(
-            f"t: expected regular samples, {usual:g} s apart, "
-            f"got an interval of {steps[k - 1]:g} s before sample {k}"
-        )
-    return float(dt)
 
 
 def zero_order_hold(t: Any, u: Any) -> Piece:
