@@ -64,7 +64,7 @@ def load(path: str | os.PathLike, carry: Any, run: dict[str, Any]) -> Checkpoint
     """
     path = Path(path)
     try:
-        with np.load(path, allow_pickle=False) as data:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as data:
             stored = dict(data)
         facts = json.loads(str(stored.pop("facts")))
         step, records = int(stored.pop("step")), int(stored.pop("records"))

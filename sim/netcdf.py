@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from importlib import metadata
@@ -59,7 +60,11 @@ def writer(
     4.0
     """
     path = Path(path)
-    attributes = {name: v for name, v in (attributes or {}).items() if v is not None}
+    attributes = {
+        name: v if isinstance(v, str | int | float) and not isinstance(v, bool) else str(v)
+        for name, v in (attributes or {}).items()
+        if v is not None
+    }
     with _named(path, "open" if resume else "create"):
         file = netCDF4.Dataset(path, "r+" if resume else "x", format="NETCDF4")
     try:
@@ -73,13 +78,17 @@ def writer(
                 file.sync()
 
         yield append
-    finally:
-        with _named(path, "close"):
+    except BaseException:
+        # After a failed write closing fails as well, and has nothing to add.
+        with contextlib.suppress(OSError, RuntimeError):
             file.close()
+        raise
+    with _named(path, "close"):
+        file.close()
 
 
 def read(path: str | os.PathLike) -> xarray.Dataset:
-    """A trajectory file as a Dataset in memory, elapsed ``time`` as float64 seconds.
+    """A NetCDF file as a Dataset in memory; elapsed ``time`` stays float64 seconds.
 
     Raises:
         OSError: it is not there or is no NetCDF file; the message names it.
@@ -89,7 +98,7 @@ def read(path: str | os.PathLike) -> xarray.Dataset:
     path = Path(path)
     with (
         _named(path, "read"),
-        xarray.open_dataset(path, engine="netcdf4", decode_times=False) as dataset,
+        xarray.open_dataset(path, engine="netcdf4", decode_timedelta=False) as dataset,
     ):
         return dataset.load()
 
@@ -98,14 +107,18 @@ def read(path: str | os.PathLike) -> xarray.Dataset:
 def _named(path, verb):
     """Every failure of the library below as one OSError with the file in it."""
     try:
+        if verb in ("open", "read") and not path.is_file():
+            raise FileNotFoundError("there is no such file")  # "r+" would create it
         yield
-    except FileExistsError as error:
-        raise FileExistsError(f"{path}: the file exists, and is never overwritten") from error
     except (OSError, RuntimeError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
+        if verb == "create" and path.exists():
+            raise FileExistsError(f"{path}: the file exists, and is never overwritten") from error
         if not path.parent.is_dir():
-            reason = f"there is no folder {path.parent}"
-        kind = type(error) if type(error) in (FileNotFoundError, PermissionError) else OSError
+            raise FileNotFoundError(f"{path}: there is no folder {path.parent}") from error
+        kind = type(error) if isinstance(error, FileNotFoundError | PermissionError) else OSError
+        reason = getattr(error, "strerror", None) or str(error)
+        if verb in ("write", "close"):
+            reason += f" ({shutil.disk_usage(path.parent).free / 1e6:.0f} MB free there)"
         raise kind(f"{path}: cannot {verb} the file: {reason}") from error
 
 
@@ -114,7 +127,9 @@ def _describe(file, attributes, path, resume):
     if resume:
         old, new = getattr(file, "config_hash", None), attributes.get("config_hash")
         if old != new:
-            raise ValueError(f"resume: {path} is of another run: expected config_hash {new}, got {old}")
+            raise ValueError(
+                f"resume: {path} is of another run: expected config_hash {new}, got {old}"
+            )
         file.history += f"\n{now}: resumed by scansim"
         return
     versions = ", ".join(f"{name} {_version(name)}" for name in PACKAGES)
@@ -147,7 +162,7 @@ def _append(file, path, first, dataset, flush):
     have = len(file.dimensions["time"])
     if first > have:
         raise ValueError(f"first: expected at most {have}, the records in {path}, got {first}")
-    steps = np.diff(np.append(file["time"][first - 1 : first], time))
+    steps = np.diff(np.append(file["time"][max(first - 1, 0) : first], time))
     if not ((steps > 0).all() or (steps < 0).all()):
         raise ValueError(f"dataset: expected time to go on from record {first - 1} of {path}")
     for name, variable in dataset.variables.items():
