@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax.tree_util import Partial
 
-from sim import _check
+from sim import check
 from sim.step import Carry, Step, Stepper, Y
 
 
@@ -57,14 +57,14 @@ def rollout(
     >>> sums.tolist()
     [1.0, 3.0, 6.0, 10.0]
     """
-    length = _check.scan_length(xs, length)
-    carry = _check.concrete_carry(step, carry, xs)
-    unroll = _check.unroll(unroll)
-    body = jax.checkpoint(_check.checked(step), prevent_cse=False)
+    length = check.scan_length(xs, length)
+    carry = check.concrete_carry(step, carry, xs)
+    unroll = check.unroll(unroll)
+    body = jax.checkpoint(check.checked(step), prevent_cse=False)
     if checkpoint_every is None:
         return jax.lax.scan(body, carry, xs, length, reverse=reverse, unroll=unroll)
 
-    every = min(_check.positive("checkpoint_every", checkpoint_every), max(length, 1))
+    every = min(check.positive("checkpoint_every", checkpoint_every), max(length, 1))
 
     def segment(carry, xs):
         return jax.lax.scan(body, carry, xs, every, reverse=reverse, unroll=unroll)
@@ -107,7 +107,7 @@ def repeat(step: Step, n: int) -> Step:
     >>> rollout(repeat(double, 3), jnp.asarray(1), length=2)[1].tolist()
     [8, 64]
     """
-    return Partial(_Repeated(_check.positive("n", n)), step)
+    return Partial(_Repeated(check.positive("n", n)), step)
 
 
 class _Repeated:

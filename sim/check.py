@@ -76,7 +76,7 @@ def _is_weak(x):
 def _carry_of(returned):
     if not (isinstance(returned, tuple) and len(returned) == 2):
         raise ValueError(
-            f"step: expected it to return the pair (carry, y), got {_describe(returned)}"
+            f"step: expected it to return the pair (carry, y), got {describe(returned)}"
         )
     return returned[0]
 
@@ -97,20 +97,20 @@ def same_carry(old, new):
     if jax.tree.structure(old) != jax.tree.structure(new):
         raise ValueError(
             "step: expected it to keep the structure of the carry, "
-            f"{_describe(old)}, got {_describe(new)}"
+            f"{describe(old)}, got {describe(new)}"
         )
     wrong = [
-        f"carry{keystr(path)}: expected {_aval(a)}, got {_aval(b)}"
+        f"carry{keystr(path)}: expected {aval(a)}, got {aval(b)}"
         for (path, a), b in zip(tree_flatten_with_path(old)[0], jax.tree.leaves(new), strict=True)
-        if _aval(a) != _aval(b)
+        if aval(a) != aval(b)
     ]
     if wrong:
         raise ValueError("step: the carry changes; " + "; ".join(wrong))
 
 
-def _aval(x):
+def aval(x):
     return f"{jnp.result_type(x)}[{','.join(map(str, np.shape(x)))}]"
 
 
-def _describe(tree):
+def describe(tree):
     return str(jax.tree.structure(tree)).removeprefix("PyTreeDef(").removesuffix(")")
