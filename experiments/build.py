@@ -1,0 +1,292 @@
+"""From a configuration to what it names: `build` checks a mapping against a signature.
+
+The schema of a piece is what Python already knows of it: the parameters of its
+factory, their annotations and defaults, and the fields of the NamedTuples and
+dataclasses among them. There is no second description to keep in step.
+"""
+
+import difflib
+import importlib
+import inspect
+import math
+import os
+import pkgutil
+import sys
+import types
+import typing
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+OWN = ("sim", "integrators", "filters", "experiments")
+
+
+def nearest(word: str, choices: Iterable[str]) -> str:
+    """The end of an error message: the choice most like ``word``, or all of them.
+
+    >>> nearest("lenght", ["length", "mass"])
+    "did you mean 'length'?"
+    >>> nearest("colour", ["length", "mass"])
+    'known here: length, mass'
+    """
+    choices = sorted(map(str, choices))
+    close = difflib.get_close_matches(str(word), choices, n=1, cutoff=0.55)
+    close = close or [choice for choice in choices if len(str(word)) > 2 and str(word) in choice]
+    if close:
+        return f"did you mean {close[0]!r}?"
+    return f"known here: {', '.join(choices)}" if choices else "nothing can be set here"
+
+
+def build(factory: Callable, values: Mapping, name: str = "", given: Mapping | None = None) -> Any:
+    """``factory(**values)``, with every key and value held against its signature.
+
+    Args:
+        factory: a function or class; its parameters are the valid keys.
+        values: the configuration; a key starting with an underscore is not passed.
+        name: where ``values`` stands in the configuration, for messages.
+        given: arguments that the program, not the configuration, supplies.
+
+    Raises:
+        ValueError: an unknown key (with the nearest valid one), a missing one, or a
+            value of the wrong type.
+
+    >>> build(complex, {"real": 1, "imag": 2.0})
+    (1+2j)
+    >>> def spring(stiffness: float = 1.0): return stiffness
+    >>> build(spring, {"stifness": 2}, "model")
+    Traceback (most recent call last):
+        ...
+    ValueError: model.stifness: unknown key; did you mean 'stiffness'?
+    """
+    given = dict(given or {})
+    schema = _schema(factory)
+    settable = {key: kind for key, kind in schema.items() if key not in given}
+    dot = f"{name}." if name else ""
+    arguments = {}
+    for key, value in values.items():
+        if str(key).startswith("_"):
+            continue
+        if key not in settable:
+            raise ValueError(f"{dot}{key}: unknown key; {nearest(key, settable)}")
+        kind, default = settable[key]
+        if _is_record(kind) and hasattr(default, "_asdict") and isinstance(value, Mapping):
+            value = default._asdict() | dict(value)
+        arguments[key] = convert(f"{dot}{key}", kind, value)
+    for key, (kind, default) in settable.items():
+        if default is REQUIRED and key not in arguments:
+            raise ValueError(f"{dot}{key}: expected {_words(kind)}, got nothing")
+    try:
+        return factory(**given, **arguments)
+    except ValueError as error:  # the piece's own words, with the place they are about
+        if str(error).startswith(tuple(arguments)):
+            raise ValueError(f"{dot}{error}") from error
+        raise
+
+
+REQUIRED = inspect.Parameter.empty
+NUMBERS = "numbers"  # where a default is a number, and no annotation forbids an array
+
+
+class Field(typing.NamedTuple):
+    """One parameter of a factory: the type its value must have, and its default."""
+
+    kind: Any
+    default: Any
+
+
+def _schema(factory) -> dict[str, Field]:
+    try:
+        parameters = inspect.signature(factory).parameters.values()
+    except ValueError:
+        return {}
+    try:
+        source = factory if inspect.isclass(factory) or inspect.isfunction(factory) else factory.__call__
+        hints = typing.get_type_hints(source)
+    except Exception:  # an annotation that cannot be evaluated here: the default decides
+        hints = {}
+    return {
+        p.name: Field(_kind(hints.get(p.name, Any), p.default), p.default)
+        for p in parameters
+        if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
+    }
+
+
+def _kind(hint, default):
+    """The annotation where it says something, else the type of the default."""
+    if _is_record(type(default)):
+        return type(default)
+    if hint is not Any or default is REQUIRED or default is None:
+        return hint
+    if isinstance(default, bool | str):
+        return type(default)
+    return NUMBERS if isinstance(default, int | float) else Any
+
+
+def _is_record(kind):
+    return inspect.isclass(kind) and (
+        hasattr(kind, "_fields") or hasattr(kind, "__dataclass_fields__")
+    )
+
+
+def convert(name: str, kind: Any, value: Any) -> Any:
+    """``value`` as ``kind``, or a ValueError that says what was expected.
+
+    >>> convert("dt", float, 1)
+    1.0
+    >>> convert("hold", typing.Literal["zero_order", "cubic"], "qubic")
+    Traceback (most recent call last):
+        ...
+    ValueError: hold: expected one of zero_order, cubic, got 'qubic'; did you mean 'cubic'?
+    """
+    origin, args = typing.get_origin(kind), typing.get_args(kind)
+    if origin is typing.Literal:
+        if value in args and type(value) in {type(a) for a in args}:
+            return value
+        hint = f"; {nearest(value, args)}" if _close(value, args) else ""
+        raise ValueError(f"{name}: expected {_words(kind)}, got {value!r}{hint}")
+    if origin in (typing.Union, types.UnionType):
+        if value is None and type(None) in args:
+            return None
+        rest = [a for a in args if a is not type(None)]
+        for arg in rest[:-1]:
+            try:
+                return convert(name, arg, value)
+            except ValueError:
+                continue
+        if len(rest) == 1:
+            return convert(name, rest[0], value)
+        try:
+            return convert(name, rest[-1], value)
+        except ValueError:
+            raise _wrong(name, kind, value) from None
+    if _is_record(kind):
+        if not isinstance(value, Mapping):
+            raise ValueError(f"{name}: expected keys and values, got {value!r}")
+        return build(kind, value, name)
+    if kind is bool or kind is str:
+        if isinstance(value, kind):
+            return value
+        raise _wrong(name, kind, value)
+    if kind in (int, float) or (kind == NUMBERS and not isinstance(value, list | tuple)):
+        return _number(name, kind, value)
+    if (origin or kind) in (tuple, list, Sequence):
+        if not isinstance(value, list | tuple):
+            raise _wrong(name, kind, value)
+        item = args[0] if args else Any
+        return tuple(convert(f"{name}[{i}]", item, v) for i, v in enumerate(value))
+    if (origin or kind) in (Mapping, dict):
+        if not isinstance(value, Mapping):
+            raise _wrong(name, kind, value)
+        return dict(value)
+    return _free(name, value)
+
+
+def _number(name, kind, value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise _wrong(name, kind, value)
+    if kind is int and value != int(value):
+        raise _wrong(name, kind, value)
+    return int(value) if kind is int else float(value)
+
+
+def _free(name, value):
+    """An array or a number where the signature does not say which."""
+    if isinstance(value, list | tuple):
+        import numpy as np
+
+        try:
+            return np.asarray(value, float)
+        except (TypeError, ValueError):
+            raise ValueError(f"{name}: expected numbers in rows of one length, got {value!r}") from None
+    return value
+
+
+def _close(value, choices):
+    return bool(difflib.get_close_matches(str(value), map(str, choices), n=1, cutoff=0.55))
+
+
+def _wrong(name, kind, value):
+    return ValueError(f"{name}: expected {_words(kind)}, got {value!r}")
+
+
+def _words(kind):
+    """A type in words: what a user may write there."""
+    origin, args = typing.get_origin(kind), typing.get_args(kind)
+    if origin is typing.Literal:
+        return "one of " + ", ".join(map(str, args))
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(dict.fromkeys(_words(a) for a in args))
+    if (origin or kind) in (tuple, list, Sequence):
+        return "a list"
+    names = {float: "a finite number", int: "a whole number", bool: "true or false",
+             str: "text", type(None): "null",
+             NUMBERS: "a finite number or a list of numbers"}
+    if kind in names:
+        return names[kind]
+    return "keys and values" if _is_record(kind) or (origin or kind) in (Mapping, dict) else "a value"
+
+
+def permitted(name: str, target: Any, allow: Iterable[str] = ()) -> str:
+    """``target`` if it lies under the project's packages or one that the user named.
+
+    Nothing is imported: this answers before JAX is.
+
+    >>> permitted("model._target_", "sim.models.lorenz.model")
+    'sim.models.lorenz.model'
+    >>> permitted("model._target_", "os.system")
+    Traceback (most recent call last):
+        ...
+    ValueError: model._target_: 'os.system' is refused: it lies outside the project's packages \
+(sim, integrators, filters, experiments). If it is yours, name its package: allow=[os]
+    """
+    if not isinstance(target, str) or not all(p.isidentifier() for p in target.split(".")):
+        raise ValueError(f"{name}: expected a dotted path such as integrators.rk4, got {target!r}")
+    root = target.split(".")[0]
+    if not _inside(target, allow):
+        raise ValueError(
+            f"{name}: {target!r} is refused: it lies outside the project's packages "
+            f"({', '.join(OWN)}). If it is yours, name its package: allow=[{root}]"
+        )
+    return target
+
+
+def _inside(path, allow):
+    return any(path == p or path.startswith(f"{p}.") for p in (*OWN, *allow))
+
+
+def resolve(name: str, target: str, allow: Iterable[str] = ()) -> Callable:
+    """The callable that a permitted dotted path names.
+
+    What a module has merely imported from elsewhere is not its own, and is refused.
+    """
+    module_name, _, attribute = permitted(name, target, allow).rpartition(".")
+    if not module_name:
+        raise ValueError(f"{name}: expected a dotted path such as integrators.rk4, got {target!r}")
+    if target.split(".")[0] not in OWN and os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # a user's package lies where the command was given
+    module = _module(name, target, module_name)
+    try:
+        found = getattr(module, attribute)
+    except AttributeError:
+        public = getattr(module, "__all__", [n for n in vars(module) if not n.startswith("_")])
+        raise ValueError(
+            f"{name}: {module_name} has no {attribute!r}; {nearest(attribute, public)}"
+        ) from None
+    owner = getattr(found, "func", found)
+    owner = getattr(owner, "__module__", None) or type(owner).__module__
+    if not callable(found) or not _inside(owner, allow):
+        raise ValueError(f"{name}: {target!r} is not a function or class of the permitted packages")
+    return found
+
+
+def _module(name, target, module_name):
+    try:
+        return importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        missing = error.name or ""
+        if missing != module_name and not module_name.startswith(f"{missing}."):
+            raise ValueError(f"{name}: importing {module_name} failed: {error}") from error
+        parent, _, leaf = missing.rpartition(".")
+        package = importlib.import_module(parent) if parent else None
+        siblings = [m.name for m in pkgutil.iter_modules(getattr(package, "__path__", []))]
+        hint = f"; {nearest(leaf, siblings)}" if siblings else ""
+        raise ValueError(f"{name}: no module {missing!r} for {target!r}{hint}") from None

@@ -1,0 +1,127 @@
+"""The top level of a configuration, checked before anything heavy is imported.
+
+The groups `model`, `integrator` and `input` name a piece each (`_target_`), whose own
+signature is their schema; the rest is here.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from experiments.build import build, permitted
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a run leaves behind.
+
+    dir: the run directory, new or empty; null is runs/<task>/<time>-<6 hex>.
+    save_every: every how many steps (of dt) the state is kept.
+    chunk: steps compiled, written and checkpointed at a time; null chooses.
+    figure: format of the figure, or null for none.
+    phase: the two quantities of the phase plane in the figure; null chooses.
+    """
+
+    dir: str | None = None
+    save_every: int = 1
+    chunk: int | None = None
+    figure: Literal["png", "pdf", "svg"] | None = "png"
+    phase: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """Where and how exactly a run computes; null is the platform that JAX prefers."""
+
+    precision: Literal["float64", "float32"] = "float64"
+    platform: Literal["cpu", "gpu", "tpu"] | None = None
+
+
+@dataclass(frozen=True)
+class Config:
+    """A whole run.
+
+    title: one line for the summary, the figure and the file.
+    dt: step length and sample interval, s; negative runs backwards in time; null
+        takes it from the recorded input.
+    duration: s, rounded to whole steps; null is the length of the recorded input.
+    t0: time of the initial state, s.
+    substeps: integrator steps in every dt.
+    seed: of whatever is random in the input.
+    """
+
+    task: Literal["simulate"]
+    model: Mapping[str, Any]
+    integrator: Mapping[str, Any]
+    input: Mapping[str, Any]
+    output: Output
+    runtime: Runtime
+    title: str | None = None
+    dt: float | None = None
+    duration: float | None = None
+    t0: float = 0.0
+    substeps: int = 1
+    seed: int = 0
+    allow: tuple[str, ...] = ()
+    resume: str | None = None
+
+
+def checked(values: Mapping[str, Any]) -> Config:
+    """The configuration as a `Config`; raises ValueError by name, imports no JAX."""
+    config = build(Config, values)
+    for name in ("substeps", "output.save_every"):
+        _at_least(name, _find(config, name), 1)
+    if config.output.chunk is not None:
+        _at_least("output.chunk", config.output.chunk, 2)
+        if config.output.chunk % config.output.save_every:
+            raise ValueError(f"output.chunk: expected a multiple of output.save_every, "
+                             f"{config.output.save_every}, got {config.output.chunk}")
+    _at_least("seed", config.seed, 0)
+    if config.dt == 0:
+        raise ValueError("dt: expected a step length in s other than 0, got 0.0")
+    if config.duration is not None and config.duration <= 0:
+        raise ValueError(
+            f"duration: expected a positive number of s, got {config.duration:g} "
+            "(to run backwards in time, make dt negative)"
+        )
+    for group in ("model", "integrator", "input"):
+        piece = getattr(config, group)
+        if "_target_" not in piece:
+            raise ValueError(f"{group}._target_: expected the dotted path of a piece, got nothing")
+        if group != "input" or piece["_target_"] is not None:
+            permitted(f"{group}._target_", piece["_target_"], config.allow)
+    if config.input["_target_"] is None and None in (config.dt, config.duration):
+        missing = "dt" if config.dt is None else "duration"
+        raise ValueError(f"{missing}: expected a number of s, because there is no recorded input")
+    return config
+
+
+def steps(duration: float, dt: float) -> int:
+    """The whole number of steps nearest to a duration, at least 1.
+
+    >>> steps(1.0, 0.3), steps(1.0, -0.25)
+    (3, 4)
+    """
+    return max(1, math.floor(duration / abs(dt) + 0.5))
+
+
+def digest(values: Mapping[str, Any]) -> str:
+    """12 hex digits of the configuration, the same for the same run wherever it is kept."""
+    plain = {k: v for k, v in values.items() if k not in ("resume", "output")}
+    output = {k: v for k, v in values["output"].items() if k not in ("dir", "figure", "phase")}
+    text = json.dumps({**plain, "output": output}, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _find(config, dotted):
+    for name in dotted.split("."):
+        config = getattr(config, name)
+    return config
+
+
+def _at_least(name, value, least):
+    if value < least:
+        raise ValueError(f"{name}: expected a whole number of at least {least}, got {value}")

@@ -1,0 +1,40 @@
+"""How far a simulation is from its measurement, gathered while the run goes on."""
+
+import csv
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+class Errors:
+    """RMSE = √(mean (simulated − measured)²) for each pair of names, over the measured samples."""
+
+    def __init__(self, measured: Mapping[str, str]):
+        self.measured = measured
+        self.sums = {quantity: (0, 0.0) for quantity in measured}
+
+    def add(self, dataset: Any) -> None:
+        for quantity, name in self.measured.items():
+            error = dataset[quantity].values.astype(float) - dataset[name].values
+            error = error[np.isfinite(error)]
+            count, total = self.sums[quantity]
+            self.sums[quantity] = count + len(error), total + float(error @ error)
+
+    def scores(self) -> dict[str, dict[str, float]]:
+        return {"rmse": rmse} if (rmse := {
+            quantity: math.sqrt(total / count) for quantity, (count, total) in self.sums.items() if count
+        }) else {}
+
+
+def write(path: Path, scores: Mapping[str, Mapping[str, float]], quantities: Mapping[str, Any]) -> None:
+    """One row for each metric and quantity, with its units."""
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file)
+        rows.writerow(["metric", "quantity", "value", "units"])
+        for metric, values in scores.items():
+            for quantity, value in values.items():
+                units = quantities[quantity][0] if quantity in quantities else "1"
+                rows.writerow([metric, quantity, repr(value), units])

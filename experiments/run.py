@@ -1,0 +1,226 @@
+"""The command line: ``scansim [group=option] [key=value] ...`` or ``python -m experiments.run``.
+
+One Hydra application over the groups of ``conf/``. Hydra composes the configuration;
+this file turns what happened into one clear line and an exit code.
+"""
+
+import os
+import re
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from experiments.build import nearest
+
+CONF = Path(__file__).resolve().parent.parent / "conf"
+PIECES = ("model", "integrator", "input")
+OPEN = ("input.reference",)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run what the arguments say, and exit with its code."""
+    sys.exit(run(sys.argv[1:] if argv is None else argv))
+
+
+def run(argv: Sequence[str]) -> int:
+    """The exit code of one command: 0 done, 2 wrong configuration, 3 diverged,
+    4 input or output, 75 stopped but resumable, 130 interrupted."""
+    argv = list(argv)
+    if {"-h", "--help"} & set(argv):
+        from experiments.help import help_text
+
+        print(help_text(CONF))
+        return 0
+    if "--version" in argv:
+        from experiments.rundir import version
+
+        print(f"scansim {version()}")
+        return 0
+    # Flags first: argparse takes overrides in one place only.
+    return _hydra(_open_keys(sorted(argv, key=lambda a: "=" in a and not a.startswith("-"))))
+
+
+def _open_keys(argv):
+    """Keys that no file lists are made free to set, as with Hydra's ``++``.
+
+    They are those of a target named by hand, which starts from its group's blank option,
+    and those of `OPEN`.
+    """
+    own = [g for g in PIECES if any(re.match(rf"\+*{g}\._target_=", a) for a in argv)]
+    free = tuple(f"{group}." for group in own) + OPEN
+    chosen = {a.split("=")[0] for a in argv}
+    return [f"++{a}" if a.startswith(free) else a for a in argv] + [
+        f"{group}=own" for group in own if group not in chosen
+    ]
+
+
+def _hydra(argv) -> int:
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises, and the answer is given here
+    if "COMP_LINE" in os.environ:
+        line = re.sub(r"^\S*python\S* +-m +experiments\.run", "scansim", os.environ["COMP_LINE"])
+        os.environ["COMP_LINE"] = line
+    import hydra
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    codes = []
+
+    def job(config):
+        settings = HydraConfig.get()
+        overrides = list(settings.overrides.task)
+        if settings.mode.name == "MULTIRUN":
+            print(f"#{settings.job.num}  {' '.join(overrides)}", flush=True)
+        out = Path(settings.runtime.output_dir)
+        folder = None if out == Path.cwd() else out
+        codes.append(answered(lambda: _job(config, overrides, folder)))
+        if codes[-1] in (75, 130):  # a signal ends a sweep too
+            raise KeyboardInterrupt
+
+    before = sys.argv
+    sys.argv = [before[0], *argv]
+    try:
+        hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(job)()
+    except HydraException as error:
+        complain(_hydra_words(error, argv))
+        return 2
+    except OmegaConfBaseException as error:
+        complain(str(error).splitlines()[0])
+        return 2
+    except (ValueError, KeyError) as error:  # Hydra's own flags
+        complain(str(error))
+        return 2
+    except KeyboardInterrupt:
+        return codes[-1] if codes and codes[-1] in (75, 130) else 130
+    finally:
+        sys.argv = before
+    return max(codes, default=0)
+
+
+def _job(config, overrides, folder) -> int:
+    from hydra.errors import HydraException
+    from omegaconf import OmegaConf
+    from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+
+    try:
+        _prefer(config, overrides)
+        values = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    except HydraException as error:
+        raise ValueError(_hydra_words(error, overrides)) from None
+    except MissingMandatoryValue as error:
+        raise ValueError(f"{error.full_key}: expected a value, got nothing") from None
+    except OmegaConfBaseException as error:
+        raise ValueError(str(error).splitlines()[0]) from None
+    if values.get("allow") and not any(re.match(r"\+*allow=", o) for o in overrides):
+        raise ValueError("allow: expected it on the command line; a file cannot give leave to "
+                         "run a package")
+    from experiments import task
+
+    if values.get("resume"):
+        extra = [o for o in overrides if not re.match(r"\+*(resume|allow)=", o)]
+        if extra:
+            raise ValueError(f"resume: a run goes on with its stored configuration; remove {extra[0]}")
+        return task.resume(values["resume"], values["allow"])
+    return task.start(values, overrides, folder)
+
+
+def _prefer(config, overrides) -> None:
+    """A piece chosen on the command line comes without what the recipe set for another."""
+    from hydra import compose
+    from omegaconf import open_dict
+
+    recipe = [o for o in overrides if o.startswith("experiment=")]
+    groups = {o.split("=")[0] for o in overrides} & set(PIECES)
+    if not groups or not recipe:
+        return
+    before = compose("config", recipe)
+    plain = compose("config", [o for o in overrides if o not in recipe])
+    with open_dict(config):
+        for group in groups:
+            if before[group].get("_target_") != plain[group].get("_target_"):
+                config[group] = plain[group]
+
+
+def answered(call: Callable[[], int]) -> int:
+    """The exit code of a run; a mistake of the user's becomes a line on stderr."""
+    try:
+        return call()
+    except ValueError as error:
+        complain(str(error))
+        return 2
+    except OSError as error:
+        complain(f"{error.strerror}: {error.filename}" if error.filename else str(error))
+        return 4
+    except KeyboardInterrupt:
+        complain("interrupted")
+        return 130
+    except Exception as error:
+        where = getattr(error, "__notes__", None) or [_place(error)]
+        first = next(iter(str(error).splitlines()), "")
+        complain(f"{type(error).__name__}: {first} {where[-1]}")
+        return 1
+
+
+def _place(error) -> str:
+    """The line of the last code of the project's or the user's that raised."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [f for f in frames if "site-packages" not in f.filename] or frames
+    return f"({ours[-1].filename}:{ours[-1].lineno})"
+
+
+def complain(message: str) -> None:
+    """One or two lines on stderr."""
+    lines = [line.strip() for line in message.strip().splitlines()]
+    print("scansim: " + "\n         ".join(lines), file=sys.stderr)
+
+
+def _hydra_words(error, argv) -> str:
+    """Hydra's exception in one line, with the nearest valid choice."""
+    options = getattr(error, "options", None)
+    if options is not None:
+        group, _, option = error.missing_cfg_file.rpartition("/")
+        return f"{group}: unknown option {option!r}; {nearest(option, options)}"
+    text = str(error).splitlines()[0]
+    found = re.match(r"Could not override '([^'@]+)", text)
+    if found:
+        full = re.search(r"full_key: (\S+)", str(error.__cause__))
+        key = full[1] if full and full[1].startswith(found[1]) else found[1]
+        return f"{key}: unknown key; {_nearest_key(key, argv)}"
+    if hasattr(error, "override"):
+        return f"{error.override!r}: expected KEY=VALUE or GROUP=OPTION; {text}"
+    return text
+
+
+def _nearest_key(key, argv) -> str:
+    from hydra import compose, initialize_config_dir
+    from omegaconf import OmegaConf
+
+    group, _, inside = key.partition(".")
+    elsewhere = [f"{group}={f.stem}" for f in sorted((CONF / group).glob("*.yaml"))
+                 if inside in _dotted(OmegaConf.to_container(OmegaConf.load(f)))]
+    if elsewhere:
+        return f"it belongs to {' or '.join(elsewhere)}"
+    groups = [p.name for p in CONF.iterdir() if p.is_dir()]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        # Of a sweep, the first choice.
+        config = compose("config", [a.split(",")[0] for a in argv if a.split("=")[0] in groups])
+    known = {*_dotted(OmegaConf.to_container(config)), "experiment"}
+    parent = key.rpartition(".")[0]
+    siblings = [k for k in known if k.rpartition(".")[0] == parent and "_target_" not in k]
+    hint = nearest(key, siblings)
+    if hint.startswith("did") or group in groups:
+        return hint
+    hint = nearest(key, known)
+    return hint if hint.startswith("did") else nearest(key, [k for k in known if "." not in k])
+
+
+def _dotted(tree, prefix=""):
+    for key, value in tree.items():
+        yield prefix + key
+        if isinstance(value, dict):
+            yield from _dotted(value, f"{prefix}{key}.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""A run's directory: claimed once, never overwritten, and telling what happened in it.
+
+    runs/<task>/<YYYYmmdd-HHMMSS>-<6 hex>/
+      .hydra/  run.json  run.log  trajectory.nc  trajectory.png  metrics.csv  checkpoints/
+"""
+
+import importlib.metadata
+import json
+import os
+import platform
+import secrets
+import subprocess
+import tomllib
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from experiments.config import Config
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def claim(config: Config, folder: str | None, files: dict[str, str]) -> Path:
+    """A directory that is this run's alone, with its configuration in ``.hydra/``.
+
+    Args:
+        config: the run.
+        folder: where; None is a fresh name under ``runs/<task>/``.
+        files: name and text of what ``.hydra/`` gets.
+
+    Raises:
+        FileExistsError: the folder holds something already.
+    """
+    fresh = f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+    directory = Path(folder) if folder else Path("runs") / config.task / fresh
+    if directory.is_relative_to(Path.cwd()):
+        directory = directory.relative_to(Path.cwd())
+    check_empty(directory)
+    directory.mkdir(parents=True, exist_ok=bool(folder))
+    try:  # two runs may both find it empty: the one that makes .hydra has it
+        (directory / ".hydra").mkdir()
+    except FileExistsError:
+        raise FileExistsError(f"output.dir: another run has just claimed {directory}") from None
+    for name, text in files.items():
+        (directory / ".hydra" / name).write_text(text, encoding="utf-8")
+    (directory / "checkpoints").mkdir()
+    return directory
+
+
+def check_empty(directory: Path) -> None:
+    """Raise FileExistsError where a run would have to share its directory."""
+    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+        raise FileExistsError(f"output.dir: expected a new or empty directory, got {directory}; "
+                              "a run is never overwritten")
+
+
+def write_json(path: Path, values: dict[str, Any]) -> None:
+    """Write atomically: a reader sees the old file or the new one, never a part."""
+    temporary = path.with_suffix(".tmp")
+    with open(temporary, "w", encoding="utf-8") as file:
+        json.dump(values, file, indent=2)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def update(directory: Path, **values: Any) -> dict[str, Any]:
+    """run.json with these values changed or added."""
+    path = directory / "run.json"
+    known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    known.update(values)
+    write_json(path, known)
+    return known
+
+
+def now() -> str:
+    return datetime.now().astimezone().isoformat(timespec="seconds")
+
+
+def version() -> str:
+    """The version of scansim: of the checkout, if this is one, else of the installed package."""
+    project = ROOT / "pyproject.toml"
+    if project.is_file():
+        return tomllib.loads(project.read_text(encoding="utf-8"))["project"]["version"]
+    try:
+        return importlib.metadata.version("scansim")
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"
+
+
+def versions() -> dict[str, str]:
+    """What the numbers of a run depend on."""
+    names = {"jax": "jax", "jaxlib": "jaxlib", "numpy": "numpy", "xarray": "xarray",
+             "netCDF4": "netCDF4"}
+    found = {"python": platform.python_version(), "scansim": version()}
+    return found | {key: importlib.metadata.version(name) for key, name in names.items()}
+
+
+def commit() -> str | None:
+    """The commit of the checkout, or None for an installed package."""
+    if not (ROOT / ".git").exists():
+        return None
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+            capture_output=True, text=True, timeout=10, check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip() or None

@@ -1,0 +1,63 @@
+"""What a run says at its end: where things are, how long it took, how good it is."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from experiments.config import Config
+
+
+def show(config: Config, prepared: Any, directory: Path, drawn: Path | None, code: int,
+         status: Mapping[str, Any], outcome: Mapping[str, Any]) -> None:
+    """Print the summary: to stdout what was done, to stderr why it ended early."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(highlight=False, soft_wrap=True)
+    done = status["step"] - status["resumed"]
+    speed = f", {_thousands(done / status['run_seconds'])} steps/s" if status["run_seconds"] else ""
+    substeps = f" × {config.substeps} substeps" if config.substeps > 1 else ""
+    path = directory / "trajectory.nc"
+    rows = [
+        ("run", f"{_thousands(status['step'])} steps of {prepared.dt:g} s{substeps}, "
+                f"{_method(config)}, {config.runtime.precision}"),
+        ("file", f"{path}  ({_size(path)})"),
+        ("figure", str(drawn) if drawn else None),
+        ("time", f"compile {status['compile_seconds']:.2f} s, run {status['run_seconds']:.2f} s{speed}"),
+    ]
+    for quantity, value in outcome.get("metrics", {}).get("rmse", {}).items():
+        units = prepared.quantities[quantity][0] if quantity in prepared.quantities else ""
+        rows.append(("rmse", f"{value:.4g} {'' if units == '1' else units}  ({quantity}, "
+                             "simulated against measured)"))
+    console.print(Text(_title(config, prepared), style="bold"))
+    for name, text in rows:
+        if text:
+            console.print(Text(f"  {name:<7}", style="cyan").append(text, style="default"))
+    if code:
+        console.file.flush()
+        reason = {
+            3: outcome.get("diverged", {}).get("message", ""),
+            75: f"stopped at the request of the system; go on with: scansim resume={directory}",
+            130: f"interrupted; go on with: scansim resume={directory}",
+        }[code]
+        print(f"scansim: {reason}", file=sys.stderr)
+
+
+def _title(config, prepared):
+    return config.title or prepared.name.replace("_", " ").capitalize()
+
+
+def _method(config):
+    return config.integrator["_target_"].rpartition(".")[2]
+
+
+def _thousands(x):
+    if x >= 1e6:
+        return f"{x / 1e6:.3g} million"
+    return f"{x:,.0f}"
+
+
+def _size(path):
+    size = path.stat().st_size
+    return f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{max(1, round(size / 1e3))} kB"

@@ -1,0 +1,212 @@
+"""A run's life: claimed, logged, stopped, resumed and summed up, whatever its task is."""
+
+import importlib
+import json
+import logging
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from experiments import rundir
+from experiments.config import Config, checked, digest
+
+DONE, DIVERGED, STOPPED, INTERRUPTED = 0, 3, 75, 130
+log = logging.getLogger("scansim")
+
+
+def start(values: Mapping[str, Any], overrides: Sequence[str], folder: str | None) -> int:
+    """A new run; its exit code. Nothing is left behind when it cannot be prepared."""
+    from omegaconf import OmegaConf
+
+    values = _findable(values)
+    config = checked(values)
+    folder = config.output.dir or folder
+    if folder is not None:
+        rundir.check_empty(Path(folder))
+    prepared = _module(config).prepare(config)
+    text = OmegaConf.to_yaml(OmegaConf.create(dict(values)))
+    files = {"config.yaml": text, "overrides.yaml": OmegaConf.to_yaml(list(overrides))}
+    directory = rundir.claim(config, folder, files)
+    rundir.update(directory, status="running", task=config.task, title=_title(config, prepared),
+                  started=rundir.now(), **_circumstances(config), config_hash=digest(values))
+    return _carry_out(config, values, prepared, directory, resume=False)
+
+
+def resume(directory: str, allow: Sequence[str]) -> int:
+    """Go on with a stopped run from its last checkpoint; its exit code."""
+    from omegaconf import OmegaConf
+
+    path = Path(directory)
+    if not (path / "run.json").is_file() or not (path / ".hydra" / "config.yaml").is_file():
+        raise FileNotFoundError(f"resume: {path} is not the directory of a run")
+    known = json.loads((path / "run.json").read_text(encoding="utf-8"))
+    if known["status"] in ("done", "diverged"):
+        raise ValueError(f"resume: expected a run that was stopped, got {path}, which is {known['status']}")
+    if known["status"] == "running" and _alive(known):
+        raise ValueError(f"resume: {path} is running still, as process {known['pid']}")
+    if not (path / "checkpoints" / "latest.npz").is_file():
+        raise FileNotFoundError(f"resume: {path} has no checkpoint; it was stopped before its first one")
+    values = OmegaConf.to_container(OmegaConf.load(path / ".hydra" / "config.yaml"))
+    config = checked({**values, "allow": list(allow)})
+    prepared = _module(config).prepare(config)
+    if known["versions"] != rundir.versions():
+        log.warning("the versions are not those the run began with")
+    rundir.update(path, status="running", **_circumstances(config),
+                  resumed=[*known.get("resumed", []), rundir.now()])
+    return _carry_out(config, values, prepared, path, resume=True)
+
+
+def _findable(values):
+    """The record's path made absolute, so that the run can go on from anywhere."""
+    path = (values.get("input") or {}).get("path")
+    if not isinstance(path, str):
+        return values
+    return {**values, "input": {**values["input"], "path": str(Path(path).resolve())}}
+
+
+def _module(config: Config):
+    return importlib.import_module(f"experiments.{config.task}")
+
+
+def _title(config, prepared):
+    return config.title or prepared.name.replace("_", " ").capitalize()
+
+
+def _circumstances(config):
+    import jax
+
+    device = jax.devices()[0]
+    return {
+        "versions": rundir.versions(), "commit": rundir.commit(),
+        "device": f"{device.platform}: {device.device_kind}", "precision": config.runtime.precision,
+        "seed": config.seed, "pid": os.getpid(), "host": socket.gethostname(),
+    }
+
+
+def _alive(known):
+    if known.get("host") != socket.gethostname():
+        return False
+    try:
+        os.kill(known["pid"], 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return known["pid"] != os.getpid()
+
+
+def _carry_out(config, values, prepared, directory, *, resume) -> int:
+    from sim.stream import Diverged
+
+    from experiments import figure, metrics, summary
+
+    known = json.loads((directory / "run.json").read_text(encoding="utf-8"))
+    attributes = _attributes(config, values, prepared, known)
+    picture = figure.Picture(prepared.length // config.output.save_every + 1, prepared.phase)
+    errors = metrics.Errors(prepared.measured)
+    last = {}
+
+    def watch(first, dataset):
+        picture.add(first, dataset)
+        errors.add(dataset)
+
+    with _logged(directory), _signals() as caught:
+        log.info("%s %s", "resumed" if resume else "started", known["title"])
+        code, outcome = DONE, {}
+        try:
+            end = _module(config).run(
+                prepared, directory, attributes=attributes, identity=known["config_hash"],
+                resume=resume, stop=lambda: bool(caught), watch=watch,
+                report=lambda status: last.update(status._asdict()),
+            )
+            if not end.finished:
+                code = STOPPED if caught[0] == signal.SIGTERM else INTERRUPTED
+        except Diverged as error:
+            code = DIVERGED
+            outcome["diverged"] = {"step": error.step, "time": error.time,
+                                   "variable": error.variable, "message": str(error)}
+        except BaseException as error:
+            _failed(directory, error)
+            raise
+        for name in ("compile_seconds", "run_seconds"):
+            outcome[name] = round(known.get(name, 0.0) + last.get(name, 0.0), 6)
+        scores = errors.scores()
+        if scores:
+            outcome["metrics"] = scores
+            metrics.write(directory / "metrics.csv", scores, prepared.quantities)
+        drawn = None
+        if config.output.figure and code in (DONE, DIVERGED):
+            drawn = directory / f"trajectory.{config.output.figure}"
+            try:
+                picture.draw(drawn, known["title"])
+            except Exception as error:
+                _failed(directory, error)
+                raise
+        status = {DONE: "done", DIVERGED: "diverged", STOPPED: "stopped"}.get(code, "interrupted")
+        rundir.update(directory, status=status, exit_code=code, ended=rundir.now(),
+                      steps=last["step"], **outcome)
+        log.info("%s after %d steps", status, last["step"])
+    summary.show(config, prepared, directory, drawn, code, last, outcome)
+    return code
+
+
+def _attributes(config, values, prepared, known):
+    from omegaconf import OmegaConf
+
+    return {
+        "title": known["title"], "model": prepared.name,
+        "integrator": config.integrator["_target_"], "dt": prepared.dt,
+        "substeps": config.substeps, "seed": config.seed, "precision": config.runtime.precision,
+        "config": OmegaConf.to_yaml(OmegaConf.create(dict(values))),
+        "config_hash": known["config_hash"], "commit": known["commit"],
+    }
+
+
+def _failed(directory, error):
+    """The traceback to run.log, the status to run.json, and where it is to the message."""
+    log.exception("failed")
+    interrupted = isinstance(error, KeyboardInterrupt)
+    rundir.update(directory, status="interrupted" if interrupted else "failed", ended=rundir.now(),
+                  message=f"{type(error).__name__}: {error}")
+    error.add_note(f" (traceback in {directory / 'run.log'})")
+
+
+@contextmanager
+def _logged(directory) -> Iterator[None]:
+    handler = logging.FileHandler(directory / "run.log", encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    level, propagate = log.level, log.propagate
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        handler.close()
+        log.setLevel(level)
+        log.propagate = propagate
+
+
+@contextmanager
+def _signals() -> Iterator[list[int]]:
+    """SIGTERM and SIGINT are noted, for the next chunk; a second one ends at once."""
+    caught: list[int] = []
+
+    def note(number, frame):
+        if caught:
+            raise KeyboardInterrupt
+        caught.append(number)
+        log.info("signal %d: stopping at the next chunk, at %s", number, time.strftime("%H:%M:%S"))
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield caught
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,125 @@
+"""The command line: fast, clear, and with the exit code it promises."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from experiments.run import run
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+@pytest.fixture
+def scansim(tmp_path, monkeypatch, capsys):
+    """Run a command in an empty folder; its exit code, stdout and stderr."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+
+    def command(*argv):
+        code = run(argv)
+        return code, *capsys.readouterr()
+
+    return command
+
+
+def python(code, folder, **env):
+    return subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, timeout=60,
+        env={**os.environ, "PYTHONPATH": ROOT, **env},
+    )
+
+
+HEAVY = "print(sorted({'jax', 'numpy', 'xarray', 'scipy', 'netCDF4', 'matplotlib'} & set(sys.modules)))"
+
+
+@pytest.mark.parametrize(
+    ("argv", "env", "says"),
+    [
+        (["--help"], {}, "Exit codes: 0 done"),
+        (["--version"], {}, "scansim 0."),
+        (["-sc", "query=bash"], {"COMP_LINE": "scansim model=pen"}, "model=pendulum"),
+        (["-sc", "query=bash"], {"COMP_LINE": "python -m experiments.run integrator=r"}, "integrator=rk4"),
+        (["-sc", "query=bash"], {"COMP_LINE": "scansim model=duffing model.params."}, "model.params.cubic="),
+        (["duratoin=3"], {}, "did you mean 'duration'?"),
+        (["model.params.roh=3"], {}, "did you mean 'model.params.rho'?"),
+        (["dt=fast"], {}, "expected a finite number"),
+        (["model._target_=os.system"], {}, "is refused"),
+    ],
+)
+def test_what_needs_no_jax_does_not_import_it(tmp_path, argv, env, says):
+    code = f"import sys\nfrom experiments.run import run\nrun({argv})\n{HEAVY}"
+    done = python(code, tmp_path, **env)
+    assert says in done.stdout + done.stderr
+    assert done.stdout.splitlines()[-1] == "[]", done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_module_is_a_command(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "experiments.run", "modle=chain"], cwd=tmp_path, capture_output=True,
+        text=True, timeout=60, env={**os.environ, "PYTHONPATH": ROOT},
+    )
+    assert done.returncode == 2
+    assert done.stderr == "scansim: modle: unknown key; did you mean 'model'?\n"
+
+
+@pytest.mark.parametrize(
+    ("argv", "code", "message"),
+    [
+        ("model=pendulm", 2, "model: unknown option 'pendulm'; did you mean 'pendulum'?"),
+        ("integrator=rk44", 2, "integrator: unknown option 'rk44'; did you mean 'rk4'?"),
+        ("experiment=tanks", 2, "experiment: unknown option 'tanks'; did you mean 'cascaded_tanks'?"),
+        ("model.params.length=2", 2, "model.params.length: unknown key; it belongs to model=pendulum"),
+        ("input.path=x.csv", 2, "input.path: unknown key; it belongs to input=file"),
+        ("output.svae_every=2", 2, "did you mean 'output.save_every'?"),
+        ("+foo=1", 2, "foo: unknown key"),
+        ("duration", 2, "'duration': expected KEY=VALUE or GROUP=OPTION"),
+        ("dt=0", 2, "dt: expected a step length in s other than 0"),
+        ("dt=null", 2, "dt: expected a number of s, because there is no recorded input"),
+        ("duration=-5", 2, "duration: expected a positive number of s, got -5"),
+        ("substeps=0", 2, "substeps: expected a whole number of at least 1, got 0"),
+        ("substeps=1.5", 2, "substeps: expected a whole number, got 1.5"),
+        ("runtime.precision=float16", 2, "expected one of float64, float32, got 'float16'"),
+        ("output.chunk=5 output.save_every=2", 2, "expected a multiple of output.save_every, 2, got 5"),
+        ("output.phase=[x,w]", 2, "output.phase: no state 'w'; known here: x, y, z"),
+        ("model.initial.x=[1,2]", 2, "model.initial.x: expected a number, got shape (2,)"),
+        ("model.initial.x=abc", 2, "model.initial.x: expected a number, got 'abc'"),
+        ("model=chain model.n=0", 2, "model.n: expected an integer of at least 1, got 0"),
+        ("model=own", 2, "model._target_: expected a value, got nothing"),
+        ("input=sine", 2, "input: expected none, because lorenz takes no input"),
+        ("model=pendulum input=sine input.hold=cubc", 2, "did you mean 'cubic'?"),
+        ("model=pendulum input=sine input.frequency=99", 2, "input.frequency: expected above 0"),
+        ("integrator=velocity_verlet", 2, "velocity_verlet cannot step this model"),
+        ("model._target_=sim.models.lorentz.model", 2, "did you mean 'lorenz'?"),
+        ("model._target_=mine.rocket.model", 2, "If it is yours, name its package: allow=[mine]"),
+        ("experiment=cascaded_tanks", 2, "nonlinearbenchmark.org"),
+        ("experiment=cascaded_tanks input.path=no.csv", 4, "no such file"),
+        ("resume=nowhere", 4, "nowhere is not the directory of a run"),
+        ("resume=nowhere dt=1", 2, "remove dt=1"),
+    ],
+)
+def test_a_mistake_is_one_or_two_lines_and_leaves_nothing(scansim, tmp_path, argv, code, message):
+    got, out, err = scansim(*argv.split())
+    assert (got, out) == (code, "")
+    assert message in err
+    assert err.startswith("scansim: ") and len(err.splitlines()) <= 2
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_cannot_give_leave_to_run_a_package(scansim, tmp_path):
+    (tmp_path / "conf" / "experiment").mkdir(parents=True)
+    recipe = "# @package _global_\nallow: [os]\nmodel: {_target_: os.getcwd}\n"
+    (tmp_path / "conf" / "experiment" / "sly.yaml").write_text(recipe)
+    code, _, err = scansim("--config-dir=conf", "experiment=sly")
+    assert code == 2
+    assert "allow: expected it on the command line" in err
+
+
+def test_help_names_every_option(scansim):
+    code, out, _ = scansim("--help")
+    assert code == 0
+    for group in ("experiment", "model", "integrator", "input", "output", "runtime"):
+        for name in os.listdir(os.path.join(ROOT, "conf", group)):
+            assert f" {name.removesuffix('.yaml')} " in out
