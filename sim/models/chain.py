@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
+from jax import lax
 from jax.tree_util import Partial
 
 from sim.check import positive
@@ -60,7 +61,9 @@ def chain(params: Params, t, y: State, u=None) -> State:
     # Arrays given in float64 must not promote a float32 state.
     mass, damping, stiffness = (jnp.asarray(p, y.position.dtype) for p in params[:3])
     tension = stiffness * _stretch(y.position) + damping * _stretch(y.velocity)
-    force = jnp.diff(tension)
+    # Without the barrier XLA computes each tension again for both of its masses, and
+    # again in every later stage of a Runge-Kutta step: measured 1.7 times slower.
+    force = jnp.diff(lax.optimization_barrier(tension))
     if u is not None:
         force = force + u * _drive(params, y.position)
     return State(y.velocity, force / mass)
@@ -79,7 +82,7 @@ def energy(params: Params, y: State):
 
 def _stretch(x):
     """What each of the n + 1 links is lengthened by: the walls stand still."""
-    return jnp.diff(x, prepend=jnp.zeros_like(x[:1]), append=jnp.zeros_like(x[:1]))
+    return jnp.diff(jnp.pad(x, 1))
 
 
 def _drive(params, x):
