@@ -131,6 +131,8 @@ def _describe(file, attributes, path, resume):
                 f"resume: {path} is of another run: expected config_hash {new}, got {old}"
             )
         file.history += f"\n{now}: resumed by scansim"
+        for stored in file.variables.values():
+            _lean(stored)
         return
     versions = ", ".join(f"{name} {_version(name)}" for name in PACKAGES)
     file.setncatts(
@@ -190,11 +192,19 @@ def _define(file, dataset, flush):
             fill_value=variable.encoding.get("_FillValue"),
             chunksizes=_chunks(variable, flush) if timed else None,
         )
-        # Masking and scaling would copy every array on its way in.
-        stored.set_auto_maskandscale(False)
         stored.setncatts(variable.attrs)
+        _lean(stored)
         if not timed:
             stored[:] = variable.values
+
+
+def _lean(stored):
+    """No copy for masking and scaling, and a cache of one row of chunks, not 64 MiB."""
+    stored.set_auto_maskandscale(False)
+    if stored.chunking() != "contiguous":
+        records, *_ = stored.chunking()
+        row = records * int(np.prod(stored.shape[1:])) * stored.dtype.itemsize
+        stored.set_var_chunk_cache(size=max(row, CHUNK_BYTES))
 
 
 def _chunks(variable, flush):
