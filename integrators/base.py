@@ -21,7 +21,8 @@ from jax.tree_util import Partial, keystr, tree_flatten_with_path
 
 from sim import Stepper
 from sim.check import aval, describe
-from sim.inputs import at
+from sim.piece import at
+from sim.step import as_pytree
 
 VectorField = Callable[[Any, Any, Any], Any]
 
@@ -70,8 +71,7 @@ class OneStep:
     def __call__(self, f: VectorField, dt) -> Stepper:
         if not isinstance(dt, jax.core.Tracer) and not (np.all(np.isfinite(dt)) and np.all(dt)):
             raise ValueError(f"dt: expected a finite step length other than 0, got {dt}")
-        f = f if isinstance(f, Partial) else Partial(f)
-        return Stepper(Partial(_init), Partial(self._step, f, dt))
+        return Stepper(Partial(_init), Partial(self._step, as_pytree(f), dt))
 
     def _step(self, f, dt, carry: Clocked, x):
         dt = jnp.asarray(dt, carry.t0.dtype)

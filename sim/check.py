@@ -44,33 +44,29 @@ def scan_length(xs, length):
 
 
 def concrete_carry(step, carry, xs):
-    """The carry with concrete dtypes: a weak type (a Python number) would retrace.
+    """The carry with concrete dtypes: a weak type would be traced a second time.
 
-    A Python number takes the dtype that the step gives it, as in `lax.scan`.
+    A weak leaf (a Python number) takes the dtype that the step gives it, as in
+    `lax.scan`.
     """
-    leaves, treedef = jax.tree.flatten(carry)
     for path, leaf in tree_flatten_with_path(carry)[0]:
         if not isinstance(leaf, jax.Array | np.ndarray | np.generic | bool | int | float | complex):
             raise ValueError(
                 f"carry{keystr(path)}: expected an array or a number, got {type(leaf).__name__}"
             )
-    weak = [isinstance(x, bool | int | float | complex) or _is_weak(x) for x in leaves]
-    leaves = [jnp.asarray(x) for x in leaves]
-    if any(weak):
+    carry = jax.tree.map(jnp.asarray, carry)
+    if any(leaf.weak_type for leaf in jax.tree.leaves(carry)):
         x = jax.tree.map(lambda x: jax.ShapeDtypeStruct(np.shape(x)[1:], jnp.result_type(x)), xs)
-        after = jax.eval_shape(step, treedef.unflatten(leaves), x)
-        after = _carry_of(after)
-        if jax.tree.structure(after) == treedef:
-            leaves = [
-                jnp.asarray(x, jnp.promote_types(x.dtype, new.dtype) if not new.weak_type and w
-                            and jnp.issubdtype(new.dtype, jnp.inexact) else x.dtype)
-                for x, new, w in zip(leaves, jax.tree.leaves(after), weak, strict=True)
-            ]
-    return treedef.unflatten([jnp.asarray(x, x.dtype) for x in leaves])
+        after = _carry_of(jax.eval_shape(step, carry, x))
+        if jax.tree.structure(after) == jax.tree.structure(carry):
+            carry = jax.tree.map(_settled, carry, after)
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf, leaf.dtype), carry)
 
 
-def _is_weak(x):
-    return isinstance(x, jax.Array) and x.weak_type
+def _settled(leaf, after):
+    if leaf.weak_type and not after.weak_type:
+        return jnp.asarray(leaf, jnp.result_type(leaf, after))
+    return leaf
 
 
 def _carry_of(returned):

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax.tree_util import Partial
 
 from sim import check
-from sim.step import Carry, Step, Stepper, Y
+from sim.step import Carry, Step, Stepper, Y, as_pytree
 
 
 def rollout(
@@ -107,7 +107,7 @@ def repeat(step: Step, n: int) -> Step:
     >>> rollout(repeat(double, 3), jnp.asarray(1), length=2)[1].tolist()
     [8, 64]
     """
-    return Partial(_Repeated(check.positive("n", n)), step)
+    return Partial(_Repeated(check.positive("n", n)), as_pytree(step))
 
 
 class _Repeated:
@@ -165,7 +165,7 @@ def cascade(*steppers: Stepper) -> Stepper:
     """
     if not steppers:
         raise ValueError("cascade: expected at least one stepper, got none")
-    inits, steps = zip(*steppers, strict=True)
+    inits, steps = (tuple(map(as_pytree, fs)) for fs in zip(*steppers, strict=True))
     return Stepper(Partial(_cascade_init, inits), Partial(_cascade_step, steps))
 
 

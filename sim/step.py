@@ -24,6 +24,8 @@ differentiates, and that `vmap` batches.
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from jax.tree_util import Partial, all_leaves
+
 Carry = Any
 X = Any
 Y = Any
@@ -52,3 +54,8 @@ class Stepper(NamedTuple):
 
     init: Callable[..., Carry]
     step: Step
+
+
+def as_pytree(function: Callable) -> Callable:
+    """A plain function as a pytree without leaves; one that is a pytree stays itself."""
+    return Partial(function) if all_leaves([function]) else function
