@@ -6,18 +6,12 @@ dataclasses among them. There is no second description to keep in step.
 """
 
 import difflib
-import importlib
 import inspect
 import math
-import os
-import pkgutil
-import sys
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
-
-OWN = ("sim", "integrators", "filters", "experiments")
 
 
 def nearest(word: str, choices: Iterable[str]) -> str:
@@ -99,8 +93,8 @@ def _schema(factory) -> dict[str, Field]:
     except ValueError:
         return {}
     try:
-        source = factory if inspect.isclass(factory) or inspect.isfunction(factory) else factory.__call__
-        hints = typing.get_type_hints(source)
+        plain = inspect.isclass(factory) or inspect.isfunction(factory)
+        hints = typing.get_type_hints(factory if plain else factory.__call__)
     except Exception:  # an annotation that cannot be evaluated here: the default decides
         hints = {}
     return {
@@ -196,7 +190,9 @@ def _free(name, value):
         try:
             return np.asarray(value, float)
         except (TypeError, ValueError):
-            raise ValueError(f"{name}: expected numbers in rows of one length, got {value!r}") from None
+            raise ValueError(
+                f"{name}: expected numbers in rows of one length, got {value!r}"
+            ) from None
     return value
 
 
@@ -222,71 +218,5 @@ def _words(kind):
              NUMBERS: "a finite number or a list of numbers"}
     if kind in names:
         return names[kind]
-    return "keys and values" if _is_record(kind) or (origin or kind) in (Mapping, dict) else "a value"
-
-
-def permitted(name: str, target: Any, allow: Iterable[str] = ()) -> str:
-    """``target`` if it lies under the project's packages or one that the user named.
-
-    Nothing is imported: this answers before JAX is.
-
-    >>> permitted("model._target_", "sim.models.lorenz.model")
-    'sim.models.lorenz.model'
-    >>> permitted("model._target_", "os.system")
-    Traceback (most recent call last):
-        ...
-    ValueError: model._target_: 'os.system' is refused: it lies outside the project's packages \
-(sim, integrators, filters, experiments). If it is yours, name its package: allow=[os]
-    """
-    if not isinstance(target, str) or not all(p.isidentifier() for p in target.split(".")):
-        raise ValueError(f"{name}: expected a dotted path such as integrators.rk4, got {target!r}")
-    root = target.split(".")[0]
-    if not _inside(target, allow):
-        raise ValueError(
-            f"{name}: {target!r} is refused: it lies outside the project's packages "
-            f"({', '.join(OWN)}). If it is yours, name its package: allow=[{root}]"
-        )
-    return target
-
-
-def _inside(path, allow):
-    return any(path == p or path.startswith(f"{p}.") for p in (*OWN, *allow))
-
-
-def resolve(name: str, target: str, allow: Iterable[str] = ()) -> Callable:
-    """The callable that a permitted dotted path names.
-
-    What a module has merely imported from elsewhere is not its own, and is refused.
-    """
-    module_name, _, attribute = permitted(name, target, allow).rpartition(".")
-    if not module_name:
-        raise ValueError(f"{name}: expected a dotted path such as integrators.rk4, got {target!r}")
-    if target.split(".")[0] not in OWN and os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())  # a user's package lies where the command was given
-    module = _module(name, target, module_name)
-    try:
-        found = getattr(module, attribute)
-    except AttributeError:
-        public = getattr(module, "__all__", [n for n in vars(module) if not n.startswith("_")])
-        raise ValueError(
-            f"{name}: {module_name} has no {attribute!r}; {nearest(attribute, public)}"
-        ) from None
-    owner = getattr(found, "func", found)
-    owner = getattr(owner, "__module__", None) or type(owner).__module__
-    if not callable(found) or not _inside(owner, allow):
-        raise ValueError(f"{name}: {target!r} is not a function or class of the permitted packages")
-    return found
-
-
-def _module(name, target, module_name):
-    try:
-        return importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        missing = error.name or ""
-        if missing != module_name and not module_name.startswith(f"{missing}."):
-            raise ValueError(f"{name}: importing {module_name} failed: {error}") from error
-        parent, _, leaf = missing.rpartition(".")
-        package = importlib.import_module(parent) if parent else None
-        siblings = [m.name for m in pkgutil.iter_modules(getattr(package, "__path__", []))]
-        hint = f"; {nearest(leaf, siblings)}" if siblings else ""
-        raise ValueError(f"{name}: no module {missing!r} for {target!r}{hint}") from None
+    mapping = _is_record(kind) or (origin or kind) in (Mapping, dict)
+    return "keys and values" if mapping else "a value"

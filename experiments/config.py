@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from experiments.build import build, permitted
+from experiments.build import build
+from experiments.target import permitted
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,8 @@ def phase_plane(chosen: tuple[str, ...] | None, sizes: dict[str, int]) -> tuple[
         if state not in sizes:
             raise ValueError(f"output.phase: no state {name!r}; {nearest(name, sizes)}")
         if not index < sizes[state]:
-            raise ValueError(f"output.phase: {state} has {sizes[state]} components, from 0; got {name!r}")
+            raise ValueError(f"output.phase: {state} has {sizes[state]} components, counted from 0; "
+                             f"got {name!r}")
     return chosen
 
 
@@ -82,8 +83,9 @@ class Picture:
                 kept[name][bins[starts]] = extreme(kept[name][bins[starts]], part)
         if self.phase:
             pair = [_component(name) for name in self.phase]
-            last = [dataset[name].values[-TAIL:].reshape(-1, dataset[name][0].size)[:, i] for name, i in pair]
-            self.tail = np.concatenate([self.tail, np.stack(last, axis=1)])[-TAIL:]
+            last = min(count, TAIL)
+            points = [dataset[name].values[-last:].reshape(last, -1)[:, i] for name, i in pair]
+            self.tail = np.concatenate([self.tail, np.stack(points, axis=1)])[-TAIL:]
 
     def draw(self, path: Path, title: str) -> None:
         """Write the figure, in the format of its suffix: one panel for each quantity over time,
@@ -148,7 +150,8 @@ class Picture:
         finite = middle[np.isfinite(middle)]
         # A pulse that fades stays visible: the few strongest values may saturate.
         limit = np.quantile(np.abs(finite), 0.995) or 1.0 if len(finite) else 1.0
-        extent = (start[0], end[-1], -0.5, self.about[name]["size"] - 0.5)
+        width = 0.0 if end[-1] != start[0] else 1.0  # a run that ended at its first record
+        extent = (start[0], end[-1] + width, -0.5, self.about[name]["size"] - 0.5)
         image = axes.imshow(middle.T, aspect="auto", origin="lower", extent=extent, cmap="RdBu_r",
                             vmin=-limit, vmax=limit, interpolation="nearest")
         figure.colorbar(image, ax=axes, label=self._label(name), pad=0.01, extend="both")
@@ -169,7 +172,9 @@ class Picture:
     def _label(self, name, shown=None):
         units = self.about[name].get("units", "1")
         shown = (shown or name).replace("_", " ")
-        return shown if units == "1" else f"{shown}\n({units})" if len(shown) > 12 else f"{shown} ({units})"
+        if units == "1":
+            return shown
+        return f"{shown}\n({units})" if len(shown) > 12 else f"{shown} ({units})"
 
 
 def _curve(axes, start, end, low, high, **style):

@@ -1,4 +1,4 @@
-"""What ``scansim --help`` says: read from the configuration files, so that it is never out of date."""
+"""What ``scansim --help`` says, read from the configuration files so that it stays true."""
 
 from pathlib import Path
 
@@ -6,12 +6,12 @@ HEAD = """\
 scansim: physics and signal simulation; every run is one compiled scan.
 
 Usage:  scansim [GROUP=OPTION ...] [KEY=VALUE ...]
-        scansim                                    the default: the Lorenz system, a file, a figure
-        scansim experiment=pendulum_driven         a whole recipe
-        scansim model=duffing input=chirp model.params.damping=0.1 duration=200
-        scansim experiment=cascaded_tanks input.path=FILE.csv
-        scansim -m model=lorenz integrator=rk4,tsitouras5 dt=0.01,0.005     a sweep: every combination
-        scansim resume=runs/simulate/20260101-120000-1a2b3c                  go on with a stopped run
+  scansim                                              the Lorenz system: a file, a figure
+  scansim experiment=pendulum_driven                   a whole recipe
+  scansim model=duffing input=chirp model.params.damping=0.1 duration=200
+  scansim experiment=cascaded_tanks input.path=FILE.csv
+  scansim -m integrator=rk4,heun dt=0.01,0.005         a sweep: every combination
+  scansim resume=runs/simulate/20260101-120000-1a2b3c  go on with a stopped run
 """
 
 TAIL = """\
@@ -24,7 +24,8 @@ Results: runs/simulate/<date-time>-<6 hex>/, never overwritten; output.dir=FOLDE
   .hydra/         the configuration                   checkpoints/    to resume from
 
 Exit codes: 0 done, 2 wrong configuration, 3 diverged (partial output kept), 4 input or output,
-  75 stopped but resumable (SIGTERM), 130 interrupted (Ctrl-C; resumable), 1 an error inside a piece.
+  75 stopped but resumable (SIGTERM), 130 interrupted (Ctrl-C; resumable),
+  1 an error inside a piece's own code.
 
 Flags: -m sweep, --cfg job show the configuration, --version, --info, --hydra-help.
 Completion: eval "$(scansim -sc install=bash)"   (or zsh, fish)"""
@@ -41,7 +42,7 @@ def help_text(conf: Path) -> str:
         for file in files:
             mark = "*" if defaults.get(group) == file.stem else " "
             parts.append(f"   {mark} {file.stem:<{width}} {_about(file)}")
-    parts += ["", "Keys of every run, with their defaults; --cfg job shows all, those of the groups too:"]
+    parts += ["", "Keys of every run, with their defaults (--cfg job shows the groups' keys too):"]
     parts += [f"  {line}" for line in _keys(conf)]
     return "\n".join([*parts, "", TAIL])
 

@@ -10,7 +10,7 @@ import numpy as np
 
 
 class Errors:
-    """RMSE = √(mean (simulated − measured)²) for each pair of names, over the measured samples."""
+    """RMSE = √(mean (simulated − measured)²) for each pair, over the samples measured."""
 
     def __init__(self, measured: Mapping[str, str]):
         self.measured = measured
@@ -18,18 +18,18 @@ class Errors:
 
     def add(self, dataset: Any) -> None:
         for quantity, name in self.measured.items():
-            error = dataset[quantity].values.astype(float) - dataset[name].values
+            simulated = dataset[quantity].values.reshape(-1).astype(float)
+            error = simulated - dataset[name].values
             error = error[np.isfinite(error)]
             count, total = self.sums[quantity]
             self.sums[quantity] = count + len(error), total + float(error @ error)
 
     def scores(self) -> dict[str, dict[str, float]]:
-        return {"rmse": rmse} if (rmse := {
-            quantity: math.sqrt(total / count) for quantity, (count, total) in self.sums.items() if count
-        }) else {}
+        rmse = {name: math.sqrt(total / n) for name, (n, total) in self.sums.items() if n}
+        return {"rmse": rmse} if rmse else {}
 
 
-def write(path: Path, scores: Mapping[str, Mapping[str, float]], quantities: Mapping[str, Any]) -> None:
+def write(path: Path, scores: Mapping[str, Mapping[str, float]], quantities: Mapping) -> None:
     """One row for each metric and quantity, with its units."""
     with open(path, "w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)

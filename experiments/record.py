@@ -102,8 +102,8 @@ def _csv(path, named):
         if str(error).startswith("input."):
             raise
         raise OSError(f"input.path: {path}: {str(error).rstrip('.')}") from error
-    if not len(numbers):
-        raise OSError(f"input.path: {path} has a header line, but no samples")
+    if len(numbers) < 2:
+        raise OSError(f"input.path: {path}: expected at least 2 samples, got {len(numbers)}")
     return dict(zip(wanted, numbers.T, strict=True))
 
 

@@ -11,16 +11,22 @@ import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from experiments.build import nearest
+from experiments.rundir import ROOT
 
-CONF = Path(__file__).resolve().parent.parent / "conf"
+CONF = ROOT / "conf"
 PIECES = ("model", "integrator", "input")
 OPEN = ("input.reference",)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run what the arguments say, and exit with its code."""
-    sys.exit(run(sys.argv[1:] if argv is None else argv))
+    try:
+        code = run(sys.argv[1:] if argv is None else argv)
+        sys.stdout.flush()
+    except BrokenPipeError:  # `scansim --help | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 4
+    sys.exit(code)
 
 
 def run(argv: Sequence[str]) -> int:
@@ -83,7 +89,9 @@ def _hydra(argv) -> int:
     try:
         hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(job)()
     except HydraException as error:
-        complain(_hydra_words(error, argv))
+        from experiments.words import hydra_words
+
+        complain(hydra_words(error, argv))
         return 2
     except OmegaConfBaseException as error:
         complain(str(error).splitlines()[0])
@@ -107,7 +115,9 @@ def _job(config, overrides, folder) -> int:
         _prefer(config, overrides)
         values = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except HydraException as error:
-        raise ValueError(_hydra_words(error, overrides)) from None
+        from experiments.words import hydra_words
+
+        raise ValueError(hydra_words(error, overrides)) from None
     except MissingMandatoryValue as error:
         raise ValueError(f"{error.full_key}: expected a value, got nothing") from None
     except OmegaConfBaseException as error:
@@ -173,53 +183,6 @@ def complain(message: str) -> None:
     """One or two lines on stderr."""
     lines = [line.strip() for line in message.strip().splitlines()]
     print("scansim: " + "\n         ".join(lines), file=sys.stderr)
-
-
-def _hydra_words(error, argv) -> str:
-    """Hydra's exception in one line, with the nearest valid choice."""
-    options = getattr(error, "options", None)
-    if options is not None:
-        group, _, option = error.missing_cfg_file.rpartition("/")
-        return f"{group}: unknown option {option!r}; {nearest(option, options)}"
-    text = str(error).splitlines()[0]
-    found = re.match(r"Could not override '([^'@]+)", text)
-    if found:
-        full = re.search(r"full_key: (\S+)", str(error.__cause__))
-        key = full[1] if full and full[1].startswith(found[1]) else found[1]
-        return f"{key}: unknown key; {_nearest_key(key, argv)}"
-    if hasattr(error, "override"):
-        return f"{error.override!r}: expected KEY=VALUE or GROUP=OPTION; {text}"
-    return text
-
-
-def _nearest_key(key, argv) -> str:
-    from hydra import compose, initialize_config_dir
-    from omegaconf import OmegaConf
-
-    group, _, inside = key.partition(".")
-    elsewhere = [f"{group}={f.stem}" for f in sorted((CONF / group).glob("*.yaml"))
-                 if inside in _dotted(OmegaConf.to_container(OmegaConf.load(f)))]
-    if elsewhere:
-        return f"it belongs to {' or '.join(elsewhere)}"
-    groups = [p.name for p in CONF.iterdir() if p.is_dir()]
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        # Of a sweep, the first choice.
-        config = compose("config", [a.split(",")[0] for a in argv if a.split("=")[0] in groups])
-    known = {*_dotted(OmegaConf.to_container(config)), "experiment"}
-    parent = key.rpartition(".")[0]
-    siblings = [k for k in known if k.rpartition(".")[0] == parent and "_target_" not in k]
-    hint = nearest(key, siblings)
-    if hint.startswith("did") or group in groups:
-        return hint
-    hint = nearest(key, known)
-    return hint if hint.startswith("did") else nearest(key, [k for k in known if "." not in k])
-
-
-def _dotted(tree, prefix=""):
-    for key, value in tree.items():
-        yield prefix + key
-        if isinstance(value, dict):
-            yield from _dotted(value, f"{prefix}{key}.")
 
 
 if __name__ == "__main__":

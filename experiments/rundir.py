@@ -80,13 +80,18 @@ def now() -> str:
 
 def version() -> str:
     """The version of scansim: of the checkout, if this is one, else of the installed package."""
-    project = ROOT / "pyproject.toml"
-    if project.is_file():
-        return tomllib.loads(project.read_text(encoding="utf-8"))["project"]["version"]
+    if _is_checkout():
+        text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+        return tomllib.loads(text)["project"]["version"]
     try:
         return importlib.metadata.version("scansim")
     except importlib.metadata.PackageNotFoundError:
         return "unknown"
+
+
+def _is_checkout():
+    project = ROOT / "pyproject.toml"
+    return project.is_file() and 'name = "scansim"' in project.read_text(encoding="utf-8")
 
 
 def versions() -> dict[str, str]:
@@ -99,12 +104,12 @@ def versions() -> dict[str, str]:
 
 def commit() -> str | None:
     """The commit of the checkout, or None for an installed package."""
-    if not (ROOT / ".git").exists():
+    if not _is_checkout() or not (ROOT / ".git").exists():
         return None
+    describe = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
         done = subprocess.run(
-            ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
-            capture_output=True, text=True, timeout=10, check=True,
+            describe, cwd=ROOT, capture_output=True, text=True, timeout=10, check=True
         )
     except (OSError, subprocess.SubprocessError):
         return None

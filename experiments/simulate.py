@@ -8,12 +8,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments import record as recorded
-from experiments.build import build, nearest, resolve
-from experiments.config import Config, steps
+from experiments import drive
+from experiments.build import build, nearest
+from experiments.config import Config
 from experiments.figure import phase_plane
-
-HOLDS = ("zero_order", "first_order", "cubic", "band_limited")
+from experiments.target import resolve
 
 
 class Prepared(NamedTuple):
@@ -53,35 +52,28 @@ def prepare(config: Config) -> Prepared:
         ValueError: a key, a value, a name or a size is wrong.
         OSError: the record cannot be read, or its times are irregular.
     """
-    settings = dict(config.input)
-    hold = settings.pop("hold", "zero_order")
-    if hold not in HOLDS:
-        raise ValueError(f"input.hold: expected one of {', '.join(HOLDS)}, got {hold!r}; "
-                         f"{nearest(hold, HOLDS)}")
-    source = record = None
-    if settings["_target_"] is not None and settings["_target_"].startswith("experiments."):
-        record = build(resolve("input._target_", settings["_target_"]), settings, "input")
-
+    record = drive.record(config)
     with precision(config):
-        if record is None and settings["_target_"] is not None:
-            source = resolve("input._target_", settings["_target_"], config.allow)
         model = _piece(config, "model")
-        dt, length = _clock(config, record)
-        u = _samples(config, model, source, record, settings, dt, length)
+        dt, length = drive.clock(config, record)
+        u = drive.samples(config, model, record, dt, length)
         if u is None and model.inputs:
-            model = _undriven(model)
-        given = {"f": model.field, "dt": dt / config.substeps}
-        stepper = _piece(config, "integrator", given)
+            model = drive.at_rest(model)
+        stepper = _piece(config, "integrator", {"f": model.field, "dt": dt / config.substeps})
         if config.substeps > 1:
             from sim import repeat
 
             stepper = stepper._replace(step=repeat(stepper.step, config.substeps))
-        carry, xs = stepper.init(model.initial, t0=config.t0), _pieces(hold, u, dt)
+        carry, xs = stepper.init(model.initial, t0=config.t0), drive.pieces(config, u, dt)
         _traceable(config, stepper, carry, xs)
+        sizes = _sizes(model, u)
+        measured = _measured(model, record, sizes)
+        quantities, signals = _signals(model, u, record, measured, length)
         return Prepared(
-            config, model.name, model.initial, stepper, carry, xs, length, dt,
-            *_names(model, u, record, length), u, _measured(record),
-            None if record and record.reference else _phase(config, model),
+            config, model.name, model.initial, stepper, carry, xs, length, dt, quantities, signals,
+            _batched(model.output, u), u, measured,
+            None if measured and config.output.phase is None else
+            phase_plane(config.output.phase, _state_sizes(model)),
         )
 
 
@@ -93,6 +85,8 @@ def precision(config: Config) -> Iterator[None]:
     compiled programs called ahead of time read the process's one.
     """
     import jax
+
+    import sim  # noqa: F401  (its XLA flag must be set before JAX makes its first array)
 
     if config.runtime.platform is not None:
         jax.config.update("jax_platforms", config.runtime.platform)
@@ -110,25 +104,6 @@ def _piece(config, group, given=None):
     return build(factory, settings, group, given)
 
 
-def _undriven(model):
-    """The model at zero input."""
-    from jax.tree_util import Partial
-
-    count = len(model.inputs)
-    zero = np.zeros(count if count > 1 else ())
-    return model._replace(
-        field=Partial(_at_zero, model.field, zero), inputs=(),
-        output=model.output and Partial(_at_zero, model.output, zero),
-    )
-
-
-def _at_zero(function, zero, t, y, u):
-    import jax
-    import jax.numpy as jnp
-
-    return function(t, y, jnp.asarray(zero, jnp.result_type(*jax.tree.leaves(y))))
-
-
 def _traceable(config, stepper, carry, xs):
     """Trace one step, so that pieces that do not fit are named before a run is claimed."""
     import jax
@@ -140,115 +115,58 @@ def _traceable(config, stepper, carry, xs):
         raise ValueError(f"{method} cannot step this model: {error}") from error
 
 
-def _clock(config, record):
-    """dt, and the number of steps."""
-    if record is None:
-        return config.dt, steps(config.duration, config.dt)
-    dt = recorded.interval(record, config.dt)
-    if dt < 0:
-        raise ValueError(f"dt: expected a positive number of s, as the input is recorded, got {dt:g}")
-    have = len(record.u) - 1
-    if have < 1:
-        raise OSError(f"input.path: {record.path}: expected at least 2 samples, got {have + 1}")
-    if config.duration is None:
-        return dt, have
-    wanted = steps(config.duration, dt)
-    if wanted > have:
-        raise ValueError(f"duration: expected at most {have * dt:g}, the length of {record.path} in s, "
-                         f"got {config.duration:g}")
-    return dt, wanted
-
-
-def _samples(config, model, source, record, settings, dt, length):
-    """The input at t0 + k·dt, k = 0, …, length: (length + 1,) or (length + 1, inputs)."""
-    if source is None and record is None:
-        return None
-    if not model.inputs:
-        raise ValueError(f"input: expected none, because {model.name} takes no input, "
-                         f"got {settings['_target_']}")
-    if record is not None:
-        u = record.u[: length + 1]
-    else:
-        order = slice(None, None, 1 if dt > 0 else -1)  # a generator wants increasing times
-        t = (config.t0 + dt * np.arange(length + 1))[order]
-        u = build(source, settings, "input", _supplied(source, t, abs(dt), config.seed))
-        u = np.asarray(u)[order]
-        u = u[:, None] if u.ndim == 1 else u
-    count = len(model.inputs)
-    if u.shape != (length + 1, count):
-        name = "input.columns" if record is not None else "input"
-        raise ValueError(f"{name}: expected {count} for {model.name} ({', '.join(model.inputs)}), "
-                         f"got {u.shape[-1]}")
-    if not np.isfinite(u).all():
-        raise ValueError(f"input: expected finite samples, got {u[~np.isfinite(u)][0]}")
-    return u[:, 0] if count == 1 else u
-
-
-def _supplied(source, t, dt, seed):
-    """Of what a generator may ask for, what this one does."""
-    import inspect
-
+def _state_sizes(model) -> dict[str, int]:
     import jax
 
-    asked = inspect.signature(source).parameters
-    known = {"t": lambda: t, "dt": lambda: dt, "length": lambda: len(t), "seed": lambda: seed,
-             "key": lambda: jax.random.key(seed)}
-    return {name: make() for name, make in known.items() if name in asked}
-
-
-def _pieces(hold, u, dt):
-    if u is None:
-        return None
-    from jax.numpy import result_type
-
-    from sim import inputs
-
-    hold = {"zero_order": inputs.zero_order_hold, "first_order": inputs.first_order_hold,
-            "cubic": inputs.cubic, "band_limited": inputs.band_limited}[hold]
-    axis = abs(dt) * np.arange(len(u))  # in the order of the run, backwards in time or not
-    try:
-        return hold(axis, u.astype(result_type(float)))
-    except ValueError as error:
-        raise ValueError(f"input.hold: {error}") from error
-
-
-def _names(model, u, record, length):
-    """Quantities, the signals written beside the states, and the output as a batch."""
-    from jax import jit, vmap
-
-    from sim.models import Quantity
     from sim.names import leaf_names
+
+    sizes = map(np.size, jax.tree.leaves(model.initial))
+    return dict(zip(leaf_names(model.initial), sizes, strict=True))
+
+
+def _sizes(model, u) -> dict[str, int]:
+    """Components of every quantity that the run computes: states and outputs."""
+    import jax
+
+    from sim.names import leaf_names
+
+    if model.output is None:
+        return _state_sizes(model)
+    y = jax.tree.map(jax.numpy.asarray, model.initial)
+    found = jax.eval_shape(model.output, 0.0, y, None if u is None else u[0])
+    sizes = [leaf.size for leaf in jax.tree.leaves(found)]
+    return _state_sizes(model) | dict(zip(leaf_names(found), sizes, strict=True))
+
+
+def _measured(model, record, sizes) -> dict[str, str]:
+    for quantity in record.reference if record else ():
+        if quantity not in sizes:
+            raise ValueError(f"input.reference.{quantity}: {model.name} has no such quantity; "
+                             f"{nearest(quantity, sizes)}")
+        if sizes[quantity] != 1:
+            raise ValueError(f"input.reference.{quantity}: expected a quantity of one component, "
+                             f"got {sizes[quantity]}")
+    return {quantity: f"{quantity}_measured" for quantity in (record.reference if record else ())}
+
+
+def _signals(model, u, record, measured, length):
+    """Quantities, and the samples written beside the states."""
+    from sim.models import Quantity
 
     quantities, signals = dict(model.quantities), {}
     if u is not None:
-        columns = u[:, None] if u.ndim == 1 else u
-        signals = dict(zip(model.inputs, columns.T, strict=True))
-    known = [name for name in quantities if name not in model.inputs] or leaf_names(model.initial)
-    for quantity, column in (record.reference if record else {}).items():
-        if quantity not in known:
-            raise ValueError(f"input.reference.{quantity}: {model.name} has no such quantity; "
-                             f"{nearest(quantity, known)}")
+        signals = dict(zip(model.inputs, u.reshape(length + 1, -1).T, strict=True))
+    for quantity, name in measured.items():
         units, words = quantities.get(quantity, Quantity("1", quantity))
-        name = _measured(record)[quantity]
         quantities[name] = Quantity(units, f"measured {words}")
-        signals[name] = column[: length + 1]
-    output = None
-    if model.output is not None:
-        output = jit(vmap(model.output, (0, 0, None if u is None else 0)))
-    return quantities, signals, output
+        signals[name] = record.reference[quantity][: length + 1]
+    return quantities, signals
 
 
-def _phase(config, model):
-    import jax
+def _batched(output, u):
+    from jax import jit, vmap
 
-    from sim.names import leaf_names
-
-    sizes = [np.size(leaf) for leaf in jax.tree.leaves(model.initial)]
-    return phase_plane(config.output.phase, dict(zip(leaf_names(model.initial), sizes, strict=True)))
-
-
-def _measured(record):
-    return {quantity: f"{quantity}_measured" for quantity in (record.reference if record else {})}
+    return output and jit(vmap(output, (0, 0, None if u is None else 0)))
 
 
 def run(prepared: Prepared, directory: Path, *, attributes: Mapping[str, Any], identity: str,

@@ -46,11 +46,12 @@ def resume(directory: str, allow: Sequence[str]) -> int:
         raise FileNotFoundError(f"resume: {path} is not the directory of a run")
     known = json.loads((path / "run.json").read_text(encoding="utf-8"))
     if known["status"] in ("done", "diverged"):
-        raise ValueError(f"resume: expected a run that was stopped, got {path}, which is {known['status']}")
+        raise ValueError(f"resume: expected a run that was stopped, got {path}, "
+                         f"which is {known['status']}")
     if known["status"] == "running" and _alive(known):
         raise ValueError(f"resume: {path} is running still, as process {known['pid']}")
     if not (path / "checkpoints" / "latest.npz").is_file():
-        raise FileNotFoundError(f"resume: {path} has no checkpoint; it was stopped before its first one")
+        raise FileNotFoundError(f"resume: {path} was stopped before its first checkpoint")
     values = OmegaConf.to_container(OmegaConf.load(path / ".hydra" / "config.yaml"))
     config = checked({**values, "allow": list(allow)})
     prepared = _module(config).prepare(config)
@@ -159,7 +160,9 @@ def _attributes(config, values, prepared, known):
     from omegaconf import OmegaConf
 
     return {
-        "title": known["title"], "model": prepared.name,
+        "title": known["title"], "source": f"scansim {known['versions']['scansim']}",
+        "versions": ", ".join(f"{name} {number}" for name, number in known["versions"].items()),
+        "model": prepared.name,
         "integrator": config.integrator["_target_"], "dt": prepared.dt,
         "substeps": config.substeps, "seed": config.seed, "precision": config.runtime.precision,
         "config": OmegaConf.to_yaml(OmegaConf.create(dict(values))),

@@ -5,7 +5,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import pytest
 
-from experiments.build import build, permitted, resolve
+from experiments.build import build
+from experiments.target import permitted, resolve
 
 
 class Params(NamedTuple):

@@ -59,7 +59,7 @@ def test_an_unknown_column_is_named(tmp_path, keys, message):
     [
         ("time,u\n0,1\n1,abc\n", "'abc'"),
         ("time,u\n0,1\n1\n", "r.csv: "),
-        ("time,u\n", "no samples"),
+        ("time,u\n", "expected at least 2 samples, got 0"),
         ("time,u\n0,1\n1,\n2,3\n", "column 'u' has no finite value in sample 1"),
     ],
 )

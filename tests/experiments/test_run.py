@@ -110,6 +110,15 @@ def test_every_recipe_runs(scansim, recipe, names):
     assert Path("out/trajectory.png").stat().st_size > 10_000
 
 
+def test_a_piece_chosen_beside_a_recipe_comes_without_the_recipe_s_settings(scansim):
+    argv = ["experiment=duffing", "duration=1", "output=data"]
+    code, told, said = scansim(*argv, "input=noise", "input.cutoff=2", "model=pendulum")
+    assert code == 0, said
+    assert set(read("out/trajectory.nc").data_vars) == {"angle", "angular_velocity", "torque"}
+    assert scansim(*argv, "input=sine", folder="same")[0] == 0  # the recipe's own choice
+    assert float(abs(read("same/trajectory.nc").force).max()) == pytest.approx(0.5, rel=0.2)
+
+
 @pytest.mark.parametrize("signal", ["step", "ramp", "chirp", "multisine", "prbs", "noise"])
 def test_every_input_drives_and_is_kept(scansim, signal):
     argv = ["experiment=duffing", "dt=0.05", "duration=20", f"input={signal}", "output=data", "seed=3"]
