@@ -1,13 +1,21 @@
 """Strict JAX for tests and doctests: no silent rank or dtype promotion, float64 on."""
 
+import os
 from pathlib import Path
 
+import hypothesis
 import jax
 import pytest
 
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
+
+# No deadline: the first example compiles. In CI the same examples every time.
+hypothesis.settings.register_profile(
+    "scansim", deadline=None, derandomize="CI" in os.environ, print_blob=True
+)
+hypothesis.settings.load_profile("scansim")
 
 
 @pytest.fixture(scope="session")
