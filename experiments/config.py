@@ -49,7 +49,7 @@ class Config:
     dt: step length and sample interval, s; negative runs backwards in time; null
         takes it from the recorded input.
     duration: s, rounded to whole steps; null is the length of the recorded input.
-    t0: time of the initial state, s.
+    t0: time of the initial state, s; null is 0, or the first time of the recorded input.
     substeps: integrator steps in every dt.
     seed: of whatever is random in the input.
     """
@@ -63,7 +63,7 @@ class Config:
     title: str | None = None
     dt: float | None = None
     duration: float | None = None
-    t0: float = 0.0
+    t0: float | None = None
     substeps: int = 1
     seed: int = 0
     allow: tuple[str, ...] = ()

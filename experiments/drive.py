@@ -28,22 +28,24 @@ def record(config: Config) -> Record | None:
     return build(resolve("input._target_", target), settings, "input")
 
 
-def clock(config: Config, record: Record | None) -> tuple[float, int]:
-    """dt, and the number of steps."""
+def clock(config: Config, record: Record | None) -> tuple[float, float, int]:
+    """t0, dt, and the number of steps."""
     if record is None:
-        return config.dt, steps(config.duration, config.dt)
+        return config.t0 or 0.0, config.dt, steps(config.duration, config.dt)
     dt = recorded.interval(record, config.dt)
     if dt < 0:
         raise ValueError(f"dt: expected a positive number of s for a recorded input, got {dt:g}")
+    first = 0.0 if record.time is None else float(record.time[0])
+    t0 = first if config.t0 is None else config.t0
     have = len(record.u) - 1
     wanted = have if config.duration is None else steps(config.duration, dt)
     if wanted > have:
         raise ValueError(f"duration: expected at most {have * dt:g}, the length of {record.path} "
                          f"in s, got {config.duration:g}")
-    return dt, wanted
+    return t0, dt, wanted
 
 
-def samples(config: Config, model: Any, record: Record | None, dt: float, length: int):
+def samples(config: Config, model: Any, record: Record | None, t0: float, dt: float, length: int):
     """The input at t0 + k·dt, k = 0, …, length: (length + 1,), (length + 1, inputs) or None."""
     target = config.input["_target_"]
     if target is None:
@@ -53,7 +55,7 @@ def samples(config: Config, model: Any, record: Record | None, dt: float, length
     if record is not None:
         name, u = "input.columns", record.u[: length + 1]
     else:
-        name, u = "input", _generated(config, target, dt, length)
+        name, u = "input", _generated(config, target, t0, dt, length)
     count = len(model.inputs)
     if u.shape != (length + 1, count):
         raise ValueError(f"{name}: expected {count} for {model.name} ({', '.join(model.inputs)}), "
@@ -101,10 +103,10 @@ def _settings(config) -> Mapping[str, Any]:
     return {key: value for key, value in config.input.items() if key != "hold"}
 
 
-def _generated(config, target, dt, length):
+def _generated(config, target, t0, dt, length):
     source = resolve("input._target_", target, config.allow)
     order = slice(None, None, 1 if dt > 0 else -1)  # a generator wants increasing times
-    t = (config.t0 + dt * np.arange(length + 1))[order]
+    t = (t0 + dt * np.arange(length + 1))[order]
     asked = inspect.signature(source).parameters
     given = {"t": t} | {k: v for k, v in (("seed", config.seed),) if k in asked}
     u = np.asarray(build(source, _settings(config), "input", given))[order]

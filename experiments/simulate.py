@@ -20,7 +20,7 @@ class Prepared(NamedTuple):
 
     Attributes:
         stepper, carry, xs, length: what `sim.stream.stream` takes.
-        dt: sample interval, s, the time of one step.
+        t0, dt: time of the initial state and of one step, s.
         quantities: units and words of everything in the file.
         signals: named samples (length + 1, ...) that are written beside the states.
         output: ``output(t, y, u)`` over a batch of records, or None.
@@ -36,6 +36,7 @@ class Prepared(NamedTuple):
     carry: Any
     xs: Any
     length: int
+    t0: float
     dt: float
     quantities: Mapping[str, Any]
     signals: dict[str, np.ndarray]
@@ -55,8 +56,8 @@ def prepare(config: Config) -> Prepared:
     record = drive.record(config)
     with precision(config):
         model = _piece(config, "model")
-        dt, length = drive.clock(config, record)
-        u = drive.samples(config, model, record, dt, length)
+        t0, dt, length = drive.clock(config, record)
+        u = drive.samples(config, model, record, t0, dt, length)
         if u is None and model.inputs:
             model = drive.at_rest(model)
         stepper = _piece(config, "integrator", {"f": model.field, "dt": dt / config.substeps})
@@ -64,14 +65,14 @@ def prepare(config: Config) -> Prepared:
             from sim import repeat
 
             stepper = stepper._replace(step=repeat(stepper.step, config.substeps))
-        carry, xs = stepper.init(model.initial, t0=config.t0), drive.pieces(config, u, dt)
+        carry, xs = stepper.init(model.initial, t0=t0), drive.pieces(config, u, dt)
         _traceable(config, stepper, carry, xs)
         sizes = _sizes(model, u)
         measured = _measured(model, record, sizes)
         quantities, signals = _signals(model, u, record, measured, length)
         return Prepared(
-            config, model.name, model.initial, stepper, carry, xs, length, dt, quantities, signals,
-            _batched(model.output, u), u, measured,
+            config, model.name, model.initial, stepper, carry, xs, length, t0, dt, quantities,
+            signals, _batched(model.output, u), u, measured,
             None if measured and config.output.phase is None else
             phase_plane(config.output.phase, _state_sizes(model)),
         )
@@ -189,7 +190,8 @@ def run(prepared: Prepared, directory: Path, *, attributes: Mapping[str, Any], i
     from sim.stream import default_chunk, stream
     from sim.trajectory import trajectory
 
-    config, dt, every = prepared.config, prepared.dt, prepared.config.output.save_every
+    config, every = prepared.config, prepared.config.output.save_every
+    t0, dt = prepared.t0, prepared.dt
     with precision(config), ExitStack() as stack:
         chunk = config.output.chunk or default_chunk(
             prepared.stepper.step, prepared.carry, prepared.xs,
@@ -201,8 +203,8 @@ def run(prepared: Prepared, directory: Path, *, attributes: Mapping[str, Any], i
         append = stack.enter_context(
             writer(path, flush=flush, attributes=attributes, resume=resume)
         )
-        bar = stack.enter_context(progress(dt=dt, t0=config.t0, title=prepared.name))
-        label = partial(trajectory, dt=dt, t0=config.t0, save_every=every,
+        bar = stack.enter_context(progress(dt=dt, t0=t0, title=prepared.name))
+        label = partial(trajectory, dt=dt, t0=t0, save_every=every,
                         quantities=prepared.quantities)
 
         def sink(first, ys):
@@ -225,7 +227,7 @@ def run(prepared: Prepared, directory: Path, *, attributes: Mapping[str, Any], i
             sink(0, jax.tree.map(lambda y: np.asarray(jnp.asarray(y))[None], prepared.initial))
         end = stream(
             prepared.stepper.step, prepared.carry, prepared.xs, length=prepared.length,
-            chunk=chunk, save_every=every, t0=config.t0, dt=dt,
+            chunk=chunk, save_every=every, t0=t0, dt=dt,
             checkpoint=directory / "checkpoints" / "latest.npz", resume=resume,
             identity=identity, stop=stop, report=tell,
             sink=lambda first, ys: sink(first + 1, ys),
@@ -242,7 +244,7 @@ def _outputs(prepared, at, ys):
     from sim.names import leaf_names
 
     kind = np.dtype(result_type(float))
-    t = (prepared.config.t0 + at * prepared.dt).astype(kind)
+    t = (prepared.t0 + at * prepared.dt).astype(kind)
     u = None if prepared.u is None else prepared.u[at].astype(kind)
     found = prepared.output(t, jax.tree.map(lambda y: np.asarray(y, kind), ys), u)
     return dict(zip(leaf_names(found), map(np.asarray, jax.tree.leaves(found)), strict=True))

@@ -163,7 +163,7 @@ def _attributes(config, values, prepared, known):
         "title": known["title"], "source": f"scansim {known['versions']['scansim']}",
         "versions": ", ".join(f"{name} {number}" for name, number in known["versions"].items()),
         "model": prepared.name,
-        "integrator": config.integrator["_target_"], "dt": prepared.dt,
+        "integrator": config.integrator["_target_"], "t0": prepared.t0, "dt": prepared.dt,
         "substeps": config.substeps, "seed": config.seed, "precision": config.runtime.precision,
         "config": OmegaConf.to_yaml(OmegaConf.create(dict(values))),
         "config_hash": known["config_hash"], "commit": known["commit"],

@@ -146,13 +146,16 @@ def test_cascaded_tanks_from_the_recorded_voltage(scansim, shared):
 
 
 def test_a_netcdf_file_of_one_run_drives_another(scansim):
-    one = ["experiment=duffing", "duration=4", "output=data"]
+    one = ["experiment=duffing", "duration=4", "t0=2.5", "output=data"]
     assert scansim(*one, folder="first")[0] == 0
     two = ["model=duffing", "input=file", "dt=null", "duration=null", "input.path=first/trajectory.nc",
            "input.columns=[force]", "input.reference.position=position", "input.hold=cubic", "output=data"]
     code, told, _ = scansim(*two, folder="second")
     assert code == 0
     assert told["metrics"]["rmse"]["position"] < 1e-6
+    np.testing.assert_array_equal(
+        read("second/trajectory.nc").time, read("first/trajectory.nc").time
+    )
 
 
 def test_a_diverging_run_keeps_what_was_finite(scansim):
