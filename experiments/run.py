@@ -26,6 +26,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     except BrokenPipeError:  # `scansim --help | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 4
+    except KeyboardInterrupt:  # before a run had begun
+        code = 130
     sys.exit(code)
 
 
