@@ -1,0 +1,67 @@
+"""Compile time of a rollout, which does not grow with its length as an unrolled loop's does."""
+
+import time
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+
+from benchmarks import child
+from benchmarks.measure import Timed, Work, close
+from integrators import rk4
+from sim import rollout
+from sim.models import lorenz
+
+ALONE = 100  # steps beyond which the unrolled loop compiles in a process of its own
+LIMIT = 120.0  # s it is given there
+
+
+def _scanned(stepper, y0, steps):
+    last, _ = rollout(lambda c, x: (stepper.step(c, x)[0], None), stepper.init(y0), length=steps)
+    return last.y
+
+
+def _unrolled(stepper, y0, steps):
+    carry = stepper.init(y0)
+    for _ in range(steps):
+        carry, _ = stepper.step(carry, None)
+    return carry.y
+
+
+def _compile(loop, steps):
+    """Trace, lower and compile from nothing; running what came out is not timed."""
+    model = jax.tree.map(lambda leaf: jnp.asarray(leaf, float), lorenz.model()[1:3])
+    jax.clear_caches()
+    tic = time.perf_counter()
+    program = jax.jit(lambda f, y0: loop(rk4(f, 2.0**-10), y0, steps)).lower(*model).compile()
+    seconds = time.perf_counter() - tic
+    return Timed(seconds, list(map(float, program(*model))))
+
+
+def _compile_unrolled(steps):
+    return _compile(_unrolled, steps)
+
+
+def compile_time(steps):
+    """Seconds from a Python function to a program: Lorenz, RK4, the last state."""
+
+    def ours():
+        _compile(_scanned, steps)
+        return partial(_compile, _scanned, steps)
+
+    def unrolled():
+        if steps <= ALONE:
+            return partial(_compile_unrolled, steps)
+        target = f"{__name__}:{_compile_unrolled.__name__}"
+        return lambda: Timed(*child.call(target, steps, timeout=LIMIT))
+
+    return Work(
+        unit="s",
+        scale=1.0,
+        ours=ours,
+        peers={"unrolled": unrolled},
+        compare=close(1e-9),
+    )
+
+
+ROWS = {f"scan.compile_{steps}": partial(compile_time, steps) for steps in (10, 100, 1000)}
