@@ -150,9 +150,10 @@ def test_a_file_is_never_overwritten_and_failures_name_it(tmp_path):
         use(tmp_path / "b.nc", resume=True)
     assert not (tmp_path / "b.nc").exists()
     (tmp_path / "junk.nc").write_text("not a file of this kind")
-    for broken in (lambda: use(tmp_path / "junk.nc", resume=True), lambda: read(tmp_path / "junk.nc")):
-        with pytest.raises(OSError, match=r"junk\.nc: cannot (open|read) the file: .*[Uu]nknown"):
-            broken()
+    with pytest.raises(OSError, match=r"junk\.nc: cannot open the file: .*[Uu]nknown"):
+        use(tmp_path / "junk.nc", resume=True)
+    with pytest.raises(OSError, match=r"junk\.nc: cannot read the file: .*[Uu]nknown"):
+        read(tmp_path / "junk.nc")
     with pytest.raises(FileNotFoundError, match=r"b\.nc: cannot read the file"):
         read(tmp_path / "b.nc")
     with pytest.raises(ValueError, match="of another run: expected config_hash b2, got None"):
@@ -163,14 +164,14 @@ def test_a_full_disk_is_one_error_and_keeps_the_rest(tmp_path):
     resource = pytest.importorskip("resource", reason="needs POSIX limits on file size")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     noise = np.random.default_rng(0).normal(size=(30, 1000))
-    with pytest.raises(OSError, match=r"a\.nc: cannot write the file: .* MB free there"):  # noqa: SIM117
-        with writer(tmp_path / "a.nc", flush=1000) as append:
-            try:
-                resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
-                for i, x in enumerate(noise):
-                    append(1000 * i, trajectory({"x": x}, dt=DT, first=1000 * i))
-            finally:
-                resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    full = pytest.raises(OSError, match=r"a\.nc: cannot write the file: .* MB free there")
+    with full, writer(tmp_path / "a.nc", flush=1000) as append:
+        try:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+            for i, x in enumerate(noise):
+                append(1000 * i, trajectory({"x": x}, dt=DT, first=1000 * i))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
     np.testing.assert_array_equal(read(tmp_path / "a.nc").x[:1000], noise[0])
 
 
@@ -181,7 +182,7 @@ def test_appending_says_what_does_not_fit(tmp_path):
             append(6, some(4, 6))
         with pytest.raises(ValueError, match="dataset: expected time to go on from record 3"):
             append(4, some(4, 2))
-        with pytest.raises(ValueError, match=r"expected variables \['time', 'x'\], got \['time', 'z'"):
+        with pytest.raises(ValueError, match=r"expected variables \['time', 'x'\], got .*'z'"):
             append(4, some(4, 4).rename(x="z"))
         append(4, some(4, 4))
     assert read(tmp_path / "a.nc").sizes["time"] == 8
