@@ -8,19 +8,24 @@ every step is dispatched on its own: measured 10 to 50 times slower (Lorenz grad
 ensembles and networks of 256 hidden units measured no slower than without.
 
 XLA reads its flags once, when the first array is made: import `sim` before that.
-Where the user has set ``xla_backend_extra_options`` already, theirs stays.
+Where the user has set ``xla_backend_extra_options`` already, theirs stays. XLA stops
+the process at an option it does not know, so the flag is set only for the releases of
+jaxlib that were seen to know it: 0.10 to 0.12.
 
 Reference: the pass `SmallWhileLoopHoistingPass` in XLA, xla/service/cpu.
 """
 
 import os
 
+from jaxlib.version import __version__ as jaxlib_version
+
 _OPTION = "xla_backend_extra_options"
+_KNOWN = ("0.10.", "0.11.", "0.12.")
 _THRESHOLD = f"--{_OPTION}=xla_cpu_small_while_loop_byte_threshold=1048576"
 
 
 def keep_loops_native() -> None:
-    """Add the flag to the environment variable XLA_FLAGS, unless its option is set."""
+    """Add the flag to the environment variable XLA_FLAGS, unless its option is set there."""
     flags = os.environ.get("XLA_FLAGS", "")
-    if _OPTION not in flags:
+    if _OPTION not in flags and jaxlib_version.startswith(_KNOWN):
         os.environ["XLA_FLAGS"] = f"{flags} {_THRESHOLD}".strip()
