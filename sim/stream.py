@@ -10,13 +10,12 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.tree_util import Partial
 
 from sim import check, chunks
 from sim import checkpoint as saved
 from sim.chunks import default_chunk
 from sim.diverged import Diverged, first_bad
-from sim.step import Carry, Step
+from sim.step import Carry, Step, as_pytree
 
 __all__ = ["Diverged", "Status", "Streamed", "default_chunk", "stream"]
 
@@ -134,8 +133,7 @@ def stream(
     if chunk is None:
         chunk = default_chunk(step, carry, xs, length=length, save_every=every)
     chunk = chunks.checked(chunk, every)
-    if jax.tree_util.all_leaves([step]):
-        step = Partial(step)  # a plain function; one with parameters is a pytree already
+    step = as_pytree(step)
     run = {"identity": identity, "save_every": every, "t0": t0, "dt": dt}
     begin, records = 0, 0
     if resume:
