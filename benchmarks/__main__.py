@@ -60,7 +60,8 @@ def lines(row: dict[str, Any]) -> list[str]:
         last = f"{row['compile_s']:.2f}" if side == "ours" else ""
         numbers = (f"{figure[key]:.4g}" for key in ("median", "min", "max"))
         text.append(LINE.format(*first, side, *numbers, f"{ratio:.2f}", last).rstrip())
-    said = row.get("notes", []) + [f"missing peer {peer}" for peer in row.get("missing", [])]
+    said = [*row.get("notes", [])]
+    said += [f"missing peer {peer}: {why}" for peer, why in row.get("missing", {}).items()]
     if "peak_mb" in row:
         said.append("peak MB: " + ", ".join(f"{k} {v}" for k, v in row["peak_mb"].items()))
     return text + [f"{'':<40}{line}" for line in said]
@@ -68,8 +69,8 @@ def lines(row: dict[str, Any]) -> list[str]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Measure the rows that are asked for; the exit code is 1 where one is in error."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=benchmarks.__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    about = benchmarks.__doc__.splitlines()[0]
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=about)
     parser.add_argument("patterns", nargs="*", metavar="PATTERN", help="rows, such as ode.chain_*")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows here")
     options = parser.parse_args(arguments)

@@ -63,7 +63,7 @@ def measure(name: str, work: Work, *, rounds: int = 9) -> dict[str, Any]:
     Returns:
         name, unit, ours and peers with median, min and max in that unit, compile_s of
         ours, versions; and where there is something to say: missing (peers that are
-        not installed), notes, error (then nothing was timed), and the work's extra.
+        not installed, and why), notes, error (then nothing was timed), and the work's extra.
     """
     row = {"name": name, "unit": work.unit, "ours": None, "peers": {}, "compile_s": None}
     row["versions"] = versions(work.peers)
@@ -78,7 +78,7 @@ def measure(name: str, work: Work, *, rounds: int = 9) -> dict[str, Any]:
 
 
 def _fill(row, work, rounds):
-    runs, seconds, missing, notes, wrong = {}, {}, [], [], []
+    runs, seconds, missing, notes, wrong = {}, {}, {}, [], []
     for side, make in {"ours": work.ours, **work.peers}.items():
         tic = time.perf_counter()
         try:
@@ -87,7 +87,7 @@ def _fill(row, work, rounds):
         except ImportError as error:
             if side == "ours":
                 raise
-            missing.append(f"{side}: {error}")
+            missing[side] = str(error)
             continue
         except subprocess.TimeoutExpired as error:
             seconds[side] = [error.timeout]

@@ -76,7 +76,7 @@ def test_a_missing_peer_is_named_and_the_others_are_measured():
     both = work(side(1.0), {"peer": side(1.0)})
     row = measure.measure("a.b", both._replace(peers={"absent": absent, **both.peers}), rounds=1)
     assert list(row["peers"]) == ["peer"]
-    assert row["missing"] == ["absent: No module named 'package_that_is_not_there'"]
+    assert row["missing"] == {"absent": "No module named 'package_that_is_not_there'"}
     assert "error" not in row
     assert any("missing peer absent" in line for line in command.lines(row))
 
