@@ -21,6 +21,7 @@ BELOW = {
 # Every other package in use, and where it may be imported; "" is anywhere.
 HOMES = {
     "jax": [""],
+    "jaxlib": ["sim/xla.py"],
     "numpy": [""],
     "scipy": [""],
     "xarray": ["sim/trajectory.py", "sim/netcdf.py"],
