@@ -125,13 +125,16 @@ def _fits(x, dtype):
 
 
 def add(y, dt, terms):
-    """y + dt·Σ wᵢ kᵢ over pytrees, for ``terms`` of (weight, k); zero weights cost nothing."""
+    """y + dt·Σ wᵢ kᵢ over pytrees, for ``terms`` of (weight, k); a zero weight costs nothing.
+
+    Summed in the order of the terms, each as one multiply-add: measured the cheapest.
+    """
     terms = [(w, k) for w, k in terms if w != 0]
 
     def leaf(y, *ks):
-        total = sum(k if w == 1 else w * k for (w, _), k in zip(terms[1:], ks[1:], strict=True))
-        first = ks[0] if terms[0][0] == 1 else terms[0][0] * ks[0]
-        slope = first + total if len(ks) > 1 else first
-        return y + dt.astype(y.dtype) * slope
+        h = dt.astype(y.dtype)
+        for (w, _), k in zip(terms, ks, strict=True):
+            y = y + (h * w) * k
+        return y
 
-    return jax.tree.map(leaf, y, *[k for _, k in terms]) if terms else y
+    return jax.tree.map(leaf, y, *[k for _, k in terms])
