@@ -1,0 +1,210 @@
+"""What every Gaussian filter shares: the belief, what a step emits, and conditioning.
+
+A filter is two functions, one that predicts and one that says what it expects to
+observe; this module does the rest:
+
+    predict(belief, x) -> Predicted(m, P, C)        the state a step later
+    observe(predicted, x) -> Expected(mu, S, C)     the observation, before it is seen
+
+A newcomer adds a filter in one file: these two functions and `gaussian_filter`.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jax.tree_util import Partial
+
+from sim import Stepper
+from sim.step import as_pytree
+
+LOG_2PI = float(np.log(2 * np.pi))
+
+
+class Gaussian(NamedTuple):
+    """A belief about the state: mean m (n,) and covariance P (n, n)."""
+
+    m: Any
+    P: Any
+
+
+class Predicted(NamedTuple):
+    """The state a step later: m (n,), P (n, n), and C = cov(before, after) (n, n)."""
+
+    m: Any
+    P: Any
+    C: Any
+
+
+class Expected(NamedTuple):
+    """The observation to come: mean mu (m,), covariance S (m, m), C = cov(state, it) (n, m)."""
+
+    mu: Any
+    S: Any
+    C: Any
+
+
+class Estimate(NamedTuple):
+    """What a Gaussian filter emits for a step, and all that a smoother needs.
+
+    Attributes:
+        m, P: the state given the observations up to this one, (n,) and (n, n).
+        m_pred, P_pred: the state given those before it.
+        C: cov(state a step before, state) given those before it, (n, n).
+        innovation: the observation less its expectation, (m,); NaN where missing.
+        S: the covariance of the innovation, (m, m).
+        loglik: log p(y of this step | those before it), constants included; the sum
+            over the steps is the log-likelihood of the record.
+
+    Under `jit`, what is not used of it is neither computed nor stored.
+    """
+
+    m: Any
+    P: Any
+    m_pred: Any
+    P_pred: Any
+    C: Any
+    innovation: Any
+    S: Any
+    loglik: Any
+
+
+class Filtering(NamedTuple):
+    """The carry of a Gaussian filter: the belief; ``fresh`` until a first prior is used.
+
+    ``fresh`` is None unless the prior belongs to the first observed state; then it is
+    True until that state has been observed.
+    """
+
+    m: Any
+    P: Any
+    fresh: Any = None
+
+
+def gaussian_filter(predict: Callable, observe: Callable, split: Callable) -> Stepper:
+    """A filter from what it predicts and what it expects to observe.
+
+        (m, P)ₖ₋₁  →  predict  →  observe  →  condition on yₖ  →  (m, P)ₖ
+
+    Args:
+        predict: ``predict(Gaussian, x) -> Predicted``.
+        observe: ``observe(Gaussian, x) -> Expected``.
+        split: ``split(x) -> (y, x)``, the observation (m,) and what the other two see.
+
+    Returns:
+        A stepper: ``init(prior, on_first=False)`` takes the `Gaussian` of the state one
+        step before the first observation, or of the first observed state itself;
+        its step emits an `Estimate`.
+    """
+    functions = tuple(map(as_pytree, (predict, observe, split)))
+    return Stepper(Partial(_init), Partial(_step, functions))
+
+
+def _init(prior: Gaussian, on_first: bool = False) -> Filtering:
+    m, P = floating(prior[0]), floating(prior[1])
+    dtype = jnp.promote_types(m.dtype, P.dtype)
+    if m.ndim != 1 or P.shape != (m.shape[0], m.shape[0]):
+        raise ValueError(
+            f"prior: expected a mean (n,) and a covariance (n, n), got {m.shape} and {P.shape}"
+        )
+    check_semidefinite("prior.P", P)
+    return Filtering(m.astype(dtype), P.astype(dtype), jnp.asarray(True) if on_first else None)
+
+
+def _step(functions, carry: Filtering, x):
+    predict, observe, split = functions
+    y, x = split(x)
+    before = Gaussian(carry.m, carry.P)
+    after = predict(before, x)
+    if carry.fresh is not None:
+        held = Predicted(before.m, before.P, before.P)
+        after = Predicted(*(jnp.where(carry.fresh, a, b) for a, b in zip(held, after, strict=True)))
+    expected = observe(Gaussian(after.m, after.P), x)
+    y = jnp.asarray(y).astype(after.m.dtype)
+    if y.shape != expected.mu.shape:
+        raise ValueError(f"y: expected shape {expected.mu.shape}, got {y.shape}")
+    posterior, loglik = condition(after, expected, y)
+    estimate = Estimate(*posterior, *after, y - expected.mu, expected.S, loglik)
+    fresh = None if carry.fresh is None else jnp.zeros_like(carry.fresh)
+    return Filtering(*posterior, fresh), estimate
+
+
+def condition(state, expected: Expected, y) -> tuple[Gaussian, Any]:
+    """p(x | y) and log p(y) for jointly Gaussian x and y, one scalar of y at a time.
+
+        K = C eᵢ / Sᵢᵢ,   m ← m + K (yᵢ − μᵢ),   P ← P − K Sᵢᵢ Kᵀ
+
+    and the same for the components of y still to come, so that a correlated S needs
+    neither whitening nor an inverse. A NaN component of y is missing: it alone is
+    skipped, before the arithmetic, so that no NaN reaches a gradient.
+
+    Args:
+        state: anything with the mean ``m`` (n,) and the covariance ``P`` (n, n) of x.
+        expected: the mean and covariance of y, and the covariance of x and y.
+        y: the observation (m,).
+
+    Returns:
+        The posterior `Gaussian`, its covariance exactly symmetric where P is, and the
+        log-likelihood of the components seen, 0 for none.
+
+    Reference: G. J. Bierman, "Factorization Methods for Discrete Sequential
+    Estimation", Academic Press 1977, chapter V.
+
+    >>> prior = Gaussian(jnp.zeros(1), jnp.eye(1))
+    >>> both = Expected(jnp.zeros(2), jnp.array([[2.0, 1.0], [1.0, 2.0]]), jnp.ones((1, 2)))
+    >>> posterior, _ = condition(prior, both, jnp.array([1.0, jnp.nan]))
+    >>> posterior.m.round(12).tolist(), posterior.P.round(12).tolist()
+    ([0.5], [[0.5]])
+    """
+    m, P = state.m, state.P
+    mu, S, C = expected
+    seen = ~jnp.isnan(y)
+    loglik = jnp.zeros((), m.dtype)
+    for i in range(y.shape[0]):
+        s = jnp.where(seen[i], S[i, i], 1)
+        v = jnp.where(seen[i], y[i] - mu[i], 0)
+        root = jnp.where(seen[i], 1 / jnp.sqrt(s), 0)
+        # With g = C eᵢ / √s the products g gᵀ are symmetric to the last bit.
+        g, z = C[:, i] * root, v * root
+        m = m + g * z
+        P = P - g[:, None] * g[None, :]
+        loglik = loglik - 0.5 * (z * z + jnp.where(seen[i], jnp.log(s) + LOG_2PI, 0))
+        if i + 1 < y.shape[0]:
+            h = S[:, i] * root
+            mu = mu + h * z
+            C = C - g[:, None] * h[None, :]
+            S = S - h[:, None] * h[None, :]
+    return Gaussian(m, P), loglik
+
+
+def floating(x):
+    """x as an array of floats; whole numbers become the default float."""
+    x = jnp.asarray(x)
+    return x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(jnp.result_type(float))
+
+
+def symmetric(P):
+    """(P + Pᵀ) / 2."""
+    return 0.5 * (P + P.T)
+
+
+def check_semidefinite(name, P):
+    """Raise where a concrete (…, n, n) matrix, or (…, n) diagonal, is no covariance."""
+    try:
+        P = np.asarray(P, float)
+    except Exception:  # a tracer: its numbers are not known yet
+        return
+    if not np.all(np.isfinite(P)):
+        raise ValueError(f"{name}: expected finite numbers, got NaN or infinity")
+    if P.ndim >= 2 and P.shape[-1] == P.shape[-2]:
+        scale = np.abs(P).max(initial=0.0)
+        if not np.allclose(P, np.swapaxes(P, -1, -2), rtol=0, atol=1e-6 * scale):
+            raise ValueError(f"{name}: expected a symmetric matrix, got {P.tolist()}")
+        least = np.linalg.eigvalsh(P).min(initial=0.0)
+        if least < -1e-6 * scale:
+            raise ValueError(
+                f"{name}: expected a positive semi-definite matrix, got an eigenvalue {least:.3g}"
+            )
+    elif P.min(initial=0.0) < 0:
+        raise ValueError(f"{name}: expected variances of at least 0, got {P.min():.3g}")

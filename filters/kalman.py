@@ -1,0 +1,159 @@
+"""The Kalman filter in covariance form."""
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.tree_util import Partial
+
+from filters.gaussian import (
+    Expected,
+    Gaussian,
+    Predicted,
+    check_semidefinite,
+    floating,
+    gaussian_filter,
+    symmetric,
+)
+from sim import Stepper
+from sim.linalg import matmul
+
+
+class LinearGaussian(NamedTuple):
+    """A linear model with Gaussian noise.
+
+        xₖ = F xₖ₋₁ + B uₖ + b + wₖ,   wₖ ~ N(0, Q)
+        yₖ = H xₖ + D uₖ + d + eₖ,     eₖ ~ N(0, R)
+
+    Attributes:
+        F: (n, n) transition.
+        Q: (n, n) its noise covariance, or (n,) its diagonal.
+        H: (m, n) observation.
+        R: (m, m) its noise covariance, or (m,) its diagonal.
+        B, D: (n, p) and (m, p), how the input enters; None is not at all.
+        b, d: (n,) and (m,) offsets; None is none.
+    """
+
+    F: Any
+    Q: Any
+    H: Any
+    R: Any
+    B: Any = None
+    D: Any = None
+    b: Any = None
+    d: Any = None
+
+
+def kalman(model: LinearGaussian) -> Stepper:
+    """The Kalman filter: the exact posterior of a linear Gaussian model.
+
+        m⁻ = F m + B u + b,   P⁻ = F P Fᵀ + Q
+        condition (m⁻, P⁻) on y = H x + D u + d + e, one scalar at a time
+
+    Args:
+        model: the matrices; those that change with time come with the input instead.
+
+    Returns:
+        A stepper. ``init(prior, on_first=False)``: a `Gaussian` prior of the state one
+        step before the first observation, or of the first observed state. The input x
+        of its step is the observation y (m,), NaN where missing; or a mapping with "y"
+        and any of "u" (p,), the input that acted during the step, and the model's own
+        names ("F", "Q", "H", "R", "B", "D", "b", "d") with their value for this step.
+        It emits an `Estimate`.
+
+    Raises:
+        ValueError: shapes disagree, or Q, R or the prior is no covariance.
+
+    Reference: S. Särkkä and L. Svensson, "Bayesian Filtering and Smoothing", 2nd ed.,
+    Cambridge 2023, section 6.3.
+
+    >>> from sim import rollout
+    >>> level = LinearGaussian(F=[[1.0]], Q=[1469.1], H=[[1.0]], R=[15099.0])
+    >>> nile = kalman(level)
+    >>> carry = nile.init(Gaussian([1120.0], [[1e7]]))
+    >>> _, estimates = rollout(nile.step, carry, jnp.array([[1120.0], [1160.0], [963.0]]))
+    >>> estimates.m[:, 0].round(1).tolist()
+    [1120.0, 1140.9, 1072.8]
+    """
+    model = checked(model)
+    return gaussian_filter(
+        Partial(_predict, model), Partial(_observe, model), Partial(split, model)
+    )
+
+
+def _predict(model, belief: Gaussian, x) -> Predicted:
+    model = at_step(model, x, belief.m.dtype)
+    m = affine(model.F, belief.m, model.B, x.get("u"), model.b)
+    FP = matmul(model.F, belief.P)
+    return Predicted(m, plus(symmetric(matmul(FP, model.F.T)), model.Q), FP.T)
+
+
+def _observe(model, belief: Gaussian, x) -> Expected:
+    model = at_step(model, x, belief.m.dtype)
+    mu = affine(model.H, belief.m, model.D, x.get("u"), model.d)
+    C = matmul(belief.P, model.H.T)
+    return Expected(mu, plus(symmetric(matmul(model.H, C)), model.R), C)
+
+
+def affine(F, m, B, u, b):
+    """F m + B u + b, without what is None."""
+    m = F @ m
+    if B is not None and u is not None:
+        m = m + B @ jnp.asarray(u, m.dtype)
+    return m if b is None else m + b
+
+
+def plus(P, Q):
+    """P + Q, for Q a matrix or its diagonal."""
+    return P + (jnp.diag(Q) if Q.ndim == 1 else Q)
+
+
+def split(model, x):
+    """The observation and the rest of a step's input, its names checked."""
+    if not isinstance(x, Mapping):
+        return x, {}
+    known = ("y", "u", *model._fields)
+    for name in x:
+        if name not in known:
+            near = get_close_matches(name, known, 1, 0)
+            raise ValueError(f"xs: expected names among {known}, got {name!r}; meant {near[0]!r}?")
+    if "y" not in x:
+        raise ValueError(f"xs: expected an observation under 'y', got {tuple(x)}")
+    rest = {name: value for name, value in x.items() if name != "y"}
+    if "u" in rest and model.B is None and model.D is None and not {"B", "D"} & set(rest):
+        raise ValueError("u: expected a model with B or D, got an input without either")
+    return x["y"], rest
+
+
+def at_step(model, x, dtype):
+    """The model with this step's own matrices, in the dtype of the belief."""
+    own = {name: floating(value) for name, value in x.items() if name != "u"}
+    model = model._replace(**own)
+    if own:
+        check_shapes(model)
+    return jax.tree.map(lambda a: a.astype(dtype), model)
+
+
+def checked(model: LinearGaussian) -> LinearGaussian:
+    """The model as arrays, its shapes and covariances checked."""
+    model = LinearGaussian(*(a if a is None else floating(a) for a in model))
+    check_shapes(model)
+    check_semidefinite("Q", model.Q)
+    check_semidefinite("R", model.R)
+    return model
+
+
+def check_shapes(model):
+    """Raise, by name, where a matrix does not fit F (n, n) and H (m, n)."""
+    n, m = model.F.shape[-1], model.H.shape[0]
+    p = next((a.shape[-1] for a in (model.B, model.D) if a is not None), 0)
+    fits = {
+        "F": [(n, n)], "Q": [(n, n), (n,)], "H": [(m, n)], "R": [(m, m), (m,)],
+        "B": [(n, p)], "D": [(m, p)], "b": [(n,)], "d": [(m,)],
+    }  # fmt: skip
+    for name, shapes in fits.items():
+        value = getattr(model, name)
+        if value is not None and value.shape not in shapes:
+            raise ValueError(f"{name}: expected {' or '.join(map(str, shapes))}, got {value.shape}")
