@@ -1,9 +1,29 @@
 """Static mistakes in a rollout, named before XLA sees them."""
 
+from operator import is_
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import keystr, tree_flatten_with_path
+
+
+def function(name, f):
+    if not callable(f):
+        raise ValueError(f"{name}: expected a function, got {type(f).__name__}")
+
+
+def real(name, x):
+    if not isinstance(x, jax.Array | np.ndarray | np.generic | int | float) or jnp.iscomplexobj(x):
+        raise ValueError(f"{name}: expected a real number, got {x!r}")
+
+
+def arrays(name, tree):
+    for path, leaf in tree_flatten_with_path(tree)[0]:
+        if not isinstance(leaf, jax.Array | np.ndarray | np.generic | bool | int | float | complex):
+            raise ValueError(
+                f"{name}{keystr(path)}: expected an array or a number, got {type(leaf).__name__}"
+            )
 
 
 def positive(name, n):
@@ -49,32 +69,38 @@ def concrete_carry(step, carry, xs):
     A weak leaf (a Python number) takes the dtype that the step gives it, as in
     `lax.scan`.
     """
-    for path, leaf in tree_flatten_with_path(carry)[0]:
-        if not isinstance(leaf, jax.Array | np.ndarray | np.generic | bool | int | float | complex):
-            raise ValueError(
-                f"carry{keystr(path)}: expected an array or a number, got {type(leaf).__name__}"
-            )
+    arrays("carry", carry)
     carry = jax.tree.map(jnp.asarray, carry)
-    if any(leaf.weak_type for leaf in jax.tree.leaves(carry)):
+    # One weak leaf may take its dtype from another that has just been given one.
+    while any(map(_weak, jax.tree.leaves(carry))):
         x = jax.tree.map(lambda x: jax.ShapeDtypeStruct(np.shape(x)[1:], jnp.result_type(x)), xs)
-        after = _carry_of(jax.eval_shape(step, carry, x))
-        if jax.tree.structure(after) == jax.tree.structure(carry):
-            carry = jax.tree.map(_settled, carry, after)
+        after, _ = pair(jax.eval_shape(step, carry, x))
+        if jax.tree.structure(after) != jax.tree.structure(carry):
+            break
+        weak, carry = carry, jax.tree.map(_settled, carry, after)
+        if all(map(is_, jax.tree.leaves(weak), jax.tree.leaves(carry))):
+            break
     return jax.tree.map(lambda leaf: jnp.asarray(leaf, leaf.dtype), carry)
 
 
+def _weak(leaf):
+    # The keys of `jax.random.key` are arrays without a weak type.
+    return getattr(leaf, "weak_type", False)
+
+
 def _settled(leaf, after):
-    if leaf.weak_type and not after.weak_type:
+    if _weak(leaf) and not _weak(after):
         return jnp.asarray(leaf, jnp.result_type(leaf, after))
     return leaf
 
 
-def _carry_of(returned):
+def pair(returned):
+    """What a step returned, if it is (carry, y)."""
     if not (isinstance(returned, tuple) and len(returned) == 2):
         raise ValueError(
             f"step: expected it to return the pair (carry, y), got {describe(returned)}"
         )
-    return returned[0]
+    return returned
 
 
 def checked(step):
@@ -82,7 +108,7 @@ def checked(step):
 
     def checked_step(carry, x):
         returned = step(carry, x)
-        same_carry(carry, _carry_of(returned))
+        same_carry(carry, pair(returned)[0])
         return returned
 
     return checked_step

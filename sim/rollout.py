@@ -48,6 +48,7 @@ def rollout(
 
     A gradient recomputes each step instead of storing what happened inside it
     (`jax.checkpoint`): measured faster, not only smaller, for all but costly steps.
+    Outside `jit` every call compiles again: jit the run that calls it more than once.
 
     Reference: `jax.lax.scan`; A. Griewank and A. Walther, "Algorithm 799: revolve",
     ACM TOMS 26 (2000), for checkpointing.
@@ -57,6 +58,7 @@ def rollout(
     >>> sums.tolist()
     [1.0, 3.0, 6.0, 10.0]
     """
+    check.function("step", step)
     length = check.scan_length(xs, length)
     carry = check.concrete_carry(step, carry, xs)
     unroll = check.unroll(unroll)
@@ -107,6 +109,7 @@ def repeat(step: Step, n: int) -> Step:
     >>> rollout(repeat(double, 3), jnp.asarray(1), length=2)[1].tolist()
     [8, 64]
     """
+    check.function("step", step)
     return Partial(_Repeated(check.positive("n", n)), as_pytree(step))
 
 
@@ -126,6 +129,7 @@ class _Repeated:
         n = self.n
         if n == 1:
             return step(carry, x)
+        step = check.checked(step)
         nodes, treedef = jax.tree.flatten(x, is_leaf=_divides)
         pieces = [node.subdivide(n) if _divides(node) else None for node in nodes]
 
@@ -142,6 +146,7 @@ class _Repeated:
         )
         y = jax.eval_shape(lambda c, x: step(c, x)[1], carry, first)
         y = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), y)
+        substep = jax.checkpoint(substep, prevent_cse=False)
         (carry, y), _ = jax.lax.scan(substep, (carry, y), pieces, n)
         return carry, y
 
@@ -165,6 +170,9 @@ def cascade(*steppers: Stepper) -> Stepper:
     """
     if not steppers:
         raise ValueError("cascade: expected at least one stepper, got none")
+    for i, stepper in enumerate(steppers):
+        if not isinstance(stepper, Stepper):
+            raise ValueError(f"steppers[{i}]: expected a Stepper, got {type(stepper).__name__}")
     inits, steps = (tuple(map(as_pytree, fs)) for fs in zip(*steppers, strict=True))
     return Stepper(Partial(_cascade_init, inits), Partial(_cascade_step, steps))
 
@@ -181,6 +189,6 @@ def _cascade_init(inits, *args):
 def _cascade_step(steps, carries, x):
     out = []
     for step, carry in zip(steps, carries, strict=True):
-        carry, x = step(carry, x)
+        carry, x = check.pair(step(carry, x))
         out.append(carry)
     return tuple(out), x
