@@ -51,6 +51,8 @@ def watch(
     >>> seen
     [(2, 2.0), (4, 0.5)]
     """
+    if not isinstance(stepper, Stepper):
+        raise ValueError(f"stepper: expected a Stepper, got {type(stepper).__name__}")
     body = _Watch(check.positive("every", every), select, sink)
     return Stepper(Partial(_init, as_pytree(stepper.init)), Partial(body, as_pytree(stepper.step)))
 
@@ -71,8 +73,13 @@ class _Watch(NamedTuple):
         return Watched(k, carry), y
 
     def tell(self, k, carry):
-        selected = self.select(carry)
-        if self.sink is None:
-            jax.debug.print("step {k}: {selected}", k=k, selected=selected)
-        else:
-            jax.debug.callback(self.sink, k, selected)
+        jax.debug.callback(self.receive, k, self.select(carry))
+
+    def receive(self, k, selected):
+        # Where `vmap` batches k, both branches run at every step.
+        if k % self.every == 0:
+            (self.sink or _print)(k, selected)
+
+
+def _print(k, selected):
+    print(f"step {k}: {selected}")

@@ -44,6 +44,15 @@ def test_under_vmap_and_gradients():
     np.testing.assert_allclose(slope, jax.grad(lambda c: run(LOGISTIC, c)[1].sum())(0.2))
 
 
+def test_carries_made_in_a_batch_are_told_of_at_the_same_steps():
+    seen = []
+    watched = watch(LOGISTIC, 5, sink=lambda k, c: seen.append(int(k)))
+    carries = jax.vmap(watched.init)(jnp.array([0.1, 0.2]))
+    jax.vmap(lambda c: rollout(watched.step, c, length=12)[1])(carries).block_until_ready()
+    jax.effects_barrier()
+    assert seen == [5, 5, 10, 10]
+
+
 def test_a_stepper_that_is_not_watched_calls_nothing():
     def text(stepper):
         return jax.jit(lambda c: run(stepper, c)).lower(0.5).compile().as_text()
@@ -55,3 +64,5 @@ def test_a_stepper_that_is_not_watched_calls_nothing():
 def test_mistakes_are_named():
     with pytest.raises(ValueError, match="every: expected an integer of at least 1, got 0"):
         watch(LOGISTIC, 0)
+    with pytest.raises(ValueError, match="stepper: expected a Stepper, got function"):
+        watch(LOGISTIC.step, 2)
