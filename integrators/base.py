@@ -20,7 +20,7 @@ import numpy as np
 from jax.tree_util import Partial, keystr, tree_flatten_with_path
 
 from sim import Stepper
-from sim.check import aval, describe
+from sim.check import arrays, aval, describe, function, real
 from sim.piece import at
 from sim.step import as_pytree
 
@@ -54,8 +54,8 @@ class OneStep:
     own time.
 
     Raises:
-        ValueError: dt is zero or not finite, or f returns something that is not
-            shaped as the state.
+        ValueError: dt is no finite number other than 0, f is no function or returns
+            something not shaped as the state, or the carry is not from ``init``.
 
     >>> from sim import rollout
     >>> from integrators import rk4
@@ -69,11 +69,17 @@ class OneStep:
     order: int
 
     def __call__(self, f: VectorField, dt) -> Stepper:
+        function("f", f)
+        real("dt", dt)
         if not isinstance(dt, jax.core.Tracer) and not (np.all(np.isfinite(dt)) and np.all(dt)):
             raise ValueError(f"dt: expected a finite step length other than 0, got {dt}")
         return Stepper(Partial(_init), Partial(self._step, as_pytree(f), dt))
 
     def _step(self, f, dt, carry: Clocked, x):
+        if not isinstance(carry, Clocked):
+            raise ValueError(
+                f"carry: expected what init(y0, t0) of the stepper returns, got {describe(carry)}"
+            )
         dt = jnp.asarray(dt, carry.t0.dtype)
         t = carry.t0 + carry.k.astype(dt.dtype) * dt
         y = self.advance(_checked(f), t, carry.y, lambda theta: at(x, theta), dt)
@@ -81,6 +87,8 @@ class OneStep:
 
 
 def _init(y0, t0=0.0) -> Clocked:
+    arrays("y0", y0)
+    real("t0", t0)
     y0 = jax.tree.map(_floating, y0)
     leaves = jax.tree.leaves(y0)
     if not leaves:

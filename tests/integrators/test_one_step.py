@@ -102,6 +102,49 @@ def test_float32_stays_float32(method):
     np.testing.assert_allclose(ys, wide, atol=2e-5)
 
 
+def by_hand_rk4(f, t, y, h):
+    k1 = f(t, y)
+    k2 = f(t + h / 2, y + h / 2 * k1)
+    k3 = f(t + h / 2, y + h / 2 * k2)
+    k4 = f(t + h, y + h * k3)
+    return y + h / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
+
+
+def by_hand_ssp_rk3(f, t, y, h):
+    # Averages of Euler steps, as Shu and Osher wrote it.
+    one = y + h * f(t, y)
+    two = 3 / 4 * y + 1 / 4 * (one + h * f(t + h, one))
+    return 1 / 3 * y + 2 / 3 * (two + h * f(t + h / 2, two))
+
+
+def by_hand_semi_implicit_euler(f, t, y, h):
+    q, v = y
+    v = v + h * f(t, y)[1]
+    return np.array([q + h * f(t, np.array([q, v]))[0], v])
+
+
+def by_hand_velocity_verlet(f, t, y, h):
+    q, v = y
+    half = v + h / 2 * f(t, y)[1]
+    q = q + h * f(t + h / 2, np.array([q, half]))[0]
+    return np.array([q, half + h / 2 * f(t + h, np.array([q, half]))[1]])
+
+
+HAND = {name[8:]: function for name, function in globals().items() if name.startswith("by_hand_")}
+
+
+@pytest.mark.parametrize("name", HAND)
+def test_equals_the_method_written_by_hand_in_numpy(name):
+    stepper = METHODS[name](lambda t, y, u: (y[1] + 0.1 * t, -jnp.sin(y[0]) + jnp.cos(t)), 0.05)
+    ys = rollout(stepper.step, stepper.init((0.4, 0.1), 0.3), length=20)[1]
+    y = np.array([0.4, 0.1])
+    for k in range(20):
+        y = HAND[name](
+            lambda t, y: np.array([y[1] + 0.1 * t, -np.sin(y[0]) + np.cos(t)]), 0.3 + 0.05 * k, y, 0.05
+        )
+        np.testing.assert_allclose([ys[0][k], ys[1][k]], y, rtol=1e-13)
+
+
 PEERS = {
     "euler": diffrax.Euler,
     "midpoint": diffrax.Midpoint,
@@ -189,6 +232,10 @@ def test_verlet_keeps_its_order_with_damping(damping):
     [
         (lambda t, y, u: y, 1.0, 0.0, "dt: expected a finite step length other than 0, got 0.0"),
         (lambda t, y, u: y, 1.0, np.nan, "dt: expected a finite step length"),
+        (lambda t, y, u: y, 1.0, "0.1", "dt: expected a real number, got '0.1'"),
+        (lambda t, y, u: y, 1.0, 1j, "dt: expected a real number, got 1j"),
+        (2.0, 1.0, 0.1, "f: expected a function, got float"),
+        (lambda t, y, u: y, {"q": "a"}, 0.1, r"y0\['q'\]: expected an array or a number, got str"),
         (lambda t, y, u: [y], 1.0, 0.1, "f: expected a derivative with the structure of the state"),
         (lambda t, y, u: y[:2], np.ones(3), 0.1, r"f: expected float64\[3\].*got float64\[2\]"),
         (lambda t, y, u: jnp.asarray(1j), 1.0, 0.1, "f: expected float64.*got complex128"),
@@ -199,6 +246,14 @@ def test_mistakes_are_named(f, y0, dt, words):
     with pytest.raises(ValueError, match=words):
         stepper = rk4(f, dt)
         rollout(stepper.step, stepper.init(y0), length=2)
+
+
+def test_a_state_in_place_of_the_carry_is_named():
+    stepper = rk4(lambda t, y, u: -y, 0.1)
+    with pytest.raises(ValueError, match=r"carry: expected what init\(y0, t0\).*got \*"):
+        rollout(stepper.step, 1.0, length=2)
+    with pytest.raises(ValueError, match="t0: expected a real number, got None"):
+        stepper.init(1.0, None)
 
 
 @pytest.mark.parametrize("y0", [1.0, (1.0, 2.0, 3.0), {"q": 1.0}])
