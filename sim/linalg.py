@@ -35,11 +35,13 @@ def matmul(a, b):
     >>> matmul(jnp.array([[1.0, 2.0], [3.0, 4.0]]), jnp.eye(2)).tolist()
     [[1.0, 2.0], [3.0, 4.0]]
     """
-    _matrix("a", a)
-    if jnp.ndim(b) not in (1, 2) or jnp.shape(b)[0] != a.shape[1]:
+    a, b = jnp.asarray(a), jnp.asarray(b)
+    if a.ndim != 2:
+        raise ValueError(f"a: expected a matrix, got shape {a.shape}")
+    if b.ndim not in (1, 2) or b.shape[0] != a.shape[1]:
         raise ValueError(
             f"b: expected ({a.shape[1]},) or ({a.shape[1]}, m), to follow a of shape {a.shape}, "
-            f"got {jnp.shape(b)}"
+            f"got {b.shape}"
         )
     if b.ndim == 1 or max(*a.shape, b.shape[1]) > PRODUCT_LIMIT:
         return a @ b
@@ -58,7 +60,7 @@ def cholesky(p):
     >>> cholesky(jnp.array([[4.0, 2.0], [2.0, 2.0]])).tolist()
     [[2.0, 0.0], [1.0, 1.0]]
     """
-    _square("p", p)
+    p = _square("p", p)
     n = p.shape[0]
     if n > FACTOR_LIMIT:
         return jnp.linalg.cholesky(p)
@@ -105,10 +107,10 @@ def cho_solve(l, b):  # noqa: E741
 
 
 def _substitute(l, b, transposed):  # noqa: E741
-    _square("l", l)
+    l, b = _square("l", l), jnp.asarray(b)  # noqa: E741
     n = l.shape[0]
-    if jnp.ndim(b) not in (1, 2) or jnp.shape(b)[0] != n:
-        raise ValueError(f"b: expected ({n},) or ({n}, m), got {jnp.shape(b)}")
+    if b.ndim not in (1, 2) or b.shape[0] != n:
+        raise ValueError(f"b: expected ({n},) or ({n}, m), got {b.shape}")
     if n > FACTOR_LIMIT:
         return jax.scipy.linalg.solve_triangular(l, b, lower=True, trans="T" if transposed else "N")
     found = [None] * n
@@ -119,11 +121,8 @@ def _substitute(l, b, transposed):  # noqa: E741
     return jnp.stack(found)
 
 
-def _matrix(name, a):
-    if jnp.ndim(a) != 2:
-        raise ValueError(f"{name}: expected a matrix, got shape {jnp.shape(a)}")
-
-
 def _square(name, a):
-    if jnp.ndim(a) != 2 or a.shape[0] != a.shape[1]:
-        raise ValueError(f"{name}: expected a square matrix, got shape {jnp.shape(a)}")
+    a = jnp.asarray(a)
+    if a.ndim != 2 or a.shape[0] != a.shape[1]:
+        raise ValueError(f"{name}: expected a square matrix, got shape {a.shape}")
+    return a
