@@ -73,7 +73,10 @@ def _combine(M, x, N, u):
     if N is None or u is None:
         return product
     N = jnp.asarray(N, x.dtype)
-    return product + N @ jnp.reshape(jnp.asarray(u, x.dtype), N.shape[1:])
+    u = jnp.asarray(u, x.dtype)
+    if u.size != N.shape[1]:
+        raise ValueError(f"u: expected {N.shape[1]} inputs, one for each column, got {u.size}")
+    return product + N @ jnp.reshape(u, N.shape[1:])
 
 
 def model(A=Params().A, B=None, C=None, D=None, initial=None) -> Model:

@@ -285,3 +285,5 @@ def test_one_input_is_a_scalar():
     ys = simulate(model.field, model.initial, 0.1, 10, jnp.full(10, 2.0))
     np.testing.assert_allclose(ys.x[-1], [1.0, 2.0], rtol=1e-12)
     assert model.inputs == ("u",) and model.output is None
+    with pytest.raises(ValueError, match="u: expected 1 inputs, one for each column, got 3"):
+        model.field(0.0, model.initial, jnp.ones(3))
