@@ -51,7 +51,7 @@ class OneStep:
     complex) arrays; ``ys[k]`` is the state at the end of step k, at
     ``t0 + (k + 1)·dt``. A negative dt integrates backwards in time. x is None, an
     array held through the step, or a `sim.inputs.Piece` evaluated at every stage's
-    own time.
+    own time (of a record run backwards, ``pieces.backwards()`` with ``reverse=True``).
 
     Raises:
         ValueError: dt is no finite number other than 0, f is no function or returns

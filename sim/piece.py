@@ -67,6 +67,18 @@ class Piece:
         used = [i for i, w in enumerate(weights) if w]
         return _combine(mul, [weights[i] for i in used], [self.values[i] for i in used])
 
+    def backwards(self) -> "Piece":
+        """The same polynomial for a step that runs from its end to its start: u(1 − θ).
+
+        An integrator with a negative dt reads θ = 0 at the later end of its step. So
+        to run back through a record: ``rollout(step, carry, pieces.backwards(),
+        reverse=True)``.
+
+        >>> Piece(values=(2.0, 4.0), nodes=(0.0, 1.0)).backwards()(0.25)
+        3.5
+        """
+        return Piece(self.values, tuple(1 - theta for theta in self.nodes))
+
     def subdivide(self, n: int) -> "Piece":
         """The same polynomial as n pieces, one for each n-th of the step.
 
