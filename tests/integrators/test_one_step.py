@@ -186,6 +186,12 @@ def test_any_pytree_is_a_state():
     np.testing.assert_allclose(y["b"][1], np.ones((2, 1)), rtol=1e-12)
 
 
+def test_a_short_float_keeps_a_time_of_32_bits():
+    stepper = rk4(lambda t, y, u: jnp.ones_like(y), 0.5)
+    carry, ys = rollout(stepper.step, stepper.init(jnp.bfloat16(0)), length=2)
+    assert ys.dtype == jnp.bfloat16 and carry.t0.dtype == jnp.float32
+
+
 def decay(rate, t, y, u):
     return -rate * y
 
