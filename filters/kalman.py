@@ -106,8 +106,8 @@ def affine(F, m, B, u, b):
 
 
 def plus(P, Q):
-    """P + Q, for Q a matrix or its diagonal."""
-    return P + (jnp.diag(Q) if Q.ndim == 1 else Q)
+    """P + Q, for Q a matrix or its diagonal; a matrix gets a symmetric gradient."""
+    return P + (jnp.diag(Q) if Q.ndim == 1 else symmetric(Q))
 
 
 def split(model, x):

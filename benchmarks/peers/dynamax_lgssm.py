@@ -1,0 +1,53 @@
+"""dynamax: linear Gaussian filter, smoother and gradient."""
+
+import jax
+import jax.numpy as jnp
+from dynamax.linear_gaussian_ssm import lgssm_filter, lgssm_smoother
+from dynamax.linear_gaussian_ssm.inference import make_lgssm_params
+
+from benchmarks.measure import compiled
+
+
+def params(first, F, Q, H, R):
+    return make_lgssm_params(
+        initial_mean=jnp.asarray(first[0]),
+        initial_cov=jnp.asarray(first[1]),
+        dynamics_weights=jnp.asarray(F),
+        dynamics_cov=jnp.asarray(Q),
+        emissions_weights=jnp.asarray(H),
+        emissions_cov=jnp.asarray(R),
+    )
+
+
+def _filtered(p, ys):
+    out = lgssm_filter(p, ys)
+    return out.filtered_means, out.filtered_covariances, out.marginal_loglik
+
+
+def filtered(model, prior, first, ys):
+    return compiled(_filtered, params(first, model.F, model.Q, model.H, model.R), jnp.asarray(ys))
+
+
+def smoothed(model, prior, first, ys):
+    def run(p, ys):
+        out = lgssm_smoother(p, ys)
+        return out.smoothed_means, out.smoothed_covariances
+
+    return compiled(run, params(first, model.F, model.Q, model.H, model.R), jnp.asarray(ys))
+
+
+def loglik_grad(model, prior, ys):
+    def loss(parts):
+        F, Q, H, R = (parts[name] for name in "FQHR")
+        first = F @ prior.m, F @ prior.P @ F.T + Q
+        return lgssm_filter(params(first, F, Q, H, R), jnp.asarray(ys)).marginal_loglik
+
+    parts = {name: jnp.asarray(getattr(model, name)) for name in "FQHR"}
+    return compiled(jax.value_and_grad(loss), parts)
+
+
+def batch(model, prior, first, ys):
+    def run(p, ys):
+        return jax.vmap(_filtered, (None, 0))(p, ys)[0]
+
+    return compiled(run, params(first, model.F, model.Q, model.H, model.R), jnp.asarray(ys))
