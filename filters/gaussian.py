@@ -82,7 +82,14 @@ class Filtering(NamedTuple):
     fresh: Any = None
 
 
-def gaussian_filter(predict: Callable, observe: Callable, split: Callable) -> Stepper:
+def gaussian_filter(
+    predict: Callable,
+    observe: Callable,
+    split: Callable,
+    *,
+    residual: Callable | None = None,
+    retract: Callable | None = None,
+) -> Stepper:
     """A filter from what it predicts and what it expects to observe.
 
         (m, P)ₖ₋₁  →  predict  →  observe  →  condition on yₖ  →  (m, P)ₖ
@@ -91,20 +98,27 @@ def gaussian_filter(predict: Callable, observe: Callable, split: Callable) -> St
         predict: ``predict(Gaussian, x) -> Predicted``.
         observe: ``observe(Gaussian, x) -> Expected``.
         split: ``split(x) -> (y, x)``, the observation (m,) and what the other two see.
+        residual: ``residual(y, mu) -> (m,)``, the innovation of an observation that is
+            not subtracted, such as an angle; None is y − μ. It is never called with a
+            NaN: a missing component of y comes as μ.
+        retract: ``retract(m, dx) -> m``, the state that lies dx (n,) away from m, for
+            a state on a manifold; None is m + dx. m may then be longer than P is wide.
 
     Returns:
         A stepper: ``init(prior, on_first=False)`` takes the `Gaussian` of the state one
         step before the first observation, or of the first observed state itself;
         its step emits an `Estimate`.
     """
-    functions = tuple(map(as_pytree, (predict, observe, split)))
-    return Stepper(Partial(_init), Partial(_step, functions))
+    functions = tuple(map(as_pytree, (predict, observe, split, update or condition)))
+    residual, retract = (g if g is None else as_pytree(g) for g in (residual, retract))
+    return Stepper(Partial(_init, retract), Partial(_step, functions, residual, retract))
 
 
-def _init(prior: Gaussian, on_first: bool = False) -> Filtering:
+def _init(retract, prior: Gaussian, on_first: bool = False) -> Filtering:
     m, P = floating(prior[0]), floating(prior[1])
     dtype = jnp.promote_types(m.dtype, P.dtype)
-    if m.ndim != 1 or P.shape != (m.shape[0], m.shape[0]):
+    n = m.shape[:1] if retract is None else P.shape[:1]
+    if m.ndim != 1 or P.shape != 2 * n:
         raise ValueError(
             f"prior: expected a mean (n,) and a covariance (n, n), got {m.shape} and {P.shape}"
         )
@@ -112,8 +126,8 @@ def _init(prior: Gaussian, on_first: bool = False) -> Filtering:
     return Filtering(m.astype(dtype), P.astype(dtype), jnp.asarray(True) if on_first else None)
 
 
-def _step(functions, carry: Filtering, x):
-    predict, observe, split = functions
+def _step(functions, residual, retract, carry: Filtering, x):
+    predict, observe, split, update = functions
     y, x = split(x)
     before = Gaussian(carry.m, carry.P)
     after = predict(before, x)
@@ -124,10 +138,26 @@ def _step(functions, carry: Filtering, x):
     y = jnp.asarray(y).astype(after.m.dtype)
     if y.shape != expected.mu.shape:
         raise ValueError(f"y: expected shape {expected.mu.shape}, got {y.shape}")
-    posterior, loglik = condition(after, expected, y)
-    estimate = Estimate(*posterior, *after, y - expected.mu, expected.S, loglik)
+    innovation = y - expected.mu if residual is None else _residual(residual, y, expected.mu)
+    if residual is None and retract is None:
+        posterior, loglik = update(after, expected, y)
+    else:
+        # About zero: the state's step is then dx, and the observation is its innovation.
+        origin = Gaussian(jnp.zeros_like(after.P[0]), after.P)
+        centred = expected._replace(mu=jnp.zeros_like(expected.mu))
+        (dx, P), loglik = condition(origin, centred, innovation)
+        posterior = Gaussian(after.m + dx if retract is None else retract(after.m, dx), P)
+    estimate = Estimate(*posterior, *after, innovation, expected.S, loglik)
     fresh = None if carry.fresh is None else jnp.zeros_like(carry.fresh)
     return Filtering(*posterior, fresh), estimate
+
+
+def _residual(residual, y, mu):
+    seen = ~jnp.isnan(y)
+    v = jnp.asarray(residual(jnp.where(seen, y, mu), mu))
+    if v.shape != y.shape:
+        raise ValueError(f"residual: expected shape {y.shape}, as y has, got {v.shape}")
+    return jnp.where(seen, v.astype(y.dtype), jnp.nan)
 
 
 def condition(state, expected: Expected, y) -> tuple[Gaussian, Any]:
