@@ -1,5 +1,6 @@
 """Driving a step through time: the only `lax.scan` calls of the project."""
 
+import weakref
 from typing import Any
 
 import jax
@@ -62,7 +63,7 @@ def rollout(
     length = check.scan_length(xs, length)
     carry = check.concrete_carry(step, carry, xs)
     unroll = check.unroll(unroll)
-    body = jax.checkpoint(check.checked(step), prevent_cse=False)
+    body = _body(step)
     if checkpoint_every is None:
         return jax.lax.scan(body, carry, xs, length, reverse=reverse, unroll=unroll)
 
@@ -87,6 +88,26 @@ def rollout(
     carry, tail = jax.lax.scan(body, carry, part, rest, reverse=reverse, unroll=unroll)
     pair = (tail, ys) if reverse else (ys, tail)
     return carry, jax.tree.map(lambda a, b: jnp.concatenate([a, b]), *pair)
+
+
+def _body(step):
+    """The step as the loop runs it: checked, and recomputed in a gradient.
+
+    The same step gives the same body, which `lax.scan` then need not trace and compile
+    again. The body refers to its step weakly, so that this keeps none alive.
+    """
+    try:
+        if step in _bodies:
+            return _bodies[step]
+        alive = weakref.ref(step)
+    except TypeError:  # not hashable, or without weak references: not remembered
+        return jax.checkpoint(check.checked(step), prevent_cse=False)
+    body = jax.checkpoint(check.checked(lambda *args: alive()(*args)), prevent_cse=False)
+    _bodies[step] = body
+    return body
+
+
+_bodies = weakref.WeakKeyDictionary()
 
 
 def _split(xs, cut):

@@ -214,7 +214,8 @@ def test_a_step_is_traced_once():
         traces.append(None)
         return carry + x, carry
 
-    rollout(step, jnp.zeros(()), jnp.ones(4))
+    for _ in range(3):  # outside jit as well
+        rollout(step, jnp.zeros(()), jnp.ones(4))
     assert len(traces) == 1
 
 
