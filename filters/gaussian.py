@@ -89,6 +89,7 @@ def gaussian_filter(
     *,
     residual: Callable | None = None,
     retract: Callable | None = None,
+    update: Callable | None = None,
 ) -> Stepper:
     """A filter from what it predicts and what it expects to observe.
 
@@ -103,6 +104,8 @@ def gaussian_filter(
             NaN: a missing component of y comes as μ.
         retract: ``retract(m, dx) -> m``, the state that lies dx (n,) away from m, for
             a state on a manifold; None is m + dx. m may then be longer than P is wide.
+        update: ``update(Predicted, Expected, y) -> (Gaussian, loglik)``; None is
+            `condition`. `filters.robust` has others.
 
     Returns:
         A stepper: ``init(prior, on_first=False)`` takes the `Gaussian` of the state one
@@ -112,6 +115,18 @@ def gaussian_filter(
     functions = tuple(map(as_pytree, (predict, observe, split, update or condition)))
     residual, retract = (g if g is None else as_pytree(g) for g in (residual, retract))
     return Stepper(Partial(_init, retract), Partial(_step, functions, residual, retract))
+
+
+def with_update(stepper: Stepper, update: Callable) -> Stepper:
+    """The same filter with another update; see `gaussian_filter`.
+
+    Raises:
+        ValueError: the stepper is not one that `gaussian_filter` made.
+    """
+    if getattr(stepper.step, "func", None) is not _step:
+        raise ValueError(f"stepper: expected one that gaussian_filter made, got {stepper.step!r}")
+    functions, residual, retract = stepper.step.args
+    return gaussian_filter(*functions[:3], residual=residual, retract=retract, update=update)
 
 
 def _init(retract, prior: Gaussian, on_first: bool = False) -> Filtering:
@@ -145,7 +160,7 @@ def _step(functions, residual, retract, carry: Filtering, x):
         # About zero: the state's step is then dx, and the observation is its innovation.
         origin = Gaussian(jnp.zeros_like(after.P[0]), after.P)
         centred = expected._replace(mu=jnp.zeros_like(expected.mu))
-        (dx, P), loglik = condition(origin, centred, innovation)
+        (dx, P), loglik = update(origin, centred, innovation)
         posterior = Gaussian(after.m + dx if retract is None else retract(after.m, dx), P)
     estimate = Estimate(*posterior, *after, innovation, expected.S, loglik)
     fresh = None if carry.fresh is None else jnp.zeros_like(carry.fresh)
