@@ -56,7 +56,13 @@ def prepare(config: Config) -> Prepared:
     record = drive.record(config)
     with precision(config):
         model = _piece(config, "model")
+        if not hasattr(model, "field") or not hasattr(model, "initial"):
+            raise ValueError(f"model._target_: expected a function that returns a sim.models.Model, "
+                             f"got {type(model).__name__} from {config.model['_target_']}")
         t0, dt, length = drive.clock(config, record)
+        if config.output.save_every > length:
+            raise ValueError(f"output.save_every: expected at most {length}, the steps of the run, "
+                             f"got {config.output.save_every}")
         u = drive.samples(config, model, record, t0, dt, length)
         if u is None and model.inputs:
             model = drive.at_rest(model)
@@ -90,7 +96,14 @@ def precision(config: Config) -> Iterator[None]:
     import sim  # noqa: F401  (its XLA flag must be set before JAX makes its first array)
 
     if config.runtime.platform is not None:
+        platforms = jax.config.jax_platforms
         jax.config.update("jax_platforms", config.runtime.platform)
+        try:
+            jax.devices(config.runtime.platform)
+        except RuntimeError:
+            jax.config.update("jax_platforms", platforms)
+            raise ValueError(f"runtime.platform: JAX finds no {config.runtime.platform} here; "
+                             "null takes what there is") from None
     before = jax.config.jax_enable_x64
     jax.config.update("jax_enable_x64", config.runtime.precision == "float64")
     try:
@@ -183,8 +196,8 @@ def run(prepared: Prepared, directory: Path, *, attributes: Mapping[str, Any], i
         report: sees every `sim.stream.Status`.
     """
     import jax
-    import jax.numpy as jnp
 
+    from sim import checkpoint
     from sim.netcdf import read, writer
     from sim.progress import progress
     from sim.stream import default_chunk, stream
@@ -198,18 +211,22 @@ def run(prepared: Prepared, directory: Path, *, attributes: Mapping[str, Any], i
             length=prepared.length, save_every=every,
         )
         path = directory / "trajectory.nc"
-        past = [read(path)] if resume else []
-        flush = max(1, min(chunk, prepared.length) // every)
+        latest = directory / "checkpoints" / "latest.npz"
+        flush = min(chunk // every, prepared.length // every + 1)
+        kept = checkpoint.records(latest) + 1 if resume else 0
+        if kept == 1:  # killed in its first append: the file has nothing to go on with
+            path.unlink(missing_ok=True)
+            kept = 0
+        for at in range(0, kept, flush):
+            watch(at, read(path, slice(at, min(at + flush, kept))))
         append = stack.enter_context(
-            writer(path, flush=flush, attributes=attributes, resume=resume)
+            writer(path, flush=flush, attributes=attributes, resume=kept > 0)
         )
         bar = stack.enter_context(progress(dt=dt, t0=t0, title=prepared.name))
         label = partial(trajectory, dt=dt, t0=t0, save_every=every,
                         quantities=prepared.quantities)
 
         def sink(first, ys):
-            while past:  # what lies beyond the checkpoint is written again
-                watch(0, past.pop().isel(time=slice(first)))
             count = len(jax.tree.leaves(ys)[0])
             at = np.arange(first, first + count) * every
             extra = {name: samples[at] for name, samples in prepared.signals.items()}
@@ -223,18 +240,22 @@ def run(prepared: Prepared, directory: Path, *, attributes: Mapping[str, Any], i
             report(status)
             bar(status)
 
-        if not resume:
-            sink(0, jax.tree.map(lambda y: np.asarray(jnp.asarray(y))[None], prepared.initial))
-        end = stream(
+        if not kept:
+            sink(0, jax.tree.map(_one_record, prepared.initial))
+        return stream(
             prepared.stepper.step, prepared.carry, prepared.xs, length=prepared.length,
             chunk=chunk, save_every=every, t0=t0, dt=dt,
-            checkpoint=directory / "checkpoints" / "latest.npz", resume=resume,
+            checkpoint=latest, resume=resume,
             identity=identity, stop=stop, report=tell,
             sink=lambda first, ys: sink(first + 1, ys),
         )
-        while past:  # killed between its last checkpoint and its end
-            watch(0, past.pop())
-        return end
+
+
+def _one_record(y):
+    """A state as the steps will give it: whole numbers become floats."""
+    import jax.numpy as jnp
+
+    return np.asarray(jnp.asarray(y, jnp.result_type(y, float)))[None]
 
 
 def _outputs(prepared, at, ys):

@@ -63,15 +63,7 @@ def load(path: str | os.PathLike, carry: Any, run: dict[str, Any]) -> Checkpoint
         OSError: there is no such file, or it is no checkpoint.
     """
     path = Path(path)
-    try:
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as data:
-            stored = dict(data)
-        facts = json.loads(str(stored.pop("facts")))
-        step, records = int(stored.pop("step")), int(stored.pop("records"))
-    except FileNotFoundError as error:
-        raise FileNotFoundError(f"{path}: no checkpoint is there") from error
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise OSError(f"{path}: cannot read it as a checkpoint ({error})") from error
+    facts, step, records, stored = _stored(path)
     expected = json.loads(json.dumps({**run, **_structure(carry)}))
     for name in {**expected, **facts}:
         if facts.get(name) != expected.get(name):
@@ -83,6 +75,27 @@ def load(path: str | os.PathLike, carry: Any, run: dict[str, Any]) -> Checkpoint
     # A dtype of JAX's own (bfloat16) comes back as plain bytes.
     leaves = [stored[f"leaf_{i}"].view(np.asarray(x).dtype) for i, x in enumerate(leaves)]
     return Checkpoint(treedef.unflatten(leaves), step, records)
+
+
+def records(path: str | os.PathLike) -> int:
+    """The records given away before a checkpoint, as they stand in its file.
+
+    Raises:
+        OSError: there is no such file, or it is no checkpoint.
+    """
+    return _stored(Path(path))[2]
+
+
+def _stored(path):
+    try:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as data:
+            stored = dict(data)
+        facts = json.loads(str(stored.pop("facts")))
+        return facts, int(stored.pop("step")), int(stored.pop("records")), stored
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{path}: no checkpoint is there") from error
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise OSError(f"{path}: cannot read it as a checkpoint ({error})") from error
 
 
 def _structure(carry):

@@ -17,7 +17,7 @@ CHUNK_BYTES = 32 * 2**20
 def default_chunk(
     step: Step, carry: Carry, xs: Any = None, *, length: int, save_every: int = 1
 ) -> int:
-    """Steps per chunk: 10⁵, or what 32 MiB hold, and no more than the run takes.
+    """Steps per chunk: 10⁵, or what 32 MiB hold, and no more than the whole run.
 
     Args:
         step, carry, xs, length, save_every: as for `stream`.
@@ -34,7 +34,8 @@ def default_chunk(
     x = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), x)
     y = jax.eval_shape(step, carry, x)[1]
     size = _bytes(y) / every + _bytes(x)
-    chunk = min(CHUNK_STEPS, int(CHUNK_BYTES / max(size, 1)), steps)
+    # The first chunk is one record short: see bounds_of.
+    chunk = min(CHUNK_STEPS, int(CHUNK_BYTES / max(size, 1)), steps + every)
     return max(chunk // every * every, every, 2)
 
 
@@ -54,8 +55,17 @@ def checked(chunk, every):
 
 
 def bounds_of(begin, steps, chunk, every):
-    """(start, stop) of each chunk; a last step alone joins the chunk before it."""
-    cuts = [*range(begin, steps, chunk), steps]
+    """(start, stop) of each chunk, the first one record short; no step is alone in one.
+
+    With the initial state as record 0, the records then come in whole chunks. A file cut
+    the same way never writes again what it holds, and a kill while it writes harms nothing
+    that a checkpoint counts on.
+    """
+    if begin == steps:
+        return []
+    first = chunk - every
+    first += chunk if first == 1 else 0
+    cuts = [begin, *(cut for cut in range(first, steps, chunk) if cut > begin), steps]
     if len(cuts) > 2 and cuts[-1] - cuts[-2] == 1:
         del cuts[-2]
     return list(zip(cuts, cuts[1:], strict=False))

@@ -35,7 +35,9 @@ def writer(
 
     Args:
         path: the file to create; it must not exist, unless ``resume``.
-        flush: records per append; the HDF5 chunks along time are even parts of it.
+        flush: records per append, counted from record 0; the HDF5 chunks along time are
+            even parts of it. Appends that keep to it never touch a chunk twice: a kill
+            while one is written leaves all that was there before.
         attributes: global attributes (title, source, config, config_hash, commit,
             seed, integrator, dt, ...); None values are left out. Conventions,
             history and versions are added.
@@ -87,8 +89,12 @@ def writer(
         file.close()
 
 
-def read(path: str | os.PathLike) -> xarray.Dataset:
+def read(path: str | os.PathLike, records: slice = slice(None)) -> xarray.Dataset:
     """A NetCDF file as a Dataset in memory; elapsed ``time`` stays float64 seconds.
+
+    Args:
+        path: the file.
+        records: which of them along ``time``; nothing else is read.
 
     Raises:
         OSError: it is not there or is no NetCDF file; the message names it.
@@ -100,7 +106,7 @@ def read(path: str | os.PathLike) -> xarray.Dataset:
         _named(path, "read"),
         xarray.open_dataset(path, engine="netcdf4", decode_timedelta=False) as dataset,
     ):
-        return dataset.load()
+        return dataset.isel(time=records, missing_dims="ignore").load()
 
 
 @contextlib.contextmanager
@@ -174,6 +180,10 @@ def _append(file, path, first, dataset, flush):
                 raise ValueError(
                     f"dataset: expected {name} with {shape} per record, got {variable.shape[1:]}"
                 )
+            if variable.dtype != file[name].dtype:
+                raise ValueError(
+                    f"dataset: expected {name} of {file[name].dtype}, got {variable.dtype}"
+                )
             file[name][first : first + len(time)] = variable.values
 
 
@@ -210,13 +220,16 @@ def _lean(stored):
 def _chunks(variable, flush):
     """An even part of the flush along time, and of the other axes what 1 MiB then holds.
 
-    Record 0 makes every flush end inside a chunk, which the next one writes again: in
-    chunks of a whole flush that costs a fifth of the writing, in small ones little.
+    A flush must end where a chunk ends. HDF5 writes a chunk again elsewhere and uses its
+    old place, which a killed process leaves the file pointing to.
     """
-    flush = -(-flush // -(-flush // CHUNK_RECORDS))
+    most = min(flush, CHUNK_RECORDS)
+    part = next(n for n in range(most, 0, -1) if flush % n == 0)
+    flush = part if 16 * part >= most else flush
     room = CHUNK_BYTES // variable.dtype.itemsize
-    sizes = []
-    for size in (flush, *variable.shape[1:]):
+    sizes = [flush]
+    room = max(room // flush, 1)
+    for size in variable.shape[1:]:
         sizes.append(max(min(size, room), 1))
         room //= sizes[-1]
     return sizes

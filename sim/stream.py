@@ -92,7 +92,8 @@ def stream(
         sink: ``sink(first, ys)`` takes NumPy arrays with leading axis time; ``first``
             counts the records of the run before it. Record r ends step (r+1)·n.
         chunk: steps per compiled chunk, a multiple of ``save_every``; None chooses
-            `default_chunk`.
+            `default_chunk`. The first chunk is one record shorter, so that with the
+            initial state before them the records come in whole chunks.
         save_every: n, hand on the end of every n-th step only.
         t0, dt: time of the initial state and per step, in s, for what is reported.
         ensemble: the leading axis of every carry leaf and of every y is the member.
@@ -122,7 +123,7 @@ def stream(
     >>> end = stream(lambda c, x: (c + 1, c + 1), jnp.asarray(0), length=9, chunk=4,
     ...              save_every=2, sink=lambda first, ys: taken.append((first, ys.tolist())))
     >>> taken, end.step
-    ([(0, [2, 4]), (2, [6, 8])], 8)
+    ([(0, [2]), (1, [4, 6]), (3, [8])], 8)
     """
     every = check.positive("save_every", save_every)
     steps = check.positive("length", length) // every * every

@@ -100,10 +100,26 @@ def test_hdf5_chunks_are_bounded(tmp_path, records, members):
         assert min(records, 2**13) <= time <= 2**14 or time == records
 
 
+@pytest.mark.parametrize("flush", [100_000, 25_000, 99_991, 7])
+def test_a_flush_ends_where_a_chunk_ends(tmp_path, flush):
+    """Else the next one moves records that a checkpoint counts on, and a kill loses them."""
+    with writer(tmp_path / "a.nc", flush=flush) as append:
+        append(0, some(1))
+    with netCDF4.Dataset(tmp_path / "a.nc") as file:
+        for variable in file.variables.values():
+            assert flush % variable.chunking()[0] == 0
+
+
+def test_part_of_a_file_is_read(tmp_path):
+    with writer(tmp_path / "a.nc", flush=4) as append:
+        append(0, some(8))
+    assert read(tmp_path / "a.nc", slice(2, 4)).x.values.tolist() == [2, 3]
+
+
 def test_a_stopped_run_resumes_to_the_same_file(tmp_path):
     write(tmp_path / "whole.nc", 45)
     write(tmp_path / "parts.nc", 45, stop=iter([False, True]).__next__)
-    assert read(tmp_path / "parts.nc").sizes["time"] == 21
+    assert read(tmp_path / "parts.nc").sizes["time"] == 20
     write(tmp_path / "parts.nc", 45, resume=True)
     whole, parts = read(tmp_path / "whole.nc"), read(tmp_path / "parts.nc")
     assert "resumed" in parts.attrs.pop("history").splitlines()[1]
