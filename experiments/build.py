@@ -55,6 +55,10 @@ def build(factory: Callable, values: Mapping, name: str = "", given: Mapping | N
     schema = _schema(factory)
     settable = {key: kind for key, kind in schema.items() if key not in given}
     dot = f"{name}." if name else ""
+    unfit = [key for key in given if schema and key not in schema]
+    if unfit:
+        raise ValueError(f"{dot}_target_: expected a piece that takes {unfit[0]!r}, "
+                         f"got one that takes {', '.join(schema)}")
     arguments = {}
     for key, value in values.items():
         if str(key).startswith("_"):
@@ -193,6 +197,8 @@ def _free(name, value):
             raise ValueError(
                 f"{name}: expected numbers in rows of one length, got {value!r}"
             ) from None
+    if isinstance(value, float):
+        return _number(name, float, value)
     return value
 
 

@@ -14,6 +14,8 @@ from typing import Any, Literal
 from experiments.build import build
 from experiments.target import permitted
 
+MOST_STEPS = 10**12  # more would run for a day and fill any disk
+
 
 @dataclass(frozen=True)
 class Output:
@@ -88,6 +90,9 @@ def checked(values: Mapping[str, Any]) -> Config:
             f"duration: expected a positive number of s, got {config.duration:g} "
             "(to run backwards in time, make dt negative)"
         )
+    if config.dt and config.duration and config.duration / abs(config.dt) > MOST_STEPS:
+        raise ValueError(f"duration: expected at most {MOST_STEPS:.0e} steps of dt, "
+                         f"got {config.duration / abs(config.dt):.3g}")
     for group in ("model", "integrator", "input"):
         piece = getattr(config, group)
         if "_target_" not in piece:

@@ -86,12 +86,17 @@ def _csv(path, named):
             first = file.readline()
             delimiter = max(",;\t", key=first.count)
             header = [name.strip() for name in next(csv.reader([first], delimiter=delimiter), [])]
+        if not any(header):
+            raise OSError(f"input.path: {path}: expected a line of column names, got an empty line")
+        if len(header) == 1 < len(named):
+            raise OSError(f"input.path: {path}: expected columns parted by comma, semicolon or tab, "
+                          f"got the one column {header[0]!r}")
         _known(path, named, header)
         wanted = list(dict.fromkeys(column for _, column in named))
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "loadtxt: input contained no data")
             numbers = np.loadtxt(
-                path, delimiter=delimiter, skiprows=1, ndmin=2, encoding="utf-8-sig",
+                path, delimiter=delimiter, skiprows=1, ndmin=2, encoding="utf-8-sig", quotechar='"',
                 usecols=[header.index(column) for column in wanted],
                 converters=lambda text: float(text.strip() or "nan"),
             )

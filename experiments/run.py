@@ -4,6 +4,8 @@ One Hydra application over the groups of ``conf/``. Hydra composes the configura
 this file turns what happened into one clear line and an exit code.
 """
 
+import contextlib
+import io
 import os
 import re
 import sys
@@ -15,7 +17,7 @@ from experiments.rundir import ROOT
 
 CONF = ROOT / "conf"
 PIECES = ("model", "integrator", "input")
-OPEN = ("input.reference",)
+OPEN = ("input.reference", "model.initial.")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -45,8 +47,29 @@ def run(argv: Sequence[str]) -> int:
 
         print(f"scansim {version()}")
         return 0
+    unknown = _unknown_flag(argv)
+    if unknown:
+        complain(unknown)
+        return 2
     # Flags first: argparse takes overrides in one place only.
     return _hydra(_open_keys(sorted(argv, key=lambda a: "=" in a and not a.startswith("-"))))
+
+
+def _unknown_flag(argv) -> str:
+    """What Hydra's own parser would object to, without its page of usage."""
+    flags = [a for a in argv if a.startswith("-")]
+    if not flags:
+        return ""
+    from hydra._internal.utils import get_args_parser
+
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            get_args_parser().parse_args(sorted(argv, key=lambda a: "=" in a and a not in flags))
+    except SystemExit:
+        words = said.getvalue().strip().splitlines()[-1].partition("error: ")[2]
+        return f"{words}; scansim --help lists the flags"
+    return ""
 
 
 def _open_keys(argv):
@@ -168,9 +191,9 @@ def answered(call: Callable[[], int]) -> int:
         complain("interrupted")
         return 130
     except Exception as error:
-        where = getattr(error, "__notes__", None) or [_place(error)]
+        logged = [note for note in getattr(error, "__notes__", ()) if "run.log" in note]
         first = next(iter(str(error).splitlines()), "")
-        complain(f"{type(error).__name__}: {first} {where[-1]}")
+        complain(f"{type(error).__name__}: {first} {(logged or [_place(error)])[-1].strip()}")
         return 1
 
 

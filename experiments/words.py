@@ -18,6 +18,8 @@ def hydra_words(error, argv) -> str:
         group, _, option = error.missing_cfg_file.rpartition("/")
         return f"{group}: unknown option {option!r}; {nearest(option, options)}"
     text = str(error).splitlines()[0]
+    if text.startswith("Ambiguous value"):
+        return f"{text}: a sweep over several values needs -m, a list is [A,B]"
     found = re.match(r"Could not override '([^'@]+)", text)
     if found:
         full = re.search(r"full_key: (\S+)", str(error.__cause__))

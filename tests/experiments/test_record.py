@@ -60,12 +60,19 @@ def test_an_unknown_column_is_named(tmp_path, keys, message):
         ("time,u\n0,1\n1,abc\n", "'abc'"),
         ("time,u\n0,1\n1\n", "r.csv: "),
         ("time,u\n", "expected at least 2 samples, got 0"),
+        ("", "expected a line of column names, got an empty line"),
+        ("time u\n0 1\n1 2\n", "expected columns parted by comma, semicolon or tab"),
         ("time,u\n0,1\n1,\n2,3\n", "column 'u' has no finite value in sample 1"),
     ],
 )
 def test_a_bad_file_is_an_input_error(tmp_path, text, message):
     with pytest.raises(OSError, match=message):
         record(write(tmp_path / "r.csv", text))
+
+
+def test_quoted_fields_are_read(tmp_path):
+    found = record(write(tmp_path / "r.csv", '"time","u"\n"0","1.5"\n"1","2.5"\n'))
+    assert found.u.tolist() == [[1.5], [2.5]]
 
 
 def test_a_file_that_is_not_there(tmp_path):
