@@ -8,7 +8,7 @@ import signal
 import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -174,8 +174,9 @@ def _failed(directory, error):
     """The traceback to run.log, the status to run.json, and where it is to the message."""
     log.exception("failed")
     interrupted = isinstance(error, KeyboardInterrupt)
-    rundir.update(directory, status="interrupted" if interrupted else "failed", ended=rundir.now(),
-                  message=f"{type(error).__name__}: {error}")
+    with suppress(OSError):  # on a full disk the first error is the one to tell
+        rundir.update(directory, status="interrupted" if interrupted else "failed",
+                      ended=rundir.now(), message=f"{type(error).__name__}: {error}")
     error.add_note(f" (traceback in {directory / 'run.log'})")
 
 

@@ -273,3 +273,16 @@ def test_an_error_inside_a_run_is_logged(scansim, monkeypatch):
     code, told, said = scansim("duration=1", "output=data")
     assert code == 4 and told["status"] == "failed" and "disk full" in said
     assert "Traceback" not in said and "Traceback" in Path("out/run.log").read_text()
+
+
+def test_on_a_full_disk_the_first_error_is_told(scansim, monkeypatch):
+    import sim.netcdf
+    from experiments import rundir
+
+    def full(*_):
+        monkeypatch.setattr(rundir, "write_json", full)
+        raise OSError("disk full" if _[0] != Path("out/run.json") else "no room for run.json")
+
+    monkeypatch.setattr(sim.netcdf, "_append", full)
+    code, _, said = scansim("duration=1", "output=data")
+    assert code == 4 and "disk full" in said and "run.json" not in said
