@@ -153,21 +153,21 @@ def _step(functions, residual, retract, carry: Filtering, x):
     y = jnp.asarray(y).astype(after.m.dtype)
     if y.shape != expected.mu.shape:
         raise ValueError(f"y: expected shape {expected.mu.shape}, got {y.shape}")
-    innovation = y - expected.mu if residual is None else _residual(residual, y, expected.mu)
-    if residual is None and retract is None:
-        posterior, loglik = update(after, expected, y)
-    else:
-        # About zero: the state's step is then dx, and the observation is its innovation.
-        origin = Gaussian(jnp.zeros_like(after.P[0]), after.P)
-        centred = expected._replace(mu=jnp.zeros_like(expected.mu))
-        (dx, P), loglik = update(origin, centred, innovation)
-        posterior = Gaussian(after.m + dx if retract is None else retract(after.m, dx), P)
-    estimate = Estimate(*posterior, *after, innovation, expected.S, loglik)
+    v = innovation(residual, y, expected.mu)
+    # About zero: what is learned of the state is then dx, and of the observation v.
+    origin = Gaussian(jnp.zeros_like(after.P[0]), after.P)
+    centred = expected._replace(mu=jnp.zeros_like(expected.mu))
+    (dx, P), loglik = update(origin, centred, v)
+    posterior = Gaussian(after.m + dx if retract is None else retract(after.m, dx), P)
+    estimate = Estimate(*posterior, *after, v, expected.S, loglik)
     fresh = None if carry.fresh is None else jnp.zeros_like(carry.fresh)
     return Filtering(*posterior, fresh), estimate
 
 
-def _residual(residual, y, mu):
+def innovation(residual, y, mu):
+    """y less μ, by a residual or by subtraction; NaN where y is missing."""
+    if residual is None:
+        return y - mu
     seen = ~jnp.isnan(y)
     v = jnp.asarray(residual(jnp.where(seen, y, mu), mu))
     if v.shape != y.shape:

@@ -112,19 +112,23 @@ def plus(P, Q):
 
 def split(model, x):
     """The observation and the rest of a step's input, its names checked."""
+    y, rest = named(x, ("y", "u", *model._fields))
+    if "u" in rest and model.B is None and model.D is None and not {"B", "D"} & set(rest):
+        raise ValueError("u: expected a model with B or D, got an input without either")
+    return y, rest
+
+
+def named(x, known):
+    """The observation, and a mapping of whatever came with it under known names."""
     if not isinstance(x, Mapping):
         return x, {}
-    known = ("y", "u", *model._fields)
     for name in x:
         if name not in known:
             near = get_close_matches(name, known, 1, 0)
             raise ValueError(f"xs: expected names among {known}, got {name!r}; meant {near[0]!r}?")
     if "y" not in x:
         raise ValueError(f"xs: expected an observation under 'y', got {tuple(x)}")
-    rest = {name: value for name, value in x.items() if name != "y"}
-    if "u" in rest and model.B is None and model.D is None and not {"B", "D"} & set(rest):
-        raise ValueError("u: expected a model with B or D, got an input without either")
-    return x["y"], rest
+    return x["y"], {name: value for name, value in x.items() if name != "y"}
 
 
 def at_step(model, x, dtype):

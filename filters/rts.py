@@ -1,5 +1,6 @@
 """The Rauch-Tung-Striebel smoother, for every Gaussian filter."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -8,6 +9,7 @@ from jax.tree_util import Partial
 from filters.gaussian import Estimate, Gaussian, symmetric
 from sim import Stepper
 from sim.linalg import cho_solve, cholesky, matmul
+from sim.step import as_pytree
 
 
 class Smoothing(NamedTuple):
@@ -25,11 +27,16 @@ class Smoothing(NamedTuple):
     C: Any
 
 
-def rts() -> Stepper:
+def rts(retract: Callable | None = None, local: Callable | None = None) -> Stepper:
     """The state given the whole record, by running back over the filter's estimates.
 
         G = Cₖ₊₁ (P⁻ₖ₊₁)⁻¹
         mˢₖ = mₖ + G (mˢₖ₊₁ − m⁻ₖ₊₁),   Pˢₖ = Pₖ + G (Pˢₖ₊₁ − P⁻ₖ₊₁) Gᵀ
+
+    Args:
+        retract, local: those of the model, for a state on a manifold: ``retract(m, dx)``
+            is the state dx away from m, ``local(x, m)`` the dx that leads from m to x;
+            None is m + dx and x − m.
 
     Returns:
         A stepper for ``rollout(..., reverse=True)``. ``init(estimates)`` takes the
@@ -37,6 +44,9 @@ def rts() -> Stepper:
         of; xs are those estimates. It emits the smoothed `Gaussian`; the last one is
         the filtered one. Where P⁻ is singular the result is NaN: give Q full rank, or
         use the square-root form.
+
+    Raises:
+        ValueError: one of retract and local without the other.
 
     Reference: H. E. Rauch, F. Tung and C. T. Striebel, AIAA Journal 3 (1965); S. Särkkä
     and L. Svensson, "Bayesian Filtering and Smoothing", 2nd ed., section 12.2.
@@ -51,17 +61,23 @@ def rts() -> Stepper:
     >>> smoothed.m[:, 0].round(3).tolist()
     [0.545, 1.364, 2.182]
     """
-    return Stepper(Partial(_init), Partial(_step))
+    if (retract is None) != (local is None):
+        raise ValueError("rts: expected retract and local together, got one without the other")
+    manifold = tuple(g if g is None else as_pytree(g) for g in (retract, local))
+    return Stepper(Partial(_init), Partial(_step, manifold))
 
 
 def _init(estimates: Estimate) -> Smoothing:
     m, P = estimates.m[-1], estimates.P[-1]
     # With C = 0 and nothing learned later, the first step returns the filtered state.
-    return Smoothing(m, P, m, jnp.eye(m.shape[0], dtype=P.dtype), jnp.zeros_like(P))
+    return Smoothing(m, P, m, jnp.eye(P.shape[0], dtype=P.dtype), jnp.zeros_like(P))
 
 
-def _step(later: Smoothing, now: Estimate):
+def _step(manifold, later: Smoothing, now: Estimate):
+    retract, local = manifold
     gain = cho_solve(cholesky(later.P_pred), later.C.T).T
-    m = now.m + gain @ (later.m - later.m_pred)
+    learned = later.m - later.m_pred if local is None else local(later.m, later.m_pred)
+    dx = gain @ learned
+    m = now.m + dx if retract is None else retract(now.m, dx)
     P = now.P + symmetric(matmul(matmul(gain, later.P - later.P_pred), gain.T))
     return Smoothing(m, P, now.m_pred, now.P_pred, now.C), Gaussian(m, P)
