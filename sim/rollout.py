@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.tree_util import Partial
 
 from sim import check
@@ -64,6 +65,8 @@ def rollout(
     carry = check.concrete_carry(step, carry, xs)
     unroll = check.unroll(unroll)
     body = _body(step)
+    if checkpoint_every is None and length == 1:
+        return _once(body, carry, xs)
     if checkpoint_every is None:
         return jax.lax.scan(body, carry, xs, length, reverse=reverse, unroll=unroll)
 
@@ -88,6 +91,28 @@ def rollout(
     carry, tail = jax.lax.scan(body, carry, part, rest, reverse=reverse, unroll=unroll)
     pair = (tail, ys) if reverse else (ys, tail)
     return carry, jax.tree.map(lambda a, b: jnp.concatenate([a, b]), *pair)
+
+
+def _once(body, carry, xs):
+    """One step, in a loop of two iterations of which the second does nothing.
+
+    XLA takes a loop of one iteration apart and fuses its operations otherwise, so that
+    one step alone would round differently from the same step among others.
+    """
+
+    def either(carry, run_x):
+        run, x = run_x
+        y = jax.eval_shape(body, carry, x)[1]
+        rest = Partial(_idle, jax.tree.map(lambda y: jnp.zeros(y.shape, y.dtype), y))
+        return jax.lax.cond(run, body, rest, carry, x)
+
+    twice = jax.tree.map(lambda x: jnp.concatenate([x, x]), xs)
+    carry, ys = jax.lax.scan(either, carry, (np.array([True, False]), twice), 2)
+    return carry, jax.tree.map(lambda y: y[:1], ys)
+
+
+def _idle(y, carry, x):
+    return carry, y
 
 
 def _body(step):
