@@ -136,6 +136,41 @@ def batch(series=256, steps=1000, n=4, m=2):
     )
 
 
+def pendulum(kind, steps=10**4, dt=0.01):
+    """The noisy pendulum of Särkkä and Svensson: means, covariances, log-likelihood."""
+    from filters import extended as ekf
+    from filters import unscented as ukf
+    from filters.nonlinear import Nonlinear
+
+    def f(x, u, t):
+        return jnp.stack([x[0] + dt * x[1], x[1] - 9.81 * dt * jnp.sin(x[0])])
+
+    def h(x, u, t):
+        return jnp.sin(x[:1])
+
+    Q = 0.01 * np.array([[dt**3 / 3, dt**2 / 2], [dt**2 / 2, dt]])
+    model = Nonlinear(f=f, h=h, Q=Q, R=np.array([[0.1]]))
+    make = {"extended": ekf.extended, "unscented": ukf.unscented}[kind]
+    rng = np.random.default_rng(0)
+    t = dt * np.arange(steps)
+    ys = np.sin(1.5 * np.cos(3 * t))[:, None] + np.sqrt(0.1) * rng.normal(size=(steps, 1))
+    first = np.array([1.5, 0.0]), np.diag([0.1, 0.1])
+
+    def ours(ys):
+        stepper = make(model)
+        prior = Gaussian(*map(jnp.asarray, first))
+        e = rollout(stepper.step, stepper.init(prior, on_first=True), ys)[1]
+        return e.m, e.P, e.loglik.sum()
+
+    return Work(
+        unit="ns/step",
+        scale=1e9 / steps,
+        ours=lambda: compiled(ours, jnp.asarray(ys)),
+        peers={"dynamax": _peer("dynamax_pendulum", "filtered", kind, model, first, ys)},
+        compare=close(1e-6),
+    )
+
+
 ROWS = {
     "filter_n4m2": partial(filter_, 4, 2, numba=True, cuthbert=True),
     "loglik_grad_n4m2": loglik_grad,
@@ -144,5 +179,7 @@ ROWS = {
     "filter_n16m4": partial(filter_, 16, 4),
     "filter_n32m8": partial(filter_, 32, 8),
     "smoother_n4m2": smoother,
+    "ekf_pendulum": partial(pendulum, "extended"),
+    "ukf_pendulum": partial(pendulum, "unscented"),
     "batch_256": batch,
 }
