@@ -5,4 +5,20 @@ the state, ``F Q`` transition and its noise, ``H R`` observation and its noise, 
 innovation covariance, ``K`` gain, ``y`` observation.
 """
 
-__all__ = []
+from filters.extended import extended
+from filters.gaussian import Estimate, Gaussian
+from filters.kalman import LinearGaussian, kalman
+from filters.nonlinear import Nonlinear
+from filters.rts import rts
+from filters.unscented import unscented
+
+__all__ = [
+    "Estimate",
+    "Gaussian",
+    "LinearGaussian",
+    "Nonlinear",
+    "extended",
+    "kalman",
+    "rts",
+    "unscented",
+]
