@@ -1,0 +1,110 @@
+"""The fixed-lag smoother: at every step, the state a few steps ago given all so far."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.tree_util import Partial
+
+from filters.gaussian import Estimate, floating, symmetric
+from sim import Stepper
+from sim.check import positive
+from sim.linalg import cho_solve, cholesky, matmul
+from sim.step import as_pytree
+
+
+class Lagged(NamedTuple):
+    """What the fixed-lag smoother emits.
+
+    Attributes:
+        m, P: the state ``lag`` steps ago, given the observations up to now.
+        now: the filter's own `Estimate` of this step.
+    """
+
+    m: Any
+    P: Any
+    now: Estimate
+
+
+class Window(NamedTuple):
+    """The carry: the filter's own, and the last ``lag`` states, newest first.
+
+    Attributes:
+        carry: the filter's.
+        m, P: the states given all so far, (lag, n) and (lag, n, n).
+        B: (lag, n, n), what a correction of the newest means for each.
+    """
+
+    carry: Any
+    m: Any
+    P: Any
+    B: Any
+
+
+def fixed_lag(stepper: Stepper, lag: int) -> Stepper:
+    """A filter that also gives the state ``lag`` steps ago, given everything so far.
+
+        G = Cₖ (P⁻ₖ)⁻¹,   Bⱼ ← Bⱼ G
+        mⱼ ← mⱼ + Bⱼ (mₖ − m⁻ₖ),   Pⱼ ← Pⱼ + Bⱼ (Pₖ − P⁻ₖ) Bⱼᵀ   for j = k−1, …, k−lag
+
+    Args:
+        stepper: any Gaussian filter, its first ``init`` argument the prior.
+        lag: steps, at least 1.
+
+    Returns:
+        A stepper: ``init`` and x are the filter's, and it emits a `Lagged`. In the first
+        lag−1 steps there is no state so long ago: it then gives the oldest there is, that
+        of the prior. Where P⁻ is singular the result is NaN, as that of `rts`.
+
+    Reference: H. E. Rauch, "Solutions to the linear smoothing problem", IEEE
+    Transactions on Automatic Control 8 (1963); B. D. O. Anderson and J. B. Moore,
+    "Optimal Filtering", Prentice-Hall 1979, section 7.3.
+
+    >>> from filters.gaussian import Gaussian
+    >>> from filters.kalman import LinearGaussian, kalman
+    >>> from sim import rollout
+    >>> walk = kalman(LinearGaussian(F=[[1.0]], Q=[1.0], H=[[1.0]], R=[1.0]))
+    >>> smoother = fixed_lag(walk, 2)
+    >>> carry = smoother.init(Gaussian([0.0], [[1.0]]))
+    >>> _, lagged = rollout(smoother.step, carry, jnp.array([[0.0], [jnp.nan], [3.0]]))
+    >>> lagged.m[:, 0].round(3).tolist()  # the prior's twice, then the first observed
+    [0.0, 0.0, 0.545]
+    """
+    lag = positive("lag", lag)
+    return Stepper(
+        Partial(_Init(lag), as_pytree(stepper.init)), Partial(_step, as_pytree(stepper.step))
+    )
+
+
+class _Init:
+    """The ``init`` for one lag; equal lags are equal, so that jit traces once."""
+
+    def __init__(self, lag):
+        self.lag = lag
+
+    def __eq__(self, other):
+        return isinstance(other, _Init) and self.lag == other.lag
+
+    def __hash__(self):
+        return hash((_Init, self.lag))
+
+    def __call__(self, init, prior, *args, **kwargs):
+        carry = init(prior, *args, **kwargs)
+        m, P = floating(prior[0]), floating(prior[1])
+        m, P = (a.astype(jnp.promote_types(m.dtype, P.dtype)) for a in (m, P))
+        # Every slot holds the prior's state at first: corrected alike, they stay that.
+        parts = (m, P, jnp.eye(m.shape[0], dtype=m.dtype))
+        return Window(carry, *(jnp.stack([a] * self.lag) for a in parts))
+
+
+def _step(step, window: Window, x):
+    carry, now = step(window.carry, x)
+    gain = cho_solve(cholesky(now.P_pred), now.C.T).T
+    B = jax.vmap(lambda B: matmul(B, gain))(window.B)
+    m = window.m + jax.vmap(lambda B: B @ (now.m - now.m_pred))(B)
+    change = now.P - now.P_pred
+    P = window.P + jax.vmap(lambda B: symmetric(matmul(matmul(B, change), B.T)))(B)
+    lagged = Lagged(m[-1], P[-1], now)
+    newest = (now.m, now.P, jnp.eye(now.m.shape[0], dtype=B.dtype))
+    shifted = (jnp.concatenate([a[None], b[:-1]]) for a, b in zip(newest, (m, P, B), strict=True))
+    return Window(carry, *shifted), lagged

@@ -1,0 +1,107 @@
+"""Samples of the whole state path given the whole record, drawn backwards in time."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.tree_util import Partial
+
+from filters.gaussian import Estimate, symmetric
+from sim import Stepper, rollout
+from sim.check import positive
+from sim.linalg import cho_solve, cholesky, matmul
+
+
+class Drawn(NamedTuple):
+    """The carry: the state drawn a step later, and what the filter said of it beforehand."""
+
+    x: Any
+    m_pred: Any
+    P_pred: Any
+    C: Any
+
+
+def backward_sampler() -> Stepper:
+    """One path of states given the whole record, from the last state back to the first.
+
+        G = Cₖ₊₁ (P⁻ₖ₊₁)⁻¹
+        xₖ ~ N(mₖ + G (xₖ₊₁ − m⁻ₖ₊₁),  Pₖ − G Cₖ₊₁ᵀ)
+
+    Returns:
+        A stepper for ``rollout(..., reverse=True)``. ``init(estimates)`` takes the
+        stacked `Estimate` of any Gaussian filter; xs are those estimates and standard
+        normal noise (N, n), as a pair. It emits the states x (n,). Where P⁻ is singular
+        the result is NaN; a state known exactly from the next one is drawn so.
+
+    Reference: S. Frühwirth-Schnatter, "Data augmentation and dynamic linear models",
+    Journal of Time Series Analysis 15 (1994).
+
+    See `posterior_samples`, which draws the noise and many paths.
+    """
+    return Stepper(Partial(_init), Partial(_step))
+
+
+def posterior_samples(key: Any, estimates: Estimate, count: int) -> Any:
+    """Paths of states from their joint posterior: p(x₁, …, x_N | y₁, …, y_N).
+
+    Args:
+        key: a key of `jax.random`.
+        estimates: the stacked `Estimate` of any Gaussian filter.
+        count: paths, at least 1.
+
+    Returns:
+        (count, N, n). Their mean and covariance at each step are the smoothed ones, and
+        so are those between steps, which no smoother gives.
+
+    Reference: S. Frühwirth-Schnatter, "Data augmentation and dynamic linear models",
+    Journal of Time Series Analysis 15 (1994).
+
+    >>> from filters.gaussian import Gaussian
+    >>> from filters.kalman import LinearGaussian, kalman
+    >>> walk = kalman(LinearGaussian(F=[[1.0]], Q=[1.0], H=[[1.0]], R=[1.0]))
+    >>> ys = jnp.array([[0.0], [jnp.nan], [3.0]])
+    >>> _, estimates = rollout(walk.step, walk.init(Gaussian([0.0], [[1.0]])), ys)
+    >>> paths = posterior_samples(jax.random.key(0), estimates, 4000)
+    >>> paths.shape, paths.mean(0)[:, 0].round(1).tolist()  # smoothed: 0.55, 1.36, 2.18
+    ((4000, 3, 1), [0.5, 1.3, 2.2])
+    """
+    shape = (positive("count", count), *estimates.m.shape)
+    noise = jax.random.normal(key, shape, estimates.m.dtype)
+    sampler = backward_sampler()
+    carry = sampler.init(estimates)
+
+    def path(noise):
+        return rollout(sampler.step, carry, (estimates, noise), reverse=True)[1]
+
+    return jax.vmap(path)(noise)
+
+
+def _init(estimates: Estimate) -> Drawn:
+    m, P = estimates.m[-1], estimates.P[-1]
+    # With C = 0 nothing is learned from later: the first draw is from the filtered state.
+    return Drawn(m, m, jnp.eye(m.shape[0], dtype=P.dtype), jnp.zeros_like(P))
+
+
+def _step(later: Drawn, x):
+    now, noise = x
+    gain = cho_solve(cholesky(later.P_pred), later.C.T).T
+    m = now.m + gain @ (later.x - later.m_pred)
+    P = symmetric(now.P - matmul(gain, later.C.T))
+    drawn = m + _semidefinite_root(P, jnp.diag(now.P)) @ noise
+    return Drawn(drawn, now.m_pred, now.P_pred, now.C), drawn
+
+
+def _semidefinite_root(P, scale):
+    """L with L Lᵀ = P for a P that may be singular: a pivot lost in rounding counts as 0."""
+    n = P.shape[0]
+    rows, eps = np.arange(n), 8 * n * jnp.finfo(P.dtype).eps
+    columns = []
+    for j in range(n):
+        column = P[:, j]
+        for done in columns:
+            column = column - done * done[j]
+        there = column[j] > eps * scale[j]
+        root = jnp.where(there, column / jnp.sqrt(jnp.where(there, column[j], 1)), 0)
+        columns.append(jnp.where(rows >= j, root, 0))
+    return jnp.stack(columns, axis=1)
