@@ -61,11 +61,14 @@ def predict(model, belief: Gaussian, x) -> Predicted:
     f, Q = transition(model, belief, x)
     w = _still(model, "f", Q)
     m = f(belief.m, *w)
-    F = jax.jacfwd(lambda dx: displacement(model, f(displaced(model, belief.m, dx), *w), m))(
-        jnp.zeros_like(Q[0], shape=belief.P.shape[:1])
-    )
+
+    def moved(dx, *w):
+        return displacement(model, belief, f(displaced(model, belief.m, dx), *w), m)
+
+    still = jnp.zeros_like(belief.P[0])
+    F = jax.jacfwd(moved)(still, *w)
     if w:
-        Q = _through(jax.jacfwd(lambda w: displacement(model, f(belief.m, w), m))(*w), Q)
+        Q = _through(jax.jacfwd(moved, argnums=1)(still, *w), Q)
     FP = matmul(F, belief.P)
     return Predicted(m, plus(symmetric(matmul(FP, F.T)), Q), FP.T)
 
@@ -101,5 +104,5 @@ def _still(model, name, noise):
 def _through(G, Q):
     """G Q Gᵀ."""
     if Q.ndim == 1:
-        return symmetric(matmul(G * Q, G.T))
+        return symmetric(matmul(G * Q[None], G.T))
     return symmetric(matmul(matmul(G, Q), G.T))

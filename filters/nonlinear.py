@@ -158,22 +158,30 @@ def _noise(name, model, x, dtype):
 
 def _call(name, function, x, dtype, shape, whose, state, *noise):
     value = function(state, x.get("u"), x.get("t"), *noise)
+    return _shaped(name, value, dtype, shape, whose)
+
+
+def _shaped(name, value, dtype, shape, whose):
     try:
-        value = jnp.asarray(value)
+        array = jnp.asarray(value)
     except (TypeError, ValueError):
-        raise ValueError(
-            f"{name}: expected an array {shape}, got {check.describe(value)}"
-        ) from None
-    if value.shape != shape:
-        raise ValueError(f"{name}: expected shape {shape}, as {whose} has, got {value.shape}")
-    return value.astype(dtype)
+        got = type(value).__name__
+        raise ValueError(f"{name}: expected an array {shape}, got {got}") from None
+    if array.shape != shape:
+        raise ValueError(f"{name}: expected shape {shape}, as {whose} has, got {array.shape}")
+    return array.astype(dtype)
 
 
 def displaced(model, x, dx):
     """The state that lies dx away from x."""
-    return x + dx if model.retract is None else model.retract(x, dx)
+    if model.retract is None:
+        return x + dx
+    return _shaped("retract", model.retract(x, dx), x.dtype, x.shape, "the state")
 
 
-def displacement(model, x, origin):
+def displacement(model, like, x, origin):
     """The dx that leads from origin to x."""
-    return x - origin if model.local is None else model.local(x, origin)
+    if model.local is None:
+        return x - origin
+    shape = like.P.shape[:1]
+    return _shaped("local", model.local(x, origin), x.dtype, shape, "the prior's covariance")

@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.tree_util import Partial
 
-from filters.gaussian import Expected, Gaussian, Predicted, symmetric
+from filters.gaussian import Expected, Gaussian, Predicted, innovation, symmetric
 from filters.kalman import plus
 from filters.nonlinear import (
     Nonlinear,
@@ -85,9 +86,9 @@ def _predict(rule, model, belief: Gaussian, x) -> Predicted:
         D = Y - m[None]
     else:
         origin = f(belief.m, *(jnp.zeros_like(w[0]) for w in W))
-        away = jax.vmap(lambda y: displacement(model, y, origin))(Y)
+        away = jax.vmap(lambda y: displacement(model, belief, y, origin))(Y)
         m = displaced(model, origin, _mean(rule, away))
-        D = jax.vmap(lambda y: displacement(model, y, m))(Y)
+        D = jax.vmap(lambda y: displacement(model, belief, y, m))(Y)
     P, C = _covariances(rule, dX, D)
     return Predicted(m, P if W else plus(P, Q), C)
 
@@ -101,8 +102,8 @@ def _observe(rule, model, belief: Gaussian, x) -> Expected:
         D = Y - mu[None]
     else:
         origin = h(belief.m, *(jnp.zeros_like(e[0]) for e in E))
-        mu = origin + _mean(rule, jax.vmap(lambda y: model.residual(y, origin))(Y))
-        D = jax.vmap(lambda y: model.residual(y, mu))(Y)
+        mu = origin + _mean(rule, jax.vmap(lambda y: innovation(model.residual, y, origin))(Y))
+        D = jax.vmap(lambda y: innovation(model.residual, y, mu))(Y)
     S, C = _covariances(rule, dX, D)
     return Expected(mu, S if E else plus(S, R), C)
 
@@ -132,9 +133,9 @@ def root(P):
     The diagonal is raised by its own rounding error, and a zero by next to nothing:
     the Cholesky factor of a known component is then 0, not NaN.
     """
-    tiny = jnp.finfo(P.dtype)
-    lifted = jnp.diag(P) * (P.shape[0] * tiny.eps) + float(tiny.tiny) ** 0.5
-    return cholesky(P + jnp.diag(lifted))
+    info, n = jnp.finfo(P.dtype), P.shape[0]
+    lifted = P * (1 + n * float(info.eps)) + float(info.tiny) ** 0.5
+    return cholesky(jnp.where(np.eye(n, dtype=bool), lifted, P))
 
 
 def _mean(rule, Y):
