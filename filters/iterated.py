@@ -6,8 +6,8 @@ import jax.numpy as jnp
 from jax.tree_util import Partial
 
 from filters.extended import expected, predict, tangent
-from filters.gaussian import Expected, Gaussian, condition, innovation
-from filters.nonlinear import Nonlinear, checked, nonlinear_filter
+from filters.gaussian import Expected, Gaussian, innovation
+from filters.nonlinear import Nonlinear, checked, condition_on_seen, nonlinear_filter
 from sim import Stepper, check, rollout
 
 
@@ -59,7 +59,8 @@ class _Observe:
         prior = Gaussian(jnp.zeros_like(belief.P[0]), belief.P)
 
         def again(dx, _):
-            return condition(prior, _linear(model, belief, x, y, dx), y)[0].m, None
+            linear = _linear(model, belief, x, y, dx)
+            return condition_on_seen(prior, linear, y)[0].m, None
 
         # In a loop of its own: written out, XLA would compute early iterations many times.
         dx, _ = rollout(again, prior.m, length=self.iterations - 1)

@@ -9,7 +9,13 @@ from typing import Any
 import jax.numpy as jnp
 from jax.tree_util import Partial, register_dataclass
 
-from filters.gaussian import check_semidefinite, floating, gaussian_filter
+from filters.gaussian import (
+    Expected,
+    check_semidefinite,
+    condition,
+    floating,
+    gaussian_filter,
+)
 from filters.kalman import named
 from sim import Stepper, check
 from sim.step import as_pytree
@@ -73,8 +79,22 @@ def nonlinear_filter(model: Nonlinear, predict: Callable, observe: Callable) -> 
             that is the step's input, with "y" in it.
     """
     return gaussian_filter(
-        predict, observe, Partial(_split), residual=model.residual, retract=model.retract
+        predict,
+        observe,
+        Partial(_split),
+        residual=model.residual,
+        retract=model.retract,
+        update=Partial(condition_on_seen),
     )
+
+
+def condition_on_seen(state, expected: Expected, y):
+    """`condition`, for a missing row that may not even be finite: a bearing at no distance."""
+    seen = ~jnp.isnan(y)
+    mu = jnp.where(seen, expected.mu, 0)
+    S = jnp.where(seen[:, None] & seen[None, :], expected.S, 0)
+    C = jnp.where(seen[None, :], expected.C, 0)
+    return condition(state, Expected(mu, S, C), y)
 
 
 def _split(x):

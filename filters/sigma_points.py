@@ -80,7 +80,7 @@ def sigma_point_filter(model: Nonlinear, rule: Callable[[int], UnitPoints]) -> S
 def _predict(rule, model, belief: Gaussian, x) -> Predicted:
     f, Q = transition(model, belief, x)
     rule, dX, X, W = draw(rule, model, belief, Q if "f" in model.noise_in else None)
-    Y = jax.vmap(f)(X, *W)
+    Y, dX = _kept(jax.vmap(f)(X, *W), dX)
     if model.retract is None:
         m = _mean(rule, Y)
         D = Y - m[None]
@@ -96,7 +96,7 @@ def _predict(rule, model, belief: Gaussian, x) -> Predicted:
 def _observe(rule, model, belief: Gaussian, x) -> Expected:
     h, R = observation(model, belief, x)
     rule, dX, X, E = draw(rule, model, belief, R if "h" in model.noise_in else None)
-    Y = jax.vmap(h)(X, *E)
+    Y, dX = _kept(jax.vmap(h)(X, *E), dX)
     if model.residual is None:
         mu = _mean(rule, Y)
         D = Y - mu[None]
@@ -136,6 +136,12 @@ def root(P):
     info, n = jnp.finfo(P.dtype), P.shape[0]
     lifted = P * (1 + n * float(info.eps)) + float(info.tiny) ** 0.5
     return cholesky(jnp.where(np.eye(n, dtype=bool), lifted, P))
+
+
+def _kept(Y, dX):
+    """Both as they are, and stored: XLA would call f again for every sum over Y."""
+    stored = jax.lax.optimization_barrier(jnp.concatenate([Y, dX], axis=1))
+    return stored[:, : Y.shape[1]], stored[:, Y.shape[1] :]
 
 
 def _mean(rule, Y):

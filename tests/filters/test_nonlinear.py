@@ -162,6 +162,22 @@ def test_nothing_observed(name):
     assert not estimates.loglik.any()
 
 
+@every_filter
+def test_a_missing_row_need_not_be_finite(name):
+    """A range from the origin has no slope there, which only matters where it is seen."""
+
+    def h(x, u, t):
+        return jnp.stack([x[0] / jnp.hypot(x[0], x[1]), x[0]])
+
+    model = Nonlinear(lambda x, u, t: x, h, [0.1, 0.1], [0.1, 0.1])
+    alone = Nonlinear(lambda x, u, t: x, lambda x, u, t: x[:1], [0.1, 0.1], [0.1])
+    prior, ys = Gaussian(np.zeros(2), np.eye(2)), np.array([[np.nan, 0.0], [np.nan, 1.0]])
+    found = filtered(FILTERS[name](model), prior, ys)
+    expected = filtered(FILTERS[name](alone), prior, ys[:, 1:])
+    for field in ("m", "P", "loglik"):
+        same(getattr(found, field), getattr(expected, field))
+
+
 def test_one_trace_for_all_parameters_and_equal_rules():
     def runs(gravity, **rule):
         model = Nonlinear(Partial(swing_with, gravity), height, [0.1, 0.1], [0.1])
