@@ -1,20 +1,25 @@
 """The top level of a configuration, checked before anything heavy is imported.
 
-The groups `model`, `integrator` and `input` name a piece each (`_target_`), whose own
-signature is their schema; the rest is here.
+The groups that a task uses (`PIECES`) name a piece each (`_target_`), whose own signature
+is their schema; the rest is here.
 """
 
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from experiments.build import build
 from experiments.target import permitted
 
+PIECES = {"simulate": ("model", "integrator", "input"), "estimate": ("estimator", "input")}
 MOST_STEPS = 10**12  # more would run for a day and fill any disk
+
+
+Part = Literal["mean", "sd", "covariance", "predicted", "innovation", "loglik"]
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,7 @@ class Output:
     chunk: steps compiled, written and checkpointed at a time; null chooses.
     figure: format of the figure, or null for none.
     phase: the two quantities of the phase plane in the figure; null chooses.
+    keep: parts of an estimate that are written; null is mean and sd.
     """
 
     dir: str | None = None
@@ -33,6 +39,7 @@ class Output:
     chunk: int | None = None
     figure: Literal["png", "pdf", "svg"] | None = "png"
     phase: tuple[str, ...] | None = None
+    keep: tuple[Part, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -56,12 +63,13 @@ class Config:
     seed: of whatever is random in the input.
     """
 
-    task: Literal["simulate"]
-    model: Mapping[str, Any]
-    integrator: Mapping[str, Any]
+    task: Literal["simulate", "estimate"]
     input: Mapping[str, Any]
     output: Output
     runtime: Runtime
+    model: Mapping[str, Any] | None = None
+    integrator: Mapping[str, Any] | None = None
+    estimator: Mapping[str, Any] | None = None
     title: str | None = None
     dt: float | None = None
     duration: float | None = None
@@ -82,6 +90,10 @@ def checked(values: Mapping[str, Any]) -> Config:
         if config.output.chunk % config.output.save_every:
             raise ValueError(f"output.chunk: expected a multiple of output.save_every, "
                              f"{config.output.save_every}, got {config.output.chunk}")
+    for name in ("chunk", "phase") if config.task == "estimate" else ("keep",):
+        if getattr(config.output, name) is not None:
+            raise ValueError(f"output.{name}: expected null for task={config.task}, "
+                             f"got {getattr(config.output, name)}")
     _at_least("seed", config.seed, 0)
     if config.dt == 0:
         raise ValueError("dt: expected a step length in s other than 0, got 0.0")
@@ -93,16 +105,44 @@ def checked(values: Mapping[str, Any]) -> Config:
     if config.dt and config.duration and config.duration / abs(config.dt) > MOST_STEPS:
         raise ValueError(f"duration: expected at most {MOST_STEPS:.0e} steps of dt, "
                          f"got {config.duration / abs(config.dt):.3g}")
-    for group in ("model", "integrator", "input"):
+    for group in PIECES[config.task]:
         piece = getattr(config, group)
+        if piece is None:
+            raise ValueError(f"{group}: expected one for task={config.task}, got nothing; "
+                             "scansim --help lists them")
         if "_target_" not in piece:
             raise ValueError(f"{group}._target_: expected the dotted path of a piece, got nothing")
         if group != "input" or piece["_target_"] is not None:
             permitted(f"{group}._target_", piece["_target_"], config.allow)
-    if config.input["_target_"] is None and None in (config.dt, config.duration):
+    if config.input["_target_"] is None:
+        _timed(config)
+    return config
+
+
+def _timed(config):
+    if config.task == "estimate":
+        raise ValueError("input: expected observations to estimate from, such as input=nile or "
+                         "input=observations, got none")
+    if None in (config.dt, config.duration):
         missing = "dt" if config.dt is None else "duration"
         raise ValueError(f"{missing}: expected a number of s, because there is no recorded input")
-    return config
+
+
+def relevant(values: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """The configuration without the groups that its task does not use.
+
+    Raises:
+        ValueError: the command line chooses one of those.
+    """
+    task = values.get("task")
+    used = PIECES.get(task, ()) if isinstance(task, str) else ()
+    idle = {group for pieces in PIECES.values() for group in pieces} - set(used) if used else set()
+    for override in overrides:
+        group = re.split(r"[.=]", override.lstrip("+"))[0]
+        if group in idle:
+            raise ValueError(f"{group}: expected none for task={task}, which takes "
+                             f"{', '.join(used)}; got {override}")
+    return {key: value for key, value in values.items() if key not in idle}
 
 
 def steps(duration: float, dt: float) -> int:

@@ -10,6 +10,7 @@ Usage:  scansim [GROUP=OPTION ...] [KEY=VALUE ...]
   scansim experiment=pendulum_driven                   a whole recipe
   scansim model=duffing input=chirp model.params.damping=0.1 duration=200
   scansim experiment=cascaded_tanks input.path=FILE.csv
+  scansim experiment=nile                              filter and smooth a record
   scansim -m integrator=rk4,heun dt=0.01,0.005         a sweep: every combination
   scansim resume=runs/simulate/20260101-120000-1a2b3c  go on with a stopped run
 """
@@ -18,8 +19,8 @@ TAIL = """\
 Your own pieces, from a package in this folder:
   scansim allow=[mymodels] model._target_=mymodels.rocket.model model.params.thrust=3
 
-Results: runs/simulate/<date-time>-<6 hex>/, never overwritten; output.dir=FOLDER names another.
-  trajectory.nc   the trajectory (NetCDF, CF-1.11)    trajectory.png  the figure
+Results: runs/<task>/<date-time>-<6 hex>/, never overwritten; output.dir=FOLDER names another.
+  trajectory.nc   states or estimates (NetCDF)        trajectory.png  the figure
   run.json        status, versions, timings           run.log         what happened
   .hydra/         the configuration                   checkpoints/    to resume from
 
@@ -35,7 +36,7 @@ def help_text(conf: Path) -> str:
     """The help, with every group's options and every key of the top level."""
     parts = [HEAD, "Groups (* is the default):"]
     defaults = _defaults(conf)
-    for group in ("experiment", "model", "integrator", "input", "output", "runtime"):
+    for group in ("experiment", "model", "integrator", "estimator", "input", "output", "runtime"):
         files = sorted((conf / group).glob("*.yaml"))
         width = max(len(f.stem) for f in files) + 1
         parts.append(f"  {group}")

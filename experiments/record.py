@@ -57,10 +57,7 @@ def record(
     named = [("input.time", time)] if time is not None else []
     named += [(f"input.columns[{i}]", column) for i, column in enumerate(columns)]
     named += [(f"input.reference.{quantity}", column) for quantity, column in reference.items()]
-    read = _netcdf if Path(path).suffix.lower() in NETCDF else _csv
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"input.path: no such file: {path}{_similar(path)}")
-    found = read(path, named)
+    found = read(existing(path), named)
     u = np.stack([found[column] for column in columns], axis=-1)
     if not np.isfinite(u).all():
         k, i = np.argwhere(~np.isfinite(u))[0]
@@ -72,6 +69,18 @@ def record(
         u,
         {quantity: found[column] for quantity, column in reference.items()},
     )
+
+
+def existing(path: str) -> str:
+    """The path, of a file that is there."""
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"input.path: no such file: {path}{_similar(path)}")
+    return path
+
+
+def read(path: str, named: list[tuple[str, str]]) -> dict[str, np.ndarray]:
+    """Columns by name, each asked for as (key of the configuration, name)."""
+    return (_netcdf if Path(path).suffix.lower() in NETCDF else _csv)(path, named)
 
 
 def _known(path, named: Iterable[tuple[str, str]], columns: list[str]) -> None:

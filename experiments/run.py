@@ -16,8 +16,8 @@ from pathlib import Path
 from experiments.rundir import ROOT
 
 CONF = ROOT / "conf"
-PIECES = ("model", "integrator", "input")
-OPEN = ("input.reference", "model.initial.")
+PIECES = ("model", "integrator", "estimator", "input")
+OPEN = ("input.reference", "input.truth", "model.initial.")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -170,10 +170,11 @@ def _prefer(config, overrides) -> None:
     if not groups or not recipe:
         return
     before = compose("config", recipe)
-    plain = compose("config", [o for o in overrides if o not in recipe])
+    # Keys of the other groups may be the recipe's own, and not be there without it.
+    plain = compose("config", [o for o in overrides if re.split(r"[.=]", o.lstrip("+"))[0] in groups])
     with open_dict(config):
         for group in groups:
-            if before[group].get("_target_") != plain[group].get("_target_"):
+            if (before.get(group) or {}).get("_target_") != plain[group].get("_target_"):
                 config[group] = plain[group]
 
 

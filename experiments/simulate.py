@@ -11,7 +11,7 @@ import numpy as np
 from experiments import drive
 from experiments.build import build, nearest
 from experiments.config import Config
-from experiments.figure import phase_plane
+from experiments.figure import Picture, phase_plane
 from experiments.target import resolve
 
 
@@ -181,6 +181,11 @@ def _batched(output, u):
     from jax import jit, vmap
 
     return output and jit(vmap(output, (0, 0, None if u is None else 0)))
+
+
+def picture(prepared: Prepared) -> Picture:
+    """What gathers the figure while the run goes on."""
+    return Picture(prepared.length // prepared.config.output.save_every + 1, prepared.phase)
 
 
 def run(prepared: Prepared, directory: Path, *, attributes: Mapping[str, Any], identity: str,

@@ -17,19 +17,21 @@ def show(config: Config, prepared: Any, directory: Path, drawn: Path | None, cod
     console = Console(highlight=False, soft_wrap=True)
     done = status["step"] - status["resumed"]
     speed = f", {_thousands(done / status['run_seconds'])} steps/s" if status["run_seconds"] else ""
+    unit = getattr(prepared, "time_units", "s")
     substeps = f" × {config.substeps} substeps" if config.substeps > 1 else ""
     path = directory / "trajectory.nc"
     rows = [
-        ("run", f"{_thousands(status['step'])} steps of {prepared.dt:g} s{substeps}, "
+        ("run", f"{_thousands(status['step'])} steps of {prepared.dt:g} {unit}{substeps}, "
                 f"{_method(config)}, {config.runtime.precision}"),
-        ("file", f"{path}  ({_size(path)})"),
-        ("figure", str(drawn) if drawn else None),
+        ("file", f"{path}  ({_size(path)})" if path.exists() else None),
+        ("figure", str(drawn) if drawn and drawn.exists() else None),
         ("time", f"compile {status['compile_seconds']:.2f} s, run {status['run_seconds']:.2f} s{speed}"),
     ]
     for quantity, value in outcome.get("metrics", {}).get("rmse", {}).items():
         units = prepared.quantities[quantity][0] if quantity in prepared.quantities else ""
-        rows.append(("rmse", f"{value:.4g} {'' if units == '1' else units}  ({quantity}, "
-                             "simulated against measured)"))
+        rows.append(("rmse", f"{value:.4g} {'' if units == '1' else units}  ({quantity} against "
+                             f"{prepared.measured[quantity]})"))
+    rows += _consistency(outcome.get("metrics", {}))
     console.print(Text(_title(config, prepared), style="bold"))
     for name, text in rows:
         if text:
@@ -49,7 +51,22 @@ def _title(config, prepared):
 
 
 def _method(config):
-    return config.integrator["_target_"].rpartition(".")[2]
+    piece = config.integrator or config.estimator
+    return piece["_target_"].rpartition(".")[2]
+
+
+def _consistency(scores):
+    """The log-likelihood, and the mean NIS of each sensor beside what it should be."""
+    for value in scores.get("loglik", {}).values():
+        yield "loglik", f"{value:.9g}"
+    nis = scores.get("nis", {})
+    for name, value in nis.items():
+        sensor = name.removesuffix("mean")
+        if name.endswith("mean"):
+            low, high = nis[f"{sensor}lower"], nis[f"{sensor}upper"]
+            words = "as it should be" if low <= value <= high else "not consistent"
+            yield "nis", (f"{value:.4g}  ({sensor.rstrip('_') or 'mean'}: {words}, "
+                          f"{low:.4g} to {high:.4g} in 95 %)")
 
 
 def _thousands(x):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments import rundir
-from experiments.config import Config, checked, digest
+from experiments.config import Config, checked, digest, relevant
 
 DONE, DIVERGED, STOPPED, INTERRUPTED = 0, 3, 75, 130
 log = logging.getLogger("scansim")
@@ -23,7 +23,7 @@ def start(values: Mapping[str, Any], overrides: Sequence[str], folder: str | Non
     """A new run; its exit code. Nothing is left behind when it cannot be prepared."""
     from omegaconf import OmegaConf
 
-    values = _findable(values)
+    values = _findable(relevant(values, overrides))
     config = checked(values)
     folder = config.output.dir or folder
     if folder is not None:
@@ -104,11 +104,11 @@ def _alive(known):
 def _carry_out(config, values, prepared, directory, *, resume) -> int:
     from sim.stream import Diverged
 
-    from experiments import figure, metrics, summary
+    from experiments import metrics, summary
 
     known = json.loads((directory / "run.json").read_text(encoding="utf-8"))
     attributes = _attributes(config, values, prepared, known)
-    picture = figure.Picture(prepared.length // config.output.save_every + 1, prepared.phase)
+    picture = _module(config).picture(prepared)
     errors = metrics.Errors(prepared.measured)
     last = {}
 
@@ -118,7 +118,7 @@ def _carry_out(config, values, prepared, directory, *, resume) -> int:
 
     with _logged(directory), _signals() as caught:
         log.info("%s %s", "resumed" if resume else "started", known["title"])
-        code, outcome = DONE, {}
+        code, outcome, end = DONE, {}, None
         try:
             end = _module(config).run(
                 prepared, directory, attributes=attributes, identity=known["config_hash"],
@@ -136,7 +136,7 @@ def _carry_out(config, values, prepared, directory, *, resume) -> int:
             raise
         for name in ("compile_seconds", "run_seconds"):
             outcome[name] = round(known.get(name, 0.0) + last.get(name, 0.0), 6)
-        scores = errors.scores()
+        scores = errors.scores() | getattr(end, "scores", {})
         if scores:
             outcome["metrics"] = scores
             metrics.write(directory / "metrics.csv", scores, prepared.quantities)
@@ -163,7 +163,8 @@ def _attributes(config, values, prepared, known):
         "title": known["title"], "source": f"scansim {known['versions']['scansim']}",
         "versions": ", ".join(f"{name} {number}" for name, number in known["versions"].items()),
         "model": prepared.name,
-        "integrator": config.integrator["_target_"], "t0": prepared.t0, "dt": prepared.dt,
+        "integrator": (config.integrator or {}).get("_target_"),
+        "estimator": (config.estimator or {}).get("_target_"), "t0": prepared.t0, "dt": prepared.dt,
         "substeps": config.substeps, "seed": config.seed, "precision": config.runtime.precision,
         "config": OmegaConf.to_yaml(OmegaConf.create(dict(values))),
         "config_hash": known["config_hash"], "commit": known["commit"],

@@ -106,6 +106,24 @@ def test_the_module_is_a_command(tmp_path):
         ("model._target_=mine.rocket.model", 2, "If it is yours, name its package: allow=[mine]"),
         ("experiment=cascaded_tanks", 2, "nonlinearbenchmark.org"),
         ("experiment=cascaded_tanks input.path=no.csv", 4, "no such file"),
+        ("estimator=local_level", 2, "estimator: expected none for task=simulate, which takes model"),
+        ("experiment=nile model=lorenz", 2, "model: expected none for task=estimate"),
+        ("task=estimate", 2, "estimator: expected one for task=estimate, got nothing"),
+        ("task=estimate estimator=local_level", 2, "input: expected observations to estimate from"),
+        ("experiment=nile input=sine", 2, "got sim.signals.sine, which drives a simulation"),
+        ("experiment=nile substeps=2", 2, "substeps: expected 1 in an estimate, got 2"),
+        ("experiment=nile duration=200", 2, "duration: expected at most 99"),
+        ("experiment=nile output.keep=[men]", 2, "output.keep[0]: expected one of mean, sd"),
+        ("experiment=nile output.phase=[a,b]", 2, "output.phase: expected null for task=estimate"),
+        ("output.keep=[mean]", 2, "output.keep: expected null for task=simulate"),
+        ("experiment=nile estimator.sigma2_eps=-1", 2, "estimator.sigma2_eps: expected a variance"),
+        ("experiment=nile estimator.sigma2=1", 2, "did you mean 'estimator.sigma2_e"),
+        ("experiment=nile estimator=locallevel", 2, "did you mean 'local_level'?"),
+        ("experiment=nile estimator=lidar_radar", 2, "y: expected 5 columns for lidar_radar, got 1"),
+        ("experiment=nile input.values=[[1,2],[3]]", 2, "input.values: expected numbers in rows of one"),
+        ("experiment=pendulum_estimate", 2, "github.com/EEA-sensors"),
+        ("experiment=lidar_radar", 2, "github.com/udacity"),
+        ("experiment=lidar_radar input.path=no.txt", 4, "no such file"),
         ("resume=nowhere", 4, "nowhere is not the directory of a run"),
         ("resume=nowhere dt=1", 2, "remove dt=1"),
     ],
@@ -130,6 +148,6 @@ def test_a_file_cannot_give_leave_to_run_a_package(scansim, tmp_path):
 def test_help_names_every_option(scansim):
     code, out, _ = scansim("--help")
     assert code == 0
-    for group in ("experiment", "model", "integrator", "input", "output", "runtime"):
+    for group in ("experiment", "model", "integrator", "estimator", "input", "output", "runtime"):
         for name in os.listdir(os.path.join(ROOT, "conf", group)):
             assert f" {name.removesuffix('.yaml')} " in out

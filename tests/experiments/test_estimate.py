@@ -1,0 +1,192 @@
+"""The task `estimate`: published values, what is kept, and records that do not fit."""
+
+import json
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from experiments.observations import columns, lidar_radar, pendulum, series
+from experiments.run import run
+from sim.netcdf import read
+
+
+@pytest.fixture
+def scansim(tmp_path, monkeypatch, capsys):
+    """Run a command in an empty folder; its exit code, run.json's content and its output."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+
+    def command(*argv):
+        code = run([*argv, "output.dir=out"])
+        out, err = capsys.readouterr()
+        told = Path("out", "run.json")
+        return code, json.loads(told.read_text()) if told.exists() else None, out + err
+
+    return command
+
+
+@pytest.fixture(scope="module")
+def published(shared):
+    return json.loads((shared / "references" / "estimation.json").read_text())
+
+
+def agrees(value, digits):
+    """Equal to the digits given."""
+    after = len(str(digits).partition(".")[2])
+    return round(float(value), after) == digits
+
+
+def test_the_nile(scansim, published):
+    nile = published["nile"]
+    code, told, said = scansim("experiment=nile", "output.keep=[mean,sd,loglik,innovation]")
+    assert code == 0, said
+    data = read("out/trajectory.nc")
+    np.testing.assert_array_equal(data.flow, nile["data_1871_1970"])
+    np.testing.assert_array_equal(data.time, np.arange(1871, 1971))
+    assert (data.time.units, data.flow.units, data.level_smoothed.units) == ("year", "1e8 m3", "1e8 m3")
+    assert agrees(data.loglik.sum(), nile["loglik_exact_diffuse_99_observations"])
+    assert agrees(told["metrics"]["loglik"]["total"], nile["loglik_exact_diffuse_99_observations"])
+    assert agrees(data.level_filtered[-1], nile["final_filtered_mean"])
+    assert agrees(data.level_filtered_sd[-1] ** 2, nile["final_filtered_variance"])
+    assert agrees(data.level_smoothed_sd[50] ** 2, nile["smoothed_variance_mid_series"])
+    for year, value in nile["smoothed_mean"].items():
+        assert agrees(data.level_smoothed.sel(time=int(year)), value)
+    assert np.isnan(data.flow_innovation[0]) and data.loglik[0] == 0
+    assert "-632.5456" in said and "as it should be" in said
+    assert Path("out/trajectory.png").stat().st_size > 10_000
+    assert "integrator" not in data.attrs and "local_level" in data.attrs["estimator"]
+    assert "lorenz" not in data.attrs["config"]
+
+
+@pytest.mark.parametrize("name", ["extended", "unscented"])
+def test_the_pendulum(scansim, shared, published, name):
+    values = published["pendulum"]["EKF" if name == "extended" else "UKF_alpha1_beta0_kappa1"]
+    code, told, said = scansim(
+        "experiment=pendulum_estimate", f"estimator={name}_pendulum", "output=data",
+        f"input.path={shared / 'data' / 'pendulum.json'}",
+    )  # fmt: skip
+    assert code == 0, said
+    assert agrees(told["metrics"]["loglik"]["total"], values["loglik"])
+    for kind, digits in (("filtered", "filter_rmse"), ("smoothed", "smoother_rmse")):
+        assert agrees(told["metrics"]["rmse"][f"angle_{kind}"], values[digits])
+    data = read("out/trajectory.nc")
+    assert "loglik" not in data and "sine_innovation" not in data
+    assert data.sizes["time"] == 500 and float(data.time[0]) == 0.01
+    assert data.angular_velocity_true.units == "rad s-1"
+
+
+def test_lidar_and_radar(scansim, shared, published):
+    values = published["lidar_radar"]
+    path = shared / "data" / "lidar_radar.txt"
+    code, told, said = scansim("experiment=lidar_radar", f"input.path={path}", "output=data")
+    assert code == 0, said
+    rmse, nis = told["metrics"]["rmse"], told["metrics"]["nis"]
+    for state, value in zip(("px", "py", "vx", "vy"), values["rmse_px_py_vx_vy"], strict=True):
+        assert agrees(rmse[f"{state}_filtered"], value)
+        assert rmse[f"{state}_smoothed"] < rmse[f"{state}_filtered"]
+    assert agrees(told["metrics"]["loglik"]["total"], values["loglik"])
+    for sensor, value in zip(("lidar", "radar"), values["mean_nis_lidar_radar"], strict=True):
+        assert agrees(nis[f"{sensor}_mean"], value)
+        assert f"({sensor}: as it should be" in said
+    rows = Path("out/metrics.csv").read_text().splitlines()
+    assert "rmse,px_filtered," in rows[1] and rows[1].endswith(",m")
+
+
+PARTS = "[mean,sd,covariance,predicted,innovation,loglik]"
+
+
+def test_every_part_is_cf_compliant(scansim, shared):
+    runner = pytest.importorskip("compliance_checker.runner")
+    path = shared / "data" / "lidar_radar.txt"
+    argv = ["experiment=lidar_radar", f"input.path={path}", f"output.keep={PARTS}", "output.figure=null"]
+    assert scansim(*argv)[0] == 0
+    data = read("out/trajectory.nc")
+    assert data.px_vx_smoothed_covariance.units == "(m).(m s-1)"
+    np.testing.assert_allclose(data.px_px_filtered_covariance, data.px_filtered_sd**2, rtol=1e-12)
+    with warnings.catch_warnings(action="ignore"):
+        runner.CheckSuite.load_all_available_checkers()
+        file = runner.CheckSuite().load_dataset("out/trajectory.nc")
+        groups, failed = runner.CheckSuite().run_all(file, ["cf:1.11"])["cf:1.11"]
+        file.close()
+    assert not failed
+    assert {message for group in groups for message in group.msgs} == {
+        "Coordinate variable 'time' should have standard_name='time', found: 'None'"
+    }
+
+
+def test_a_csv_file_with_gaps(scansim, tmp_path):
+    (tmp_path / "r.csv").write_text("t,y,x\n0,1.5,1\n0.5,,1\n1,0.5,1\n1.5,1.25,1\n2,nan,1\n")
+    argv = ["task=estimate", "estimator=local_level", "input=observations", "input.path=r.csv", "dt=null",
+            "duration=null", "input.time=t", "input.truth.level=x", "output.save_every=2"]
+    code, told, said = scansim(*argv)
+    assert code == 0, said
+    data = read("out/trajectory.nc")
+    np.testing.assert_array_equal(data.time, [0, 1, 2])
+    np.testing.assert_array_equal(data.observed, [1.5, 0.5, np.nan])
+    assert np.isfinite(data.level_smoothed).all()
+    assert told["metrics"]["rmse"]["level_smoothed"] < 0.5
+
+
+def test_float32_and_a_shorter_record(scansim):
+    code, told, _ = scansim("experiment=nile", "runtime=float32", "duration=20", "output=data")
+    data = read("out/trajectory.nc")
+    assert code == 0 and told["steps"] == data.sizes["time"] == 21
+    assert data.level_smoothed.dtype == "float32" and data.flow.dtype == "float64"
+
+
+@pytest.mark.parametrize("growth", [3.0, 1e60])
+def test_estimates_that_leave_the_finite_numbers_are_kept_as_far_as_they_go(scansim, tmp_path, growth):
+    (tmp_path / "ownfilters").mkdir()
+    (tmp_path / "ownfilters" / "bad.py").write_text('''
+import jax.numpy as jnp
+from experiments.estimators import Estimator
+from filters.extended import extended
+from filters.gaussian import Gaussian
+from filters.nonlinear import Nonlinear
+from sim.models import Quantity
+
+def estimator(growth: float = 1.0):
+    model = Nonlinear(f=lambda x, u, t: growth * x, h=lambda x, u, t: jnp.exp(x), Q=[1.0], R=[1.0])
+    one = {"x": Quantity("m", "x")}
+    return Estimator(extended(model), Gaussian([1.0], [[1.0]]), one, {"y": Quantity("m", "y")})
+''')
+    own = ["allow=[ownfilters]", "task=estimate", "estimator._target_=ownfilters.bad.estimator",
+           f"estimator.growth={growth}", "input=nile", "dt=null", "duration=null"]
+    code, told, said = scansim(*own)
+    assert code == 3 and told["status"] == "diverged" and "is not finite at step" in said
+    kept = told["diverged"]["step"] - 1
+    assert Path("out/trajectory.png").exists() == Path("out/trajectory.nc").exists() == (kept > 0)
+    if kept:
+        data = read("out/trajectory.nc")
+        assert data.sizes["time"] == kept and np.isfinite(data.x_filtered).all()
+        assert "x_smoothed" not in data
+    assert (kept > 0) == (growth == 3.0)
+
+
+@pytest.mark.parametrize(
+    ("reader", "text", "message"),
+    [
+        (pendulum, "{}", "expected JSON with numbers T, X and Y"),
+        (pendulum, '{"T": [1, 2], "X": [[1, 2]], "Y": [1, 2]}', r"expected X \(2, N\)"),
+        (lidar_radar, "L 1 2 0 1 2 3 4\nQ 1 2 3\n", "line 2: expected a row 'L x y t"),
+        (lidar_radar, "R 1 2 3 0 1 2\n", "line 1"),
+        (lidar_radar, "L 1 2 0 1 2 3 4\n", "expected at least 2 rows, got 1"),
+        (columns, "time,z\n0,1\n1,2\n", r"input.columns\[0\]: no column 'y'"),
+    ],
+)
+def test_a_record_that_does_not_fit_is_named(tmp_path, reader, text, message):
+    (tmp_path / "r.txt").write_text(text)
+    with pytest.raises((OSError, ValueError), match=message):
+        reader(str(tmp_path / "r.txt"))
+    with pytest.raises(ValueError, match="needs a recorded file. It is published"):
+        reader(None, "It is published.")
+
+
+def test_a_series_may_have_gaps_and_columns():
+    found = series(((1, 2), (3, None)), start=5, interval=2)
+    np.testing.assert_array_equal(found.time, [5, 7])
+    np.testing.assert_array_equal(found.y, [[1, 2], [3, np.nan]])
+    with pytest.raises(ValueError, match="values: expected at least 2"):
+        series((1,))
