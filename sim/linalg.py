@@ -24,6 +24,7 @@ import numpy as np
 
 PRODUCT_LIMIT = 12
 FACTOR_LIMIT = 8
+TRIA_LIMIT = 12
 
 
 def matmul(a, b):
@@ -119,6 +120,122 @@ def _substitute(l, b, transposed):  # noqa: E741
         column = l[i, :] if transposed else l[:, i]
         b = b - (column * found[i] if b.ndim == 1 else column[:, None] * found[i][None])
     return jnp.stack(found)
+
+
+def cholesky_semidefinite(p):
+    """The lower triangular L with L Lᵀ = P, for symmetric positive semi-definite P (n, n).
+
+    A pivot lost in the rounding of P is taken as zero and so is its column: a singular
+    P has a root, and a finite gradient.
+
+    Raises:
+        ValueError: p is not square.
+
+    >>> cholesky_semidefinite(jnp.array([[4.0, 2.0], [2.0, 1.0]])).tolist()
+    [[2.0, 0.0], [1.0, 0.0]]
+    """
+    p = _square("p", p)
+    n = p.shape[0]
+    p = 0.5 * (p + p.T)
+    least = 4 * n * float(jnp.finfo(p.dtype).eps) * jnp.diagonal(p)
+    columns, rows = [], np.arange(n)
+    for j in range(n):
+        column = p[:, j]
+        for done in columns:
+            column = column - done * done[j]
+        kept = column[j] > least[j]
+        scale = jnp.where(kept, 1 / jnp.sqrt(jnp.where(kept, column[j], 1)), 0)
+        columns.append(jnp.where(rows >= j, column * scale, 0))
+    return jnp.stack(columns, axis=1)
+
+
+def tria(a):
+    """The lower triangular L, its diagonal not negative, with L Lᵀ = A Aᵀ, for A (n, k).
+
+    The root of a covariance that is a sum, tria([F S, Q½]) for F S Sᵀ Fᵀ + Q, without
+    the digits that squaring loses. A row that depends on those before it, to rounding,
+    is left as it is, and passes no infinite gradient.
+
+    Raises:
+        ValueError: a is no matrix.
+
+    Reference: N. J. Higham, cited above, chapter 19.
+
+    >>> tria(jnp.array([[3.0, 4.0, 0.0], [3.0, 4.0, 2.0]])).round(12).tolist()
+    [[5.0, 0.0], [5.0, 2.0]]
+    """
+    l, _ = triangularise(a, None)  # noqa: E741
+    return jnp.tril(l * jnp.where(jnp.diagonal(l) < 0, -1, 1).astype(l.dtype)[None])
+
+
+def triangularise(a, b):
+    """A Θ = [L, 0] and B Θ, with Θ Θᵀ = I and L lower triangular.
+
+    Householder reflections of the columns: of any sign is the diagonal of L. What
+    `tria` is made of; B Θ costs nothing where it is not used. Measured as above for
+    A (n, 2n): 180 / 880 at n = 4, 670 / 1600 at 8, 2400 / 3100 at 12, 11100 / 6300 at 16.
+
+    Args:
+        a: (n, k); one with fewer columns than rows is filled up with zeros.
+        b: (p, k), or None.
+
+    Returns:
+        L (n, n), and B Θ (p, k) or wider, or None.
+
+    >>> l, b = triangularise(jnp.array([[0.0, 2.0]]), jnp.array([[3.0, 1.0]]))
+    >>> abs(l).round(12).tolist(), abs(b).round(12).tolist()
+    ([[2.0]], [[1.0, 3.0]])
+    """
+    a = jnp.asarray(a)
+    if a.ndim != 2:
+        raise ValueError(f"a: expected a matrix, got shape {a.shape}")
+    if b is not None and (jnp.ndim(b) != 2 or b.shape[1] != a.shape[1]):
+        raise ValueError(f"b: expected (p, {a.shape[1]}), as a, got {jnp.shape(b)}")
+    n, k = a.shape
+    if k < n:
+        a, k = jnp.pad(a, ((0, 0), (0, n - k))), n
+        b = None if b is None else jnp.pad(b, ((0, 0), (0, k - b.shape[1])))
+    if n > TRIA_LIMIT:
+        q, r = _qr(a.T)
+        # The first n columns of Θ are those of Q; what they leave of B needs no others.
+        return r.T, None if b is None else jnp.concatenate([b @ q, b - (b @ q) @ q.T], axis=1)
+    columns = np.arange(k)
+    least = (4 * k * float(jnp.finfo(a.dtype).eps)) ** 2 * jnp.sum(a * a, axis=1)
+    for i in range(n):
+        x = jnp.where(columns >= i, a[i], 0)
+        square = jnp.sum(x * x)
+        independent = square > least[i]
+        length = jnp.sqrt(jnp.where(independent, square, 1))
+        head = jnp.where(x[i] < 0, x[i] - length, x[i] + length)
+        v = jnp.where(columns == i, head, x)
+        scale = jnp.where(independent, 1 / (length * jnp.abs(head)), 0)
+        a = _reflect(a, v, scale)
+        b = None if b is None else _reflect(b, v, scale)
+    return jnp.where(columns <= np.arange(n)[:, None], a, 0)[:, :n], b
+
+
+def _reflect(a, v, scale):
+    return a - (jnp.sum(a * v[None], axis=1) * scale)[:, None] * v[None]
+
+
+@jax.custom_jvp
+def _qr(a):
+    return tuple(jnp.linalg.qr(a))
+
+
+@_qr.defjvp
+def _qr_jvp(primals, tangents):
+    # As the library's, but a column that depends on those before it takes no part.
+    (a,), (da,) = primals, tangents
+    q, r = _qr(a)
+    least = 4 * a.shape[0] * float(jnp.finfo(a.dtype).eps) * jnp.sqrt(jnp.sum(a * a, axis=0))
+    pivots = jnp.diagonal(r)
+    safe = jnp.where(jnp.abs(pivots) > least, pivots, jnp.inf)
+    eye = np.eye(r.shape[0], dtype=bool)
+    x = jax.scipy.linalg.solve_triangular(jnp.where(eye, safe[None], r), da.T, trans="T").T
+    c = q.T @ x
+    turn = jnp.tril(c, -1) - jnp.tril(c, -1).T
+    return (q, r), (x + q @ (turn - c), (c - turn) @ r)
 
 
 def _square(name, a):

@@ -1,0 +1,202 @@
+"""The Kalman filter in information form, which may start from no information at all."""
+
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+from jax.tree_util import Partial
+
+from filters.gaussian import LOG_2PI, Gaussian, check_semidefinite, floating, symmetric
+from filters.kalman import LinearGaussian, affine, at_step, checked, plus, split
+from filters.square_root import decorrelate, root_of
+from sim import Stepper
+from sim.linalg import (
+    cho_solve,
+    cholesky,
+    cholesky_semidefinite,
+    matmul,
+    solve_lower,
+    triangularise,
+)
+
+
+class Information(NamedTuple):
+    """A belief: the information Y = P⁻¹ (n, n) and z = Y m (n,). Y = 0 is to know nothing."""
+
+    z: Any
+    Y: Any
+
+
+class InformationEstimate(NamedTuple):
+    """What the information filter emits for a step.
+
+    Attributes:
+        m, P, m_pred, P_pred, C, innovation, S: as in `filters.gaussian.Estimate`; NaN
+            while the information does not determine the state.
+        loglik: log p(y | those before), constants included; 0 while that is improper.
+        z, Y, z_pred, Y_pred: the information after and before the observation.
+    """
+
+    m: Any
+    P: Any
+    m_pred: Any
+    P_pred: Any
+    C: Any
+    innovation: Any
+    S: Any
+    loglik: Any
+    z: Any
+    Y: Any
+    z_pred: Any
+    Y_pred: Any
+
+
+class InformationFiltering(NamedTuple):
+    """The carry: the information, and ``fresh`` as in `filters.gaussian.Filtering`."""
+
+    z: Any
+    Y: Any
+    fresh: Any = None
+
+
+def information(m, P) -> Information:
+    """The information of a mean m (n,) and a positive definite covariance P (n, n).
+
+        Y = P⁻¹,   z = Y m
+
+    >>> information([1.0], [[4.0]]).Y.tolist()
+    [[0.25]]
+    """
+    m, P = floating(m), floating(P)
+    Y = symmetric(cho_solve(cholesky(P), jnp.eye(m.shape[0], dtype=P.dtype)))
+    return Information(Y @ m, Y)
+
+
+def information_kalman(model: LinearGaussian) -> Stepper:
+    """The Kalman filter that carries Y = P⁻¹ and z = Y m.
+
+        M = F⁻ᵀ Y F⁻¹,   J = M G (I + Gᵀ M G)⁻¹ with G Gᵀ = Q
+        Y⁻ = (I − J Gᵀ) M (I − J Gᵀ)ᵀ + J Jᵀ,   z⁻ = (I − J Gᵀ) F⁻ᵀ z + Y⁻ (B u + b)
+        Y = Y⁻ + Hᵀ R⁻¹ H,   z = z⁻ + Hᵀ R⁻¹ (y − D u − d)
+
+    An observation only adds: many sensors are a sum. Nothing known beforehand, Y = 0,
+    is exact.
+
+    Args:
+        model: as `filters.kalman.kalman` takes it, F invertible and R positive definite;
+            Q may be singular.
+
+    Returns:
+        A stepper: ``init(prior, on_first=False)`` takes an `Information`, or a `Gaussian`
+        with a positive definite covariance. The input of its step is that of `kalman`;
+        it emits an `InformationEstimate`, for `rts` from where the state is determined.
+
+    Raises:
+        ValueError: shapes disagree, or Q, R or the prior is no covariance.
+
+    Reference: B. D. O. Anderson and J. B. Moore, "Optimal Filtering", Prentice-Hall
+    1979, section 6.3.
+
+    >>> from sim import rollout
+    >>> level = information_kalman(LinearGaussian(F=[[1.0]], Q=[1.0], H=[[1.0]], R=[1.0]))
+    >>> carry = level.init(Information(z=[0.0], Y=[[0.0]]))
+    >>> _, estimates = rollout(level.step, carry, jnp.array([[3.0], [6.0]]))
+    >>> estimates.m.round(12).tolist(), estimates.loglik.round(3).tolist()
+    ([[3.0], [5.0]], [0.0, -2.968])
+    """
+    model = checked(model)
+    return Stepper(Partial(_init), Partial(_step, model, (inverse(model.F), root_of(model.Q))))
+
+
+def inverse(F):
+    """F⁻¹ by reflections, F Θ = L; stays in the loop for a small F."""
+    eye = jnp.eye(F.shape[0], dtype=F.dtype)
+    L, turned = triangularise(F, eye)
+    return matmul(turned[:, : F.shape[0]], solve_lower(L, eye))
+
+
+def _init(prior, on_first: bool = False) -> InformationFiltering:
+    if isinstance(prior, Gaussian):
+        check_semidefinite("prior.P", prior.P)
+        prior = information(*prior)
+    z, Y = floating(prior[0]), floating(prior[1])
+    if z.ndim != 1 or Y.shape != (z.shape[0], z.shape[0]):
+        raise ValueError(f"prior: expected z (n,) and Y (n, n), got {z.shape} and {Y.shape}")
+    check_semidefinite("prior.Y", Y)
+    dtype = jnp.promote_types(z.dtype, Y.dtype)
+    return InformationFiltering(
+        z.astype(dtype), Y.astype(dtype), jnp.asarray(True) if on_first else None
+    )
+
+
+def _step(model, prepared, carry: InformationFiltering, x):
+    y, x = split(model, x)
+    z, Y, fresh = carry
+    dtype, n = z.dtype, z.shape[0]
+    back = inverse(floating(x["F"])) if "F" in x else prepared[0]
+    G = root_of(floating(x["Q"])) if "Q" in x else prepared[1]
+    model, back, G = at_step(model, x, dtype), back.astype(dtype), G.astype(dtype)
+    eye = jnp.eye(n, dtype=dtype)
+
+    before = z, Y
+    M = symmetric(matmul(matmul(back.T, Y), back))
+    MG = matmul(M, G)
+    J = cho_solve(cholesky(eye + symmetric(matmul(G.T, MG))), MG.T).T
+    keep = eye - matmul(J, G.T)
+    Y_pred = symmetric(matmul(matmul(keep, M), keep.T)) + matmul(J, J.T)
+    z_pred = keep @ (back.T @ z) + Y_pred @ affine(
+        model.F, jnp.zeros_like(z), model.B, x.get("u"), model.b
+    )
+    if fresh is not None:
+        z_pred, Y_pred = jnp.where(fresh, z, z_pred), jnp.where(fresh, Y, Y_pred)
+
+    offset = affine(model.H, jnp.zeros_like(z), model.D, x.get("u"), model.d)
+    y = jnp.asarray(y).astype(dtype)
+    if y.shape != offset.shape:
+        raise ValueError(f"y: expected shape {offset.shape}, got {y.shape}")
+    seen = ~jnp.isnan(y)
+    H = jnp.where(seen[:, None], model.H, 0)
+    v = jnp.where(seen, y - offset, 0)
+    H, v, variances = decorrelate(H, v, model.R, seen)
+    weighed = H / variances[:, None]
+    z, Y = z_pred + weighed.T @ v, symmetric(Y_pred + matmul(weighed.T, H))
+
+    m_pred, P_pred, known, log_pred = _moments(z_pred, Y_pred)
+    m, P, determined, log_post = _moments(z, Y)
+    # log p(y) from both normalising constants: log |S| = log |R| + log |Y| − log |Y⁻|.
+    # As it was known before, Y⁻ being regular, it is determined now.
+    apart = jnp.where(seen & known, v - H @ jnp.where(known, m_pred, 0), 0)
+    told = H.T @ (apart / variances)
+    whole = jnp.sum(apart * apart / variances) - told @ jnp.where(determined, P, 0) @ told
+    constants = jnp.sum(jnp.where(seen, jnp.log(variances) + LOG_2PI, 0))
+    loglik = jnp.where(known, -0.5 * (whole + constants + log_post - log_pred), 0)
+    m_old, P_old, _, _ = _moments(*before)
+    C = matmul(P_old, model.F.T)
+    if fresh is not None:
+        C = jnp.where(fresh, P_pred, C)
+        fresh = jnp.zeros_like(fresh)
+    S = plus(symmetric(matmul(matmul(model.H, P_pred), model.H.T)), model.R)
+    estimate = InformationEstimate(
+        m, P, m_pred, P_pred, C, y - offset - model.H @ m_pred, S, loglik, z, Y, z_pred, Y_pred
+    )
+    return InformationFiltering(z, Y, fresh), estimate
+
+
+def _determined(Y):
+    """Whether Y is regular, well beyond its rounding, and Y, or else the identity."""
+    least = 1e3 * Y.shape[0] * float(jnp.finfo(Y.dtype).eps) * jnp.diagonal(Y)
+    regular = jnp.all(jnp.diagonal(cholesky_semidefinite(Y)) ** 2 > least)
+    return regular, jnp.where(regular, Y, jnp.eye(Y.shape[0], dtype=Y.dtype))
+
+
+def _moments(z, Y):
+    """Mean, covariance (NaN where Y is singular), whether it is regular, and log |Y|."""
+    regular, Y = _determined(Y)
+    L = cholesky(Y)
+    P = symmetric(cho_solve(L, jnp.eye(Y.shape[0], dtype=Y.dtype)))
+    nan = jnp.asarray(jnp.nan, Y.dtype)
+    return (
+        jnp.where(regular, cho_solve(L, z), nan),
+        jnp.where(regular, P, nan),
+        regular,
+        2 * jnp.sum(jnp.log(jnp.diagonal(L))),
+    )

@@ -1,0 +1,96 @@
+"""The information filter: the joint Gaussian, the diffuse start, the same likelihood."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from filters.diffuse import diffuse_kalman
+from filters.gaussian import Gaussian
+from filters.information import Information, information_kalman
+from filters.kalman import LinearGaussian
+from filters.rts import rts
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from sim import rollout
+
+from tests.filters.oracle import posterior, random_case
+from tests.filters.test_kalman import as_xs
+
+
+def run(model, prior, xs, on_first=False):
+    stepper, smoother = information_kalman(model), rts()
+    estimates = rollout(stepper.step, stepper.init(prior, on_first), xs)[1]
+    return estimates, rollout(smoother.step, smoother.init(estimates), estimates, reverse=True)[1]
+
+
+compiled = jax.jit(run, static_argnums=3)
+
+
+@settings(max_examples=4, deadline=None)
+@given(
+    n=st.integers(1, 5),
+    m=st.integers(0, 4),
+    missing=st.sampled_from([0.0, 0.3, 1.0]),
+    varying=st.booleans(),
+    on_first=st.booleans(),
+    seed=st.integers(0, 999),
+)
+@example(n=13, m=3, missing=0.3, varying=False, on_first=True, seed=1)
+def test_equals_conditioning_the_joint_gaussian(n, m, missing, varying, on_first, seed):
+    prior, models, inputs, ys = random_case(n, m, 2, 4, seed, missing, varying)
+    for model in models:  # F of any model may be near singular: the form needs its inverse
+        model["F"] = 0.5 * model["F"] + np.eye(n)
+    xs = as_xs(models, inputs, ys, varying)
+    estimates, smoothed = compiled(LinearGaussian(**models[0]), Gaussian(*prior), xs, on_first)
+    mean, P, loglik = posterior(prior, models, inputs, ys, on_first=on_first)
+    tolerance = dict(rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(smoothed.m, mean[1:], **tolerance)
+    np.testing.assert_allclose(smoothed.P, P[1:], **tolerance)
+    np.testing.assert_allclose(estimates.loglik.sum(), loglik, **tolerance)
+
+
+def test_a_start_from_nothing_equals_the_exact_diffuse_filter():
+    F, H = jnp.array([[1.0, 1.0], [0.0, 1.0]]), jnp.array([[1.0, 0.0]])
+    model = LinearGaussian(F, jnp.array([1.0, 0.0]), H, jnp.array([2.0]))  # Q singular
+    ys = jnp.array([[1.0], [2.0], [jnp.nan], [4.5], [4.0]])
+    estimates, _ = compiled(model, Information(jnp.zeros(2), jnp.zeros((2, 2))), ys, False)
+    exact = diffuse_kalman(model)
+    _, exact = rollout(exact.step, exact.init(Gaussian(jnp.zeros(2), jnp.zeros((2, 2)))), ys)
+    assert np.isnan(estimates.m[0]).all() and estimates.loglik[:2].tolist() == [0, 0]
+    np.testing.assert_allclose(estimates.m[1:], exact.m[1:], rtol=1e-9)
+    np.testing.assert_allclose(estimates.P[1:], exact.P[1:], rtol=1e-9)
+    np.testing.assert_allclose(estimates.loglik[2:], exact.loglik[2:], rtol=1e-9)
+
+
+def test_gradients_float32_and_the_loop():
+    prior, models, inputs, ys = random_case(2, 2, 1, 5, 4, 0.3)
+    rest = {k: v for k, v in models[0].items() if k != "Q"}
+    xs = {"y": ys, "u": inputs}
+    nothing = Information(jnp.zeros(2), jnp.zeros((2, 2)))
+
+    @jax.jit
+    def loss(q):
+        model = LinearGaussian(Q=q * models[0]["Q"], **rest)
+        return run(model, Gaussian(*prior), xs)[0].loglik.sum() + run(model, nothing, xs)[0].loglik.sum()
+
+    differences = (loss(1.3 + 1e-6) - loss(1.3 - 1e-6)) / 2e-6
+    for mode in (jax.grad, jax.jacfwd):
+        np.testing.assert_allclose(jax.jit(mode(loss))(1.3), differences, rtol=1e-6)
+    single = jax.tree.map(np.float32, (LinearGaussian(**models[0]), Gaussian(*prior), xs))
+    scan = compiled.lower(*single, False).compile()
+    assert "custom-call" not in scan.as_text()
+    estimates, _ = scan(*single)
+    assert estimates.Y.dtype == np.float32
+    np.testing.assert_allclose(estimates.loglik.sum(), run_loglik(models[0], prior, xs), rtol=1e-4)
+
+
+def run_loglik(model, prior, xs):
+    return compiled(LinearGaussian(**model), Gaussian(*prior), xs, False)[0].loglik.sum()
+
+
+def test_mistakes_are_named():
+    stepper = information_kalman(LinearGaussian(jnp.eye(2), jnp.ones(2), jnp.eye(2), jnp.ones(2)))
+    with pytest.raises(ValueError, match=r"prior: expected z \(n,\) and Y \(n, n\)"):
+        stepper.init(Information(jnp.zeros(2), jnp.zeros((3, 3))))
+    with pytest.raises(ValueError, match="prior.Y: expected a positive semi-definite"):
+        stepper.init(Information(jnp.zeros(2), -jnp.eye(2)))
