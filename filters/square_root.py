@@ -171,7 +171,7 @@ def update(m, root, H, R, innovation):
         shift = shift + (shrink @ w) * z
         uncertain = beyond > 0
         inverse = jnp.where(
-            uncertain, 1 / jnp.sqrt(jnp.where(uncertain, alpha, 1) ), 0
+            uncertain, 1 / jnp.sqrt(jnp.where(uncertain, alpha, 1)), 0
         ) * jnp.where(uncertain, 1 / jnp.sqrt(jnp.where(uncertain, beyond, 1)), 0)
         c = jnp.where(after, -f[:, None] * (f * inverse)[None], 0)
         c = c + jnp.where(diagonal, jnp.where(alpha > 0, beyond * inverse, 1)[None], 0)
