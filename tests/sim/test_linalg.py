@@ -7,7 +7,7 @@ import pytest
 from jax.tree_util import Partial
 from sim import linalg, rollout
 
-SIZES = [1, 4, 8, 9, 13]
+SIZES = [1, 4, 8, 9, 13, 17]
 
 
 def random(n, m, seed=0, dtype=float):
