@@ -1,27 +1,28 @@
 """What drives a model: a recorded signal, a generated one, or nothing."""
 
-import inspect
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Literal
 
 import numpy as np
 
+from experiments import blocks
 from experiments import record as recorded
-from experiments.build import build, convert, nearest
+from experiments.blocks import Rows, by_block, in_memory
+from experiments.build import build, convert
 from experiments.config import Config, steps
+from experiments.generate import generated
 from experiments.record import Record
 from experiments.target import resolve
 
-HOLDS = ("zero_order", "first_order", "cubic", "band_limited")
+# Samples beyond either end of a block that its pieces depend on; None is all of them.
+# What a sample adds to a spline falls by 0.27 for each step away, far below rounding here.
+REACH = {"zero_order": 0, "first_order": 0, "cubic": 128, "band_limited": None}
 
 
 def record(config: Config) -> Record | None:
     """The record that is the input, or None; read without JAX."""
-    settings = _settings(config)
-    if config.input.get("hold", HOLDS[0]) not in HOLDS:
-        hold = convert("input.hold", str, config.input["hold"])
-        raise ValueError(f"input.hold: expected one of {', '.join(HOLDS)}, got {hold!r}; "
-                         f"{nearest(hold, HOLDS)}")
+    settings = {key: value for key, value in config.input.items() if key != "hold"}
+    _hold(config)
     target = config.input["_target_"]
     if target is None or not target.startswith("experiments."):
         return None
@@ -45,41 +46,60 @@ def clock(config: Config, record: Record | None) -> tuple[float, float, int]:
     return t0, dt, wanted
 
 
-def samples(config: Config, model: Any, record: Record | None, t0: float, dt: float, length: int):
-    """The input at t0 + k·dt, k = 0, …, length: (length + 1,), (length + 1, inputs) or None."""
+def samples(
+    config: Config, model: Any, record: Record | None, t0: float, dt: float, length: int
+) -> Rows | None:
+    """The input as ``u(k)``, shape (n,) or (n, inputs), at t0 + k·dt for a range of n indices
+    in 0, …, length; None where there is none."""
     target = config.input["_target_"]
     if target is None:
         return None
     if not model.inputs:
         raise ValueError(f"input: expected none, because {model.name} takes no input, got {target}")
-    if record is not None:
-        name, u = "input.columns", record.u[: length + 1]
-    else:
-        name, u = "input", _generated(config, target, t0, dt, length)
     count = len(model.inputs)
-    if u.shape != (length + 1, count):
-        raise ValueError(f"{name}: expected {count} for {model.name} ({', '.join(model.inputs)}), "
-                         f"got {u.shape[-1]}")
-    if not np.isfinite(u).all():
-        raise ValueError(f"input: expected finite samples, got {u[~np.isfinite(u)][0]}")
-    return u[:, 0] if count == 1 else u
+    name = "input" if record is None else "input.columns"
+
+    def fit(u):
+        if u.shape[1:] != (count,):
+            raise ValueError(f"{name}: expected {count} for {model.name} "
+                             f"({', '.join(model.inputs)}), got {u.shape[-1]}")
+        if not np.isfinite(u).all():
+            raise ValueError(f"input: expected finite samples, got {u[~np.isfinite(u)][0]}")
+        return u[:, 0] if count == 1 else u
+
+    if record is not None:
+        return in_memory(fit(record.u[: length + 1]))
+    return generated(config, t0, dt, length, fit)
 
 
-def pieces(config: Config, u: np.ndarray | None, dt: float) -> Any:
-    """The input of every step, held between the samples as ``input.hold`` says."""
+def pieces(config: Config, u: Rows | None, dt: float, length: int) -> Callable | None:
+    """``xs(start, stop)``, the input of those steps, held between the samples as
+    ``input.hold`` says. The same for any start and stop: it is made in blocks."""
     if u is None:
         return None
-    from jax.numpy import result_type
+    import jax
 
     from sim import inputs
 
-    holds = (inputs.zero_order_hold, inputs.first_order_hold, inputs.cubic, inputs.band_limited)
-    hold = holds[HOLDS.index(config.input.get("hold", HOLDS[0]))]
-    axis = abs(dt) * np.arange(len(u))  # in the order of the run, backwards in time or not
-    try:
-        return hold(axis, u.astype(result_type(float)))
-    except ValueError as error:
-        raise ValueError(f"input.hold: {error}") from error
+    names = {"zero_order": "zero_order_hold", "first_order": "first_order_hold"}
+    chosen = _hold(config)
+    hold = getattr(inputs, names.get(chosen, chosen))
+    block, reach = (length, 0) if REACH[chosen] is None else (blocks.BLOCK, REACH[chosen])
+    width = block + 2 * reach  # the same at the ends: JAX compiles a spline for each length
+
+    def make(start, stop):
+        first = max(0, min(start - reach, length - width))
+        last = min(first + width, length)
+        held = u(range(first, last + 1)).astype(jax.numpy.result_type(float))
+        axis = abs(dt) * np.arange(len(held))  # in the order of the run, backwards in time or not
+        try:
+            found = hold(axis, held)
+        except ValueError as error:
+            raise ValueError(f"input.hold: {error}") from error
+        return jax.tree.map(lambda x: np.asarray(x)[start - first : stop - first], found)
+
+    xs = by_block(make, length, block=block, kept=1)
+    return lambda start, stop: xs(range(start, stop))
 
 
 def at_rest(model: Any) -> Any:
@@ -99,15 +119,5 @@ def _at_zero(function, zero, t, y, u):
     return function(t, y, jnp.asarray(zero, jnp.result_type(*jax.tree.leaves(y))))
 
 
-def _settings(config) -> Mapping[str, Any]:
-    return {key: value for key, value in config.input.items() if key != "hold"}
-
-
-def _generated(config, target, t0, dt, length):
-    source = resolve("input._target_", target, config.allow)
-    order = slice(None, None, 1 if dt > 0 else -1)  # a generator wants increasing times
-    t = (t0 + dt * np.arange(length + 1))[order]
-    asked = inspect.signature(source).parameters
-    given = {"t": t} | {k: v for k, v in (("seed", config.seed),) if k in asked}
-    u = np.asarray(build(source, _settings(config), "input", given))[order]
-    return u[:, None] if u.ndim == 1 else u
+def _hold(config):
+    return convert("input.hold", Literal[tuple(REACH)], config.input.get("hold", "zero_order"))

@@ -2,14 +2,11 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from experiments import drive
-from experiments.build import build, nearest
+from experiments import drive, label
+from experiments.build import build
 from experiments.config import Config
 from experiments.figure import Picture, phase_plane
 from experiments.target import resolve
@@ -22,9 +19,7 @@ class Prepared(NamedTuple):
         stepper, carry, xs, length: what `sim.stream.stream` takes.
         t0, dt: time of the initial state and of one step, s.
         quantities: units and words of everything in the file.
-        signals: named samples (length + 1, ...) that are written beside the states.
-        output: ``output(t, y, u)`` over a batch of records, or None.
-        u: the samples of the input (length + 1, ...), or None.
+        label: ``label(first, ys)``, the dataset of the records from ``first`` on.
         measured: for a quantity, the name under which its measurement is written.
         phase: the two components of the phase plane in the figure, or None.
     """
@@ -39,9 +34,7 @@ class Prepared(NamedTuple):
     t0: float
     dt: float
     quantities: Mapping[str, Any]
-    signals: dict[str, np.ndarray]
-    output: Callable | None
-    u: np.ndarray | None
+    label: Callable[[int, Any], Any]
     measured: dict[str, str]
     phase: tuple[str, str] | None
 
@@ -71,17 +64,19 @@ def prepare(config: Config) -> Prepared:
             from sim import repeat
 
             stepper = stepper._replace(step=repeat(stepper.step, config.substeps))
-        carry, xs = stepper.init(model.initial, t0=t0), drive.pieces(config, u, dt)
+        carry, xs = stepper.init(model.initial, t0=t0), drive.pieces(config, u, dt, length)
         _traceable(config, stepper, carry, xs)
-        sizes = _sizes(model, u)
-        measured = _measured(model, record, sizes)
-        quantities, signals = _signals(model, u, record, measured, length)
-        return Prepared(
-            config, model.name, model.initial, stepper, carry, xs, length, t0, dt, quantities,
-            signals, _batched(model.output, u), u, measured,
-            None if measured and config.output.phase is None else
-            phase_plane(config.output.phase, _state_sizes(model)),
+        measured = label.measured(model, record, u)
+        quantities = label.quantities(model, measured)
+        labelled = label.labeller(
+            model, u, {name: record.reference[quantity] for quantity, name in measured.items()},
+            t0=t0, dt=dt, save_every=config.output.save_every, quantities=quantities,
         )
+        phase = None
+        if config.output.phase is not None or not measured:
+            phase = phase_plane(config.output.phase, label.state_sizes(model))
+        return Prepared(config, model.name, model.initial, stepper, carry, xs, length, t0, dt,
+                        quantities, labelled, measured, phase)
 
 
 @contextmanager
@@ -123,64 +118,10 @@ def _traceable(config, stepper, carry, xs):
     import jax
 
     try:
-        jax.eval_shape(stepper.step, carry, jax.tree.map(lambda x: x[0], xs))
+        jax.eval_shape(stepper.step, carry, jax.tree.map(lambda x: x[0], xs and xs(0, 1)))
     except ValueError as error:
         method = config.integrator["_target_"].rpartition(".")[2]
         raise ValueError(f"{method} cannot step this model: {error}") from error
-
-
-def _state_sizes(model) -> dict[str, int]:
-    import jax
-
-    from sim.names import leaf_names
-
-    sizes = map(np.size, jax.tree.leaves(model.initial))
-    return dict(zip(leaf_names(model.initial), sizes, strict=True))
-
-
-def _sizes(model, u) -> dict[str, int]:
-    """Components of every quantity that the run computes: states and outputs."""
-    import jax
-
-    from sim.names import leaf_names
-
-    if model.output is None:
-        return _state_sizes(model)
-    y = jax.tree.map(jax.numpy.asarray, model.initial)
-    found = jax.eval_shape(model.output, 0.0, y, None if u is None else u[0])
-    sizes = [leaf.size for leaf in jax.tree.leaves(found)]
-    return _state_sizes(model) | dict(zip(leaf_names(found), sizes, strict=True))
-
-
-def _measured(model, record, sizes) -> dict[str, str]:
-    for quantity in record.reference if record else ():
-        if quantity not in sizes:
-            raise ValueError(f"input.reference.{quantity}: {model.name} has no such quantity; "
-                             f"{nearest(quantity, sizes)}")
-        if sizes[quantity] != 1:
-            raise ValueError(f"input.reference.{quantity}: expected a quantity of one component, "
-                             f"got {sizes[quantity]}")
-    return {quantity: f"{quantity}_measured" for quantity in (record.reference if record else ())}
-
-
-def _signals(model, u, record, measured, length):
-    """Quantities, and the samples written beside the states."""
-    from sim.models import Quantity
-
-    quantities, signals = dict(model.quantities), {}
-    if u is not None:
-        signals = dict(zip(model.inputs, u.reshape(length + 1, -1).T, strict=True))
-    for quantity, name in measured.items():
-        units, words = quantities.get(quantity, Quantity("1", quantity))
-        quantities[name] = Quantity(units, f"measured {words}")
-        signals[name] = record.reference[quantity][: length + 1]
-    return quantities, signals
-
-
-def _batched(output, u):
-    from jax import jit, vmap
-
-    return output and jit(vmap(output, (0, 0, None if u is None else 0)))
 
 
 def picture(prepared: Prepared) -> Picture:
@@ -200,13 +141,10 @@ def run(prepared: Prepared, directory: Path, *, attributes: Mapping[str, Any], i
         watch: ``watch(first, dataset)`` sees every dataset that is written.
         report: sees every `sim.stream.Status`.
     """
-    import jax
-
     from sim import checkpoint
     from sim.netcdf import read, writer
     from sim.progress import progress
     from sim.stream import default_chunk, stream
-    from sim.trajectory import trajectory
 
     config, every = prepared.config, prepared.config.output.save_every
     t0, dt = prepared.t0, prepared.dt
@@ -228,16 +166,9 @@ def run(prepared: Prepared, directory: Path, *, attributes: Mapping[str, Any], i
             writer(path, flush=flush, attributes=attributes, resume=kept > 0)
         )
         bar = stack.enter_context(progress(dt=dt, t0=t0, title=prepared.name))
-        label = partial(trajectory, dt=dt, t0=t0, save_every=every,
-                        quantities=prepared.quantities)
 
         def sink(first, ys):
-            count = len(jax.tree.leaves(ys)[0])
-            at = np.arange(first, first + count) * every
-            extra = {name: samples[at] for name, samples in prepared.signals.items()}
-            if prepared.output is not None:
-                extra |= _outputs(prepared, at, ys)
-            dataset = label(ys, first=first, signals=extra)
+            dataset = prepared.label(first, ys)
             append(first, dataset)
             watch(first, dataset)
 
@@ -246,7 +177,7 @@ def run(prepared: Prepared, directory: Path, *, attributes: Mapping[str, Any], i
             bar(status)
 
         if not kept:
-            sink(0, jax.tree.map(_one_record, prepared.initial))
+            sink(0, label.initial_record(prepared.initial))
         return stream(
             prepared.stepper.step, prepared.carry, prepared.xs, length=prepared.length,
             chunk=chunk, save_every=every, t0=t0, dt=dt,
@@ -254,23 +185,3 @@ def run(prepared: Prepared, directory: Path, *, attributes: Mapping[str, Any], i
             identity=identity, stop=stop, report=tell,
             sink=lambda first, ys: sink(first + 1, ys),
         )
-
-
-def _one_record(y):
-    """A state as the steps will give it: whole numbers become floats."""
-    import jax.numpy as jnp
-
-    return np.asarray(jnp.asarray(y, jnp.result_type(y, float)))[None]
-
-
-def _outputs(prepared, at, ys):
-    import jax
-    from jax.numpy import result_type
-
-    from sim.names import leaf_names
-
-    kind = np.dtype(result_type(float))
-    t = (prepared.t0 + at * prepared.dt).astype(kind)
-    u = None if prepared.u is None else prepared.u[at].astype(kind)
-    found = prepared.output(t, jax.tree.map(lambda y: np.asarray(y, kind), ys), u)
-    return dict(zip(leaf_names(found), map(np.asarray, jax.tree.leaves(found)), strict=True))

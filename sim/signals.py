@@ -2,7 +2,8 @@
 
 They are computed in float64 on the host, whatever the precision of the run, so that
 a phase does not lose digits late in a record, and returned in the default float dtype.
-All but `filtered_noise` depend on each time alone: a record may be made in chunks.
+All but `filtered_noise` depend on each time alone: a record may be made in chunks,
+where `multisine` is given its period and `prbs` its register.
 """
 
 from typing import Any
@@ -21,6 +22,7 @@ from sim.multisine import (
     random_phases,
     schroeder_phases,
 )
+from sim.prbs import prbs, shortest_register
 from sim.times import axis, below_nyquist, sample_interval
 
 __all__ = [
@@ -33,6 +35,7 @@ __all__ = [
     "ramp",
     "random_phases",
     "schroeder_phases",
+    "shortest_register",
     "sine",
     "step",
 ]
@@ -123,7 +126,7 @@ def chirp(
 
     Raises:
         ValueError: a frequency is not between 0 and half the sampling frequency, at
-            f0, f1 or the last time, or t1 is not positive.
+            f0, f1, the first or the last time, or t1 is not positive.
 
     Reference: `scipy.signal.chirp`, whose arguments these are (its phase is in degrees).
 
@@ -137,69 +140,14 @@ def chirp(
     x = t.astype(np.float64) / t1
     octaves = np.log(f1 / f0)
     if logarithmic and octaves:
-        final = f0 * np.exp(octaves * x[-1])
+        ends = f0 * np.exp(octaves * x[[0, -1]])
         turns = f0 * t1 * np.expm1(octaves * x) / octaves
     else:
-        final = f0 + (f1 - f0) * x[-1]
+        ends = f0 + (f1 - f0) * x[[0, -1]]
         turns = t1 * (f0 * x + (f1 - f0) * x**2 / 2)
-    below_nyquist("frequency at the last time", final, t)
+    for name, frequency in zip(("first", "last"), ends, strict=True):
+        below_nyquist(f"frequency at the {name} time", frequency, t)
     return jnp.asarray(amplitude * np.cos(2 * np.pi * turns + phase))
-
-
-def prbs(
-    t: Any,
-    clock: float,
-    register: int | None = None,
-    *,
-    low: float = -1.0,
-    high: float = 1.0,
-    seed: int = 0,
-) -> jax.Array:
-    """A pseudo-random binary sequence of maximum length, 2ⁿ − 1 clock periods.
-
-        u(t) = high or low, as bit ⌊t / clock⌋ of a shift register of n bits
-
-    Over whole periods of ±1 its autocorrelation is 1 at lag zero and −1 / (2ⁿ − 1) at
-    every other whole clock lag: nearly white.
-
-    Args:
-        t: times in s, shape (N,), regular.
-        clock: s for which a bit is held, a whole number of sampling intervals.
-        register: n, 2 to 32; None for the shortest whose period reaches from time 0 to
-            the end of t (give it when making a record in chunks).
-        low, high: the two levels, in the unit of u.
-        seed: of the first state of the register, that is, where in its period the
-            sequence starts.
-
-    Returns:
-        u, shape (N,).
-
-    Raises:
-        ValueError: t is irregular, or clock or register is not as above.
-
-    Reference: S. W. Golomb, *Shift Register Sequences* (1967); `scipy.signal.max_len_seq`.
-
-    >>> prbs([0.0, 0.1, 0.2, 0.3], clock=0.2, high=5.0, seed=1).tolist()
-    [-1.0, -1.0, 5.0, 5.0]
-    """
-    dt = sample_interval(t)
-    t = axis(t).astype(np.float64)
-    hold = round(clock / dt) if np.isfinite(clock) else 0
-    if hold < 1 or abs(clock / dt - hold) > 1e-3 * hold:
-        raise ValueError(
-            f"clock: expected a whole number of sampling intervals of {dt:g} s, got {clock:g}"
-        )
-    # A time rounded just below a clock edge belongs to the bit after it.
-    bit = np.floor((t + 0.01 * dt) / clock).astype(np.int64)
-    if register is None:
-        register = min(max(int(bit[-1] + 1).bit_length(), 2), 32)
-    if check.positive("register", register) not in range(2, 33):
-        raise ValueError(f"register: expected 2 to 32, got {register}")
-    bit = bit % (2**register - 1)
-    state = np.random.default_rng(seed).integers(1, 2**register)
-    bits = (int(state) >> np.arange(register)) & 1
-    sequence, _ = signal.max_len_seq(register, bits, length=int(bit.max()) + 1)
-    return jnp.asarray(np.where(sequence[bit] == 1, float(high), float(low)))
 
 
 def filtered_noise(

@@ -152,9 +152,12 @@ def stream(
         if report is not None:
             report(Status(phase, done, steps, begin, seconds["compile"], seconds["run"]))
 
-    def dispatch(bounds, carry):
+    def entering(bounds):
+        return chunks.on_device(source(*bounds))
+
+    def dispatch(bounds, carry, xs):
         # XLA's CPU client computes on the thread that calls it: a thread of its own.
-        program, xs = compiled[bounds[1] - bounds[0]], chunks.on_device(source(*bounds))
+        program = compiled[bounds[1] - bounds[0]]
         return thread.submit(lambda: jax.block_until_ready(program(step, carry, xs)))
 
     held = jax.tree.map(np.asarray, carry)
@@ -169,14 +172,15 @@ def stream(
     tic = time.perf_counter()
     done, finished = begin, True
     with ThreadPoolExecutor(1, "scansim-chunk") as thread:
-        pending = dispatch(bounds[0], carry) if bounds else None
+        pending = dispatch(bounds[0], carry, entering(bounds[0])) if bounds else None
         for (start, done), ahead in zip_longest(bounds, bounds[1:]):
+            xs = entering(ahead) if ahead else None  # made while the chunk before it computes
             carry, ys = pending.result()
             held = jax.tree.map(np.asarray, carry)
             bad_carry = first_bad(jax.tree.map(lambda x: x[None], held), "carry", ensemble)
             finished = not ahead or stop is None or not stop()
             if ahead and finished and not bad_carry:
-                pending = dispatch(ahead, carry)
+                pending = dispatch(ahead, carry, xs)
             ys = jax.tree.map(np.asarray, ys)
             bad = first_bad(ys, "y", ensemble)
             count = bad[0] if bad else (done - start) // every
