@@ -1,6 +1,7 @@
 """A recorded signal: named columns of a CSV or NetCDF file, as the input of a run."""
 
 import csv
+import re
 import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -115,10 +116,17 @@ def _csv(path, named):
     except ValueError as error:
         if str(error).startswith("input."):
             raise
-        raise OSError(f"input.path: {path}: {str(error).rstrip('.')}") from error
+        raise OSError(f"input.path: {path}: {_counted(str(error))}") from error
     if len(numbers) < 2:
         raise OSError(f"input.path: {path}: expected at least 2 samples, got {len(numbers)}")
     return dict(zip(wanted, numbers.T, strict=True))
+
+
+def _counted(message):
+    """NumPy's words on a field that is not a number: rows counted from 1, below the names."""
+    hint = "; decimals are written with a point" if re.search(r"'\s*[-+]?\d*,\d", message) else ""
+    row = re.compile(r"to float64 at row (\d+), column")
+    return row.sub(lambda m: f"to float64 at row {int(m[1]) + 1}, column", message).rstrip(".") + hint
 
 
 def _netcdf(path, named):
@@ -152,6 +160,8 @@ def _seconds(path, time):
 def _similar(path):
     """The file beside it that was probably meant."""
     path = Path(path)
+    if path.is_dir():
+        return " (it is a folder)"
     folder = path.parent if path.parent.is_dir() else None
     if folder is None:
         return f" (there is no folder {path.parent})"

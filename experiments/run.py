@@ -176,6 +176,11 @@ def _prefer(config, overrides) -> None:
         for group in groups:
             if (before.get(group) or {}).get("_target_") != plain[group].get("_target_"):
                 config[group] = plain[group]
+                # The recipe's title, and its phase plane, are of another system.
+                if group in ("model", "input") and config.title == before.title:
+                    config.title = None
+                if group == "model" and config.output.phase == before.output.phase:
+                    config.output.phase = None
 
 
 def answered(call: Callable[[], int]) -> int:

@@ -20,8 +20,9 @@ def show(config: Config, prepared: Any, directory: Path, drawn: Path | None, cod
     unit = getattr(prepared, "time_units", "s")
     substeps = f" × {config.substeps} substeps" if config.substeps > 1 else ""
     path = directory / "trajectory.nc"
+    word = "step" if status["step"] == 1 else "steps"
     rows = [
-        ("run", f"{_thousands(status['step'])} steps of {prepared.dt:g} {unit}{substeps}, "
+        ("run", f"{_thousands(status['step'])} {word} of {prepared.dt:g} {unit}{substeps}, "
                 f"{_method(config)}, {config.runtime.precision}"),
         ("file", f"{path}  ({_size(path)})" if path.exists() else None),
         ("figure", str(drawn) if drawn and drawn.exists() else None),

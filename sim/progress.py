@@ -103,10 +103,14 @@ def _sentence(status, dt, t0):
         return f"compiling{resumed}"
     left = status.length - status.step
     if status.phase == "running" and status.step == status.resumed:
-        return f"compiled in {_duration(status.compile_seconds)}, running {left} steps"
+        return f"compiled in {_duration(status.compile_seconds)}, running {_steps(left)}"
     spent = "" if status.phase == "running" else f" in {_duration(status.run_seconds)}"
-    of = f"{status.step} of {status.length} steps{spent}"
+    of = f"{status.step} of {_steps(status.length)}{spent}"
     return f"{status.phase}, {of}, {_figures(status, dt, t0)}"
+
+
+def _steps(count):
+    return f"{count} step" if count == 1 else f"{count} steps"
 
 
 def _figures(status, dt, t0):

@@ -57,7 +57,8 @@ def test_an_unknown_column_is_named(tmp_path, keys, message):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("time,u\n0,1\n1,abc\n", "'abc'"),
+        ("time,u\n0,1\n1,abc\n", "'abc' to float64 at row 2, column 2$"),
+        ("time;u\n0,0;1\n0,5;2\n", "'0,0' .* at row 1, column 1; decimals are written with a point"),
         ("time,u\n0,1\n1\n", "r.csv: "),
         ("time,u\n", "expected at least 2 samples, got 0"),
         ("", "expected a line of column names, got an empty line"),

@@ -115,6 +115,8 @@ def test_a_piece_chosen_beside_a_recipe_comes_without_the_recipe_s_settings(scan
     code, told, said = scansim(*argv, "input=noise", "input.cutoff=2", "model=pendulum")
     assert code == 0, said
     assert set(read("out/trajectory.nc").data_vars) == {"angle", "angular_velocity", "torque"}
+    assert told["title"] == "Pendulum"
+    assert scansim("experiment=kepler", "model=lorenz", "integrator=rk4", "duration=1", folder="other")[0] == 0
     assert scansim(*argv, "input=sine", folder="same")[0] == 0  # the recipe's own choice
     assert float(abs(read("same/trajectory.nc").force).max()) == pytest.approx(0.5, rel=0.2)
 

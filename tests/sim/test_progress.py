@@ -45,6 +45,14 @@ def test_plain_lines_say_time_rate_and_what_is_left():
     )
 
 
+def test_one_step_is_one_step():
+    file = io.StringIO()
+    with progress(dt=1.0, file=file) as report:
+        report(Status("running", 0, 1, 0, 0.25, 0.0))
+        report(Status("done", 1, 1, 0, 0.25, 0.5))
+    assert "running 1 step\n" in file.getvalue() and "1 of 1 step in" in file.getvalue()
+
+
 @pytest.mark.parametrize("phase", ["stopped", "diverged"])
 def test_an_early_end_is_said(phase):
     last = told(io.StringIO(), [*RUN[:5], (phase, 300, 0.3)]).splitlines()[-1]
