@@ -12,6 +12,9 @@ from sim.check import positive
 from sim.linalg import cho_solve, cholesky, matmul
 from sim.step import as_pytree
 
+# Products in a step that stay in the loop: beyond it the library's are 4 times faster.
+WRITTEN_OUT = 4000
+
 
 class Lagged(NamedTuple):
     """What the fixed-lag smoother emits.
@@ -100,10 +103,12 @@ class _Init:
 def _step(step, window: Window, x):
     carry, now = step(window.carry, x)
     gain = cho_solve(cholesky(now.P_pred), now.C.T).T
-    B = jax.vmap(lambda B: matmul(B, gain))(window.B)
+    lag, n, _ = window.B.shape
+    times = matmul if lag * n**3 <= WRITTEN_OUT else jnp.matmul
+    B = jax.vmap(lambda B: times(B, gain))(window.B)
     m = window.m + jax.vmap(lambda B: B @ (now.m - now.m_pred))(B)
     change = now.P - now.P_pred
-    P = window.P + jax.vmap(lambda B: symmetric(matmul(matmul(B, change), B.T)))(B)
+    P = window.P + jax.vmap(lambda B: symmetric(times(times(B, change), B.T)))(B)
     lagged = Lagged(m[-1], P[-1], now)
     newest = (now.m, now.P, jnp.eye(now.m.shape[0], dtype=B.dtype))
     shifted = (jnp.concatenate([a[None], b[:-1]]) for a, b in zip(newest, (m, P, B), strict=True))

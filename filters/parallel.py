@@ -48,7 +48,8 @@ def parallel_kalman(
 
     Returns:
         The stacked `Estimate`, equal to the sequential one to rounding. The work is
-        some 10 times that of the steps, so it pays on an accelerator alone.
+        some 10 times that of the steps, so it pays on an accelerator alone; the program,
+        and the time to compile it, grow with log N (24 s for N = 10⁴ on 2 CPU cores).
 
     Reference: S. Särkkä and Á. F. García-Fernández, "Temporal parallelization of
     Bayesian smoothers", IEEE Transactions on Automatic Control 66 (2021).

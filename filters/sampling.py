@@ -32,7 +32,8 @@ def backward_sampler() -> Stepper:
         A stepper for ``rollout(..., reverse=True)``. ``init(estimates)`` takes the
         stacked `Estimate` of any Gaussian filter; xs are those estimates and standard
         normal noise (N, n), as a pair. It emits the states x (n,). Where P⁻ is singular
-        the result is NaN; a state known exactly from the next one is drawn so.
+        the result is NaN; a state known exactly from the next one is drawn so. States are
+        vectors: it knows no retraction of a manifold.
 
     Reference: S. Frühwirth-Schnatter, "Data augmentation and dynamic linear models",
     Journal of Time Series Analysis 15 (1994).

@@ -23,7 +23,7 @@ def lagged(lag, model, prior, xs, on_first=False):
 
 
 @pytest.mark.parametrize("on_first", [False, True])
-@pytest.mark.parametrize(("n", "m", "lag", "varying"), [(2, 1, 1, True), (3, 2, 4, False)])
+@pytest.mark.parametrize(("n", "m", "lag", "varying"), [(2, 1, 1, True), (3, 2, 4, False), (10, 2, 5, False)])
 def test_equals_the_joint_gaussian_conditioned_so_far(n, m, lag, varying, on_first):
     prior, models, inputs, ys = case = random_case(n, m, 2, 7, 4, 0.3, varying)
     xs = as_xs(models, inputs, ys, varying)
