@@ -57,7 +57,8 @@ def fixed_lag(stepper: Stepper, lag: int) -> Stepper:
     Returns:
         A stepper: ``init`` and x are the filter's, and it emits a `Lagged`. In the first
         lag−1 steps there is no state so long ago: it then gives the oldest there is, that
-        of the prior. Where P⁻ is singular the result is NaN, as that of `rts`.
+        of the prior. Where P⁻ is singular the result is NaN, as that of `rts`. States are
+        vectors: it knows no retraction of a manifold.
 
     Reference: H. E. Rauch, "Solutions to the linear smoothing problem", IEEE
     Transactions on Automatic Control 8 (1963); B. D. O. Anderson and J. B. Moore,
