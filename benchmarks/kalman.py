@@ -171,15 +171,37 @@ def pendulum(kind, steps=10**4, dt=0.01):
     )
 
 
+def square_root(n=4, m=2, steps=10**4):
+    """The square-root form: means, covariance factors' squares, log-likelihood."""
+    from filters.square_root import square_root_kalman
+
+    model, prior, ys = case(n, m, steps)
+
+    def ours(model, prior, ys):
+        stepper = square_root_kalman(model)
+        e = rollout(stepper.step, stepper.init(prior), ys)[1]
+        return e.m, e.P, e.loglik.sum()
+
+    args = model, prior, first_prior(model, prior), ys
+    return Work(
+        unit="ns/step",
+        scale=1e9 / steps,
+        ours=lambda: compiled(ours, model, prior, jnp.asarray(ys)),
+        peers={"cuthbert": _peer("cuthbert_kalman", "filtered", *args)},
+        compare=close(1e-6),
+    )
+
+
 ROWS = {
-    "filter_n4m2": partial(filter_, 4, 2, numba=True, cuthbert=True),
-    "loglik_grad_n4m2": loglik_grad,
-    "filter_n8m2": partial(filter_, 8, 2),
-    "filter_n12m4": partial(filter_, 12, 4),
-    "filter_n16m4": partial(filter_, 16, 4),
-    "filter_n32m8": partial(filter_, 32, 8),
-    "smoother_n4m2": smoother,
-    "ekf_pendulum": partial(pendulum, "extended"),
-    "ukf_pendulum": partial(pendulum, "unscented"),
-    "batch_256": batch,
+    "kalman.filter_n4m2": partial(filter_, 4, 2, numba=True, cuthbert=True),
+    "kalman.loglik_grad_n4m2": loglik_grad,
+    "kalman.filter_n8m2": partial(filter_, 8, 2),
+    "kalman.filter_n12m4": partial(filter_, 12, 4),
+    "kalman.filter_n16m4": partial(filter_, 16, 4),
+    "kalman.filter_n32m8": partial(filter_, 32, 8),
+    "kalman.smoother_n4m2": smoother,
+    "kalman.ekf_pendulum": partial(pendulum, "extended"),
+    "kalman.ukf_pendulum": partial(pendulum, "unscented"),
+    "kalman.batch_256": batch,
+    "kalman.sqrt_n4m2": square_root,
 }
