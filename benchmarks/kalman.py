@@ -12,9 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.measure import Work, close, compiled
-from filters.gaussian import Gaussian
-from filters.kalman import LinearGaussian, kalman
-from filters.rts import rts
+from filters import Gaussian, LinearGaussian, Nonlinear, extended, kalman, rts, unscented
+from filters.square_root import square_root_kalman
 from sim import rollout
 
 
@@ -138,10 +137,6 @@ def batch(series=256, steps=1000, n=4, m=2):
 
 def pendulum(kind, steps=10**4, dt=0.01):
     """The noisy pendulum of Särkkä and Svensson: means, covariances, log-likelihood."""
-    from filters import extended as ekf
-    from filters import unscented as ukf
-    from filters.nonlinear import Nonlinear
-
     def f(x, u, t):
         return jnp.stack([x[0] + dt * x[1], x[1] - 9.81 * dt * jnp.sin(x[0])])
 
@@ -150,7 +145,7 @@ def pendulum(kind, steps=10**4, dt=0.01):
 
     Q = 0.01 * np.array([[dt**3 / 3, dt**2 / 2], [dt**2 / 2, dt]])
     model = Nonlinear(f=f, h=h, Q=Q, R=np.array([[0.1]]))
-    make = {"extended": ekf.extended, "unscented": ukf.unscented}[kind]
+    make = {"extended": extended, "unscented": unscented}[kind]
     rng = np.random.default_rng(0)
     t = dt * np.arange(steps)
     ys = np.sin(1.5 * np.cos(3 * t))[:, None] + np.sqrt(0.1) * rng.normal(size=(steps, 1))
@@ -173,8 +168,6 @@ def pendulum(kind, steps=10**4, dt=0.01):
 
 def square_root(n=4, m=2, steps=10**4):
     """The square-root form: means, covariance factors' squares, log-likelihood."""
-    from filters.square_root import square_root_kalman
-
     model, prior, ys = case(n, m, steps)
 
     def ours(model, prior, ys):
