@@ -12,11 +12,13 @@ A newcomer adds a filter in one file: these two functions and `gaussian_filter`.
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import Partial
 
 from sim import Stepper
+from sim.linalg import PRODUCT_LIMIT
 from sim.step import as_pytree
 
 LOG_2PI = float(np.log(2 * np.pi))
@@ -182,7 +184,9 @@ def condition(state, expected: Expected, y) -> tuple[Gaussian, Any]:
 
     and the same for the components of y still to come, so that a correlated S needs
     neither whitening nor an inverse. A NaN component of y is missing: it alone is
-    skipped, before the arithmetic, so that no NaN reaches a gradient.
+    skipped, before the arithmetic, so that no NaN reaches a gradient. Where the state is
+    too large for the compiled loop anyway, all components are taken at once, by the
+    library.
 
     Args:
         state: anything with the mean ``m`` (n,) and the covariance ``P`` (n, n) of x.
@@ -205,6 +209,8 @@ def condition(state, expected: Expected, y) -> tuple[Gaussian, Any]:
     m, P = state.m, state.P
     mu, S, C = expected
     seen = ~jnp.isnan(y)
+    if P.shape[0] > PRODUCT_LIMIT and y.shape[0] > 1:
+        return _at_once(m, P, jnp.where(seen, y - mu, 0), S, C, seen)
     loglik = jnp.zeros((), m.dtype)
     for i in range(y.shape[0]):
         s = jnp.where(seen[i], S[i, i], 1)
@@ -221,6 +227,17 @@ def condition(state, expected: Expected, y) -> tuple[Gaussian, Any]:
             C = C - g[:, None] * h[None, :]
             S = S - h[:, None] * h[None, :]
     return Gaussian(m, P), loglik
+
+
+def _at_once(m, P, v, S, C, seen):
+    """The same by a Cholesky factor; a missing component has unit variance and no part."""
+    S = jnp.where(seen[:, None] & seen[None, :], S, jnp.eye(len(v), dtype=S.dtype))
+    root = jnp.linalg.cholesky(S)
+    both = jnp.concatenate([jnp.where(seen[:, None], C.T, 0), v[:, None]], axis=1)
+    both = jax.scipy.linalg.solve_triangular(root, both, lower=True)
+    G, z = both[:, :-1], both[:, -1]
+    logs = jnp.where(seen, 2 * jnp.log(jnp.diag(root)) + LOG_2PI, 0)
+    return Gaussian(m + z @ G, P - symmetric(G.T @ G)), -0.5 * (z @ z + jnp.sum(logs))
 
 
 def floating(x):

@@ -57,3 +57,7 @@ def check(case, varying):
 )
 def test_equals_conditioning_the_joint_gaussian(n, m, missing, varying, seed):
     check(random_case(n, m, 2, 5, seed, missing, varying), varying)
+
+
+def test_a_state_beyond_the_compiled_loop_is_conditioned_at_once():
+    check(random_case(17, 3, 1, 4, seed=5, missing=0.3), varying=False)
