@@ -180,13 +180,14 @@ def innovation(residual, y, mu):
 def condition(state, expected: Expected, y) -> tuple[Gaussian, Any]:
     """p(x | y) and log p(y) for jointly Gaussian x and y, one scalar of y at a time.
 
-        K = C eᵢ / Sᵢᵢ,   m ← m + K (yᵢ − μᵢ),   P ← P − K Sᵢᵢ Kᵀ
+        w = 1 / Sᵢᵢ,   m ← m + C eᵢ w (yᵢ − μᵢ),   P ← P − w (C eᵢ)(C eᵢ)ᵀ
 
     and the same for the components of y still to come, so that a correlated S needs
     neither whitening nor an inverse. A NaN component of y is missing: it alone is
     skipped, before the arithmetic, so that no NaN reaches a gradient. Where the state is
     too large for the compiled loop anyway, all components are taken at once, by the
-    library.
+    library. Up to there every array may have one more axis, the last: many independent
+    problems of one size, side by side.
 
     Args:
         state: anything with the mean ``m`` (n,) and the covariance ``P`` (n, n) of x.
@@ -211,21 +212,22 @@ def condition(state, expected: Expected, y) -> tuple[Gaussian, Any]:
     seen = ~jnp.isnan(y)
     if P.shape[0] > PRODUCT_LIMIT and y.shape[0] > 1:
         return _at_once(m, P, jnp.where(seen, y - mu, 0), S, C, seen)
-    loglik = jnp.zeros((), m.dtype)
+    loglik = jnp.zeros(m.shape[1:], m.dtype)
     for i in range(y.shape[0]):
-        s = jnp.where(seen[i], S[i, i], 1)
-        v = jnp.where(seen[i], y[i] - mu[i], 0)
-        root = jnp.where(seen[i], 1 / jnp.sqrt(s), 0)
-        # With g = C eᵢ / √s the products g gᵀ are symmetric to the last bit.
-        g, z = C[:, i] * root, v * root
-        m = m + g * z
-        P = P - g[:, None] * g[None, :]
-        loglik = loglik - 0.5 * (z * z + jnp.where(seen[i], jnp.log(s) + LOG_2PI, 0))
+        # A noise-free repetition of what was seen before has no variance left, and no news.
+        used = seen[i] & (S[i, i] != 0)
+        s = jnp.where(used, S[i, i], 1)
+        v = jnp.where(used, y[i] - mu[i], 0)
+        # One division and no root; g gᵀ w is still symmetric to the last bit.
+        w = jnp.where(used, 1 / s, 0)
+        g, h = C[:, i], S[:, i]
+        m = m + g * (w * v)[None]
+        P = P - g[:, None] * g[None, :] * w[None, None]
+        loglik = loglik - 0.5 * (w * v * v + jnp.where(used, jnp.log(s) + LOG_2PI, 0))
         if i + 1 < y.shape[0]:
-            h = S[:, i] * root
-            mu = mu + h * z
-            C = C - g[:, None] * h[None, :]
-            S = S - h[:, None] * h[None, :]
+            mu = mu + h * (w * v)[None]
+            C = C - g[:, None] * h[None, :] * w[None, None]
+            S = S - h[:, None] * h[None, :] * w[None, None]
     return Gaussian(m, P), loglik
 
 
