@@ -19,11 +19,15 @@ class Bands:
     def __init__(self, states: Mapping[str, Any], observed: Mapping[str, Any],
                  shown: Mapping[str, str], units: str):
         self.states, self.observed, self.shown, self.units = states, observed, shown, units
-        self.data = None
+        self.data = self.future = None
 
     def add(self, first: int, dataset: Any) -> None:
-        """Take the whole record."""
-        self.data = dataset.isel(time=slice(None, None, -(-dataset.sizes["time"] // POINTS)))
+        """Take the whole record, and then the forecast from its end, if there is one."""
+        some = dataset.isel(time=slice(None, None, -(-dataset.sizes["time"] // POINTS))).copy(deep=True)
+        if first:
+            self.future = some
+        else:
+            self.data = some
 
     def draw(self, path: Path, title: str) -> None:
         """Write the figure: a panel for each state, and one for each observation."""
@@ -42,7 +46,7 @@ class Bands:
             (self._state if name in self.states else self._observation)(axes, name)
             axes.grid(alpha=0.25)
             axes.margins(x=0.01)
-            axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=5, fontsize="small",
+            axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=8, fontsize="small",
                         frameon=False, borderpad=0)
         grid[-1].set_xlabel(f"time ({self.units})")
         figure.align_ylabels()
@@ -58,28 +62,54 @@ class Bands:
         if f"{name}_true" in data:
             axes.plot(time, data[f"{name}_true"], "--", lw=1, color="0.2", label="true", zorder=4)
         dots = data[self.shown[name]].values if name in self.shown else mean
+        _limits(axes, mean, _usual(dots), self._ahead(axes, name))
         if name in self.shown:
-            axes.plot(time, dots, ".", ms=3, color="0.25", label="observed", zorder=2.5)
-        _limits(axes, mean, dots)
+            _dots(axes, time, dots)
         axes.set_ylabel(_label(name, self.states[name][0]))
+
+    def _ahead(self, axes, name):
+        """The forecast, from the end of the record on; its mean, for the limits."""
+        if self.future is None:
+            return np.empty(0)
+        if name not in self.states and name in self.data and f"{name}_observed_forecast" in self.future:
+            name = f"{name}_observed"
+        time, mean = self.future["time"].values, self.future[f"{name}_forecast"].values
+        _band(axes, time, mean, self.future[f"{name}_forecast_sd"].values, "C3", "forecast", None)
+        return mean
 
     def _observation(self, axes, name):
         """What the filter expected to see a step before, and what it saw."""
         time, y = self.data["time"].values, self.data[name].values
         innovation = self.data[f"{name}_innovation"].values
-        seen = np.isfinite(y)
-        axes.plot(time[seen], y[seen], ".", ms=3, color="0.25", label="observed", zorder=4)
         known = np.isfinite(innovation)
         sd = self.data[f"{name}_innovation_sd"].values
         _band(axes, time[known], (y - innovation)[known], sd[known], "C2", "predicted")
-        _limits(axes, y)
+        _limits(axes, _usual(y), self._ahead(axes, name))
+        _dots(axes, time, y)
         axes.set_ylabel(_label(name, self.observed[name][0]))
 
 
-def _band(axes, time, mean, sd, color, label):
+def _band(axes, time, mean, sd, color, label, words="95 %"):
     axes.fill_between(time, mean - WIDTH * sd, mean + WIDTH * sd, color=color, alpha=0.25, lw=0,
-                      label="95 %", zorder=1)
+                      label=words, zorder=1)
     axes.plot(time, mean, lw=1.2, color=color, label=label, zorder=3)
+
+
+def _dots(axes, time, y):
+    """The observations; those beyond the panel as marks on its edge."""
+    low, high = axes.get_ylim()
+    axes.plot(time, y, ".", ms=3, color="0.25", label="observed", zorder=2.5)
+    for beyond, edge, mark in ((y > high, high, "^"), (y < low, low, "v")):
+        if beyond.any():
+            axes.plot(time[beyond], np.full(beyond.sum(), edge), mark, ms=6, color="C3", zorder=5,
+                      clip_on=False)
+    axes.set_ylim(low, high)
+
+
+def _usual(y):
+    """Without the few values so far out that they would flatten all others."""
+    low, middle, high = np.nanquantile(y, (0.05, 0.5, 0.95)) if np.isfinite(y).any() else (0, 0, 0)
+    return y[np.abs(y - middle) <= 3 * (high - low)]
 
 
 def _limits(axes, *values):

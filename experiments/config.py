@@ -16,6 +16,7 @@ from experiments.build import build
 from experiments.target import permitted
 
 PIECES = {"simulate": ("model", "integrator", "input"), "estimate": ("estimator", "input")}
+OPTIONAL = {"simulate": (), "estimate": ("update",)}
 MOST_STEPS = 10**12  # more would run for a day and fill any disk
 
 
@@ -61,6 +62,7 @@ class Config:
     t0: time of the initial state, s; null is 0, or the first time of the recorded input.
     substeps: integrator steps in every dt.
     seed: of whatever is random in the input.
+    forecast: of an estimate, steps beyond the end of the record.
     """
 
     task: Literal["simulate", "estimate"]
@@ -70,12 +72,14 @@ class Config:
     model: Mapping[str, Any] | None = None
     integrator: Mapping[str, Any] | None = None
     estimator: Mapping[str, Any] | None = None
+    update: Mapping[str, Any] | None = None
     title: str | None = None
     dt: float | None = None
     duration: float | None = None
     t0: float | None = None
     substeps: int = 1
     seed: int = 0
+    forecast: int = 0
     allow: tuple[str, ...] = ()
     resume: str | None = None
 
@@ -94,7 +98,10 @@ def checked(values: Mapping[str, Any]) -> Config:
         if getattr(config.output, name) is not None:
             raise ValueError(f"output.{name}: expected null for task={config.task}, "
                              f"got {getattr(config.output, name)}")
-    _at_least("seed", config.seed, 0)
+    for name in ("seed", "forecast"):
+        _at_least(name, getattr(config, name), 0)
+    if config.task != "estimate" and config.forecast:
+        raise ValueError(f"forecast: expected 0 for task={config.task}, got {config.forecast}")
     if config.dt == 0:
         raise ValueError("dt: expected a step length in s other than 0, got 0.0")
     if config.duration is not None and config.duration <= 0:
@@ -105,8 +112,10 @@ def checked(values: Mapping[str, Any]) -> Config:
     if config.dt and config.duration and config.duration / abs(config.dt) > MOST_STEPS:
         raise ValueError(f"duration: expected at most {MOST_STEPS:.0e} steps of dt, "
                          f"got {config.duration / abs(config.dt):.3g}")
-    for group in PIECES[config.task]:
+    for group in (*PIECES[config.task], *OPTIONAL[config.task]):
         piece = getattr(config, group)
+        if group in OPTIONAL[config.task] and (piece is None or piece.get("_target_", "") is None):
+            continue
         if piece is None:
             raise ValueError(f"{group}: expected one for task={config.task}, got nothing; "
                              "scansim --help lists them")
@@ -135,8 +144,9 @@ def relevant(values: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, A
         ValueError: the command line chooses one of those.
     """
     task = values.get("task")
-    used = PIECES.get(task, ()) if isinstance(task, str) else ()
-    idle = {group for pieces in PIECES.values() for group in pieces} - set(used) if used else set()
+    used = PIECES.get(task, ()) + OPTIONAL.get(task, ()) if isinstance(task, str) else ()
+    groups = {group for known in (PIECES, OPTIONAL) for groups in known.values() for group in groups}
+    idle = groups - set(used) if used else set()
     for override in overrides:
         group = re.split(r"[.=]", override.lstrip("+"))[0]
         if group in idle:

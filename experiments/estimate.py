@@ -1,7 +1,6 @@
 """The task `estimate`: filter and smoother over a record, into a file and a figure."""
 
 import inspect
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from experiments import record as recorded
+from experiments import written
 from experiments.build import build, nearest
 from experiments.config import Config, steps
 from experiments.observations import Observations
@@ -16,6 +16,7 @@ from experiments.simulate import precision
 from experiments.target import resolve
 
 KEEP = ("mean", "sd")
+SHOWN = ("mean", "sd", "innovation")
 
 
 class Prepared(NamedTuple):
@@ -24,9 +25,12 @@ class Prepared(NamedTuple):
     Attributes:
         estimator: an `experiments.estimators.Estimator`.
         y, signals: the observations (length, m), and what is written beside the estimates.
-        length, t0, dt, time_units: the observations, and their times.
+        length, t0, time_units: the observations, and their times.
+        dt: between observations, or None where they are irregular.
+        time, ahead: the times of the observations, and of the forecast.
         quantities: units and words of what is scored.
         measured: for an estimate, the name of what it is scored against.
+        left_out: observations before the first from which the estimator can begin.
     """
 
     config: Config
@@ -36,10 +40,13 @@ class Prepared(NamedTuple):
     signals: dict[str, np.ndarray]
     length: int
     t0: float
-    dt: float
+    dt: float | None
     time_units: str
+    time: np.ndarray
+    ahead: np.ndarray
     quantities: Mapping[str, Any]
     measured: dict[str, str]
+    left_out: int
 
 
 class Estimated(NamedTuple):
@@ -58,34 +65,69 @@ def prepare(config: Config) -> Prepared:
     """
     if config.substeps != 1:
         raise ValueError(f"substeps: expected 1 in an estimate, got {config.substeps}")
+    factory = resolve("estimator._target_", config.estimator["_target_"], config.allow)
     source = _observations(config)
-    dt = recorded.interval(source, config.dt)
-    if dt <= 0:
-        raise ValueError(f"dt: expected a positive interval of the observations, got {dt:g}")
-    have = len(source.y) - 1
-    length = have if config.duration is None else steps(config.duration, dt)
-    if length > have:
-        raise ValueError(f"duration: expected at most {have * dt:g}, the length of {source.path}, "
-                         f"got {config.duration:g}")
-    t0 = config.t0
-    if t0 is None:
-        t0 = 0.0 if source.time is None else float(source.time[0])
-    y = source.y[: length + 1]
+    time, dt = _times(config, source, "t" in inspect.signature(factory).parameters)
+    y = source.y[: len(time)]
     with precision(config):
-        estimator = _estimator(config, y, dt)
-        _fits(config, estimator, y)
+        estimator = _updated(config, _estimator(config, factory, y, time, dt), y)
+        _fits(config, estimator, y, time)
+    left_out = max(estimator.used - 1, 0)
+    estimator = estimator._replace(used=min(estimator.used, 1))
+    kept = slice(left_out, len(time))
+    time, y = time[kept], y[kept]
     known, signals, measured = dict(estimator.states), {}, {}
     for state, values in source.truth.items():
         if state not in known:
             raise ValueError(f"input.truth.{state}: the estimator has no such state; "
                              f"{nearest(state, known)}")
-        signals[f"{state}_true"] = values[: length + 1]
+        signals[f"{state}_true"] = values[kept]
         for kind in ("filtered", "smoothed"):
             known[f"{state}_{kind}"] = known[state]
             measured[f"{state}_{kind}"] = f"{state}_true"
     signals |= dict(zip(estimator.observed, y.T, strict=True))
-    name = config.estimator["_target_"].rpartition(".")[2]
-    return Prepared(config, name, estimator, y, signals, length + 1, t0, dt, source.units, known, measured)
+    name = estimator.name or config.estimator["_target_"].rpartition(".")[2]
+    usual = float(np.median(np.diff(time))) if dt is None else dt
+    ahead = time[-1] + usual * np.arange(1, config.forecast + 1)
+    return Prepared(config, name, estimator, y, signals, len(time), float(time[0]), dt, source.units,
+                    time, ahead, known, measured, left_out)
+
+
+def _times(config, source, any_times) -> tuple[np.ndarray, float | None]:
+    """The times of the observations to use, and what is between them, if that is one number."""
+    dt = None
+    if source.time is not None:
+        recorded.increasing(source.path, source.time)
+    if not (any_times and source.time is not None and _irregular(source.time)):
+        try:
+            dt = recorded.interval(source, config.dt)
+        except OSError as error:
+            raise OSError(f"{error}; estimator=linear and estimator=continuous take any times") from None
+        if dt <= 0:
+            raise ValueError(f"dt: expected a positive interval of the observations, got {dt:g}")
+    elif config.dt is not None:
+        raise ValueError(f"dt: expected null, because the times of {source.path} are irregular, "
+                         f"got {config.dt:g}")
+    first = 0.0 if source.time is None else float(source.time[0])
+    count = len(source.y)
+    since = source.time - first if dt is None else dt * np.arange(count)
+    if config.duration is not None:
+        wanted = steps(config.duration, dt) + 1 if dt else int(np.sum(since <= config.duration))
+        if wanted > count or (dt is None and config.duration > since[-1]):
+            raise ValueError(f"duration: expected at most {since[-1]:g}, the length of "
+                             f"{source.path}, got {config.duration:g}")
+        count = max(wanted, 2)
+    return (first if config.t0 is None else config.t0) + since[:count], dt
+
+
+def _irregular(time):
+    from sim.inputs import sample_interval
+
+    try:
+        sample_interval(time)
+    except ValueError:
+        return True
+    return False
 
 
 def _observations(config) -> Observations:
@@ -102,30 +144,53 @@ def _observations(config) -> Observations:
     return found
 
 
-def _estimator(config, y, dt):
+def _estimator(config, factory, y, time, dt):
     from experiments.estimators import Estimator
 
-    target = config.estimator["_target_"]
-    factory = resolve("estimator._target_", target, config.allow)
     asked = inspect.signature(factory).parameters
-    given = {name: value for name, value in (("y", y), ("dt", dt)) if name in asked}
-    found = build(factory, config.estimator, "estimator", given)
+    given = {name: value for name, value in (("y", y), ("t", time), ("dt", dt)) if name in asked}
+    settings = dict(config.estimator)
+    for key, value in config.estimator.items():
+        if isinstance(value, Mapping) and "_target_" in value:  # a piece within the piece
+            name = f"estimator.{key}"
+            given[key] = build(resolve(f"{name}._target_", value["_target_"], config.allow), value, name)
+            del settings[key]
+    found = build(factory, settings, "estimator", given)
     if not isinstance(found, Estimator):
         raise ValueError(f"estimator._target_: expected a function that returns an Estimator, got "
-                         f"{type(found).__name__} from {target}")
+                         f"{type(found).__name__} from {config.estimator['_target_']}")
     return found
 
 
-def _fits(config, estimator, y):
+def _updated(config, estimator, y):
+    """The estimator with the update that the configuration chooses."""
+    if not (config.update or {}).get("_target_"):
+        return estimator
+    from filters.robust import robust
+
+    factory = resolve("update._target_", config.update["_target_"], config.allow)
+    given = {"y": y} if "y" in inspect.signature(factory).parameters else {}
+    update = build(factory, config.update, "update", given)
+    try:
+        return estimator._replace(stepper=robust(estimator.stepper, update))
+    except ValueError:
+        raise ValueError("update: expected null for an estimator whose filter has an update of "
+                         f"its own, got {config.update['_target_']}") from None
+
+
+def _fits(config, estimator, y, time):
     """Trace one step, so that pieces that do not fit are named before a run is claimed."""
     import jax
+
+    from experiments.filtering import inputs
 
     if len(estimator.observed) != y.shape[1]:
         raise ValueError(f"input: expected {len(estimator.observed)} columns "
                          f"({', '.join(estimator.observed)}), got {y.shape[1]}")
     try:
         carry = estimator.stepper.init(estimator.prior)
-        jax.eval_shape(estimator.stepper.step, carry, jax.numpy.asarray(y[0]))
+        x = jax.tree.map(lambda a: a[0], inputs(estimator, y[:1], time[:1], time[0]))
+        jax.eval_shape(estimator.stepper.step, carry, x)
     except ValueError as error:
         raise ValueError(f"estimator: {error}") from error
 
@@ -145,14 +210,15 @@ def run(prepared: Prepared, directory: Path, *, attributes: Mapping[str, Any], w
     Raises:
         Diverged: an estimate is not finite; what came before is kept, not smoothed.
     """
-    from filters.dataset import PARTS
+    from experiments.filtering import computed
     from sim.diverged import Diverged, first_bad
-    from sim.netcdf import writer
     from sim.stream import Status
 
     config, every = prepared.config, prepared.config.output.save_every
     with precision(config):
-        estimates, smoothed, seconds = _computed(prepared)
+        estimates, smoothed, future, seconds = computed(
+            prepared.estimator, prepared.y, prepared.time, prepared.ahead
+        )
         bad = first_bad({"mean": estimates.m, "covariance": estimates.P}, "y", False)
         count = prepared.length if bad is None else bad[0]
         if bad is None:
@@ -161,17 +227,18 @@ def run(prepared: Prepared, directory: Path, *, attributes: Mapping[str, Any], w
         else:
             estimates, smoothed = _first(estimates, count), None
         if count:
-            whole = _labelled(prepared, estimates, smoothed, PARTS, count)
-            chosen = _labelled(prepared, estimates, smoothed, config.output.keep or KEEP, count)
+            chosen = written.labelled(prepared, estimates, smoothed, config.output.keep or KEEP, count)
             chosen = chosen.isel(time=slice(None, None, every))
-            with writer(directory / "trajectory.nc", flush=chosen.sizes["time"],
-                        attributes=attributes) as append:
-                append(0, chosen)
-            watch(0, whole)
+            written.write(directory / "trajectory.nc", chosen, attributes)
+            watch(0, written.labelled(prepared, estimates, smoothed, SHOWN, count))
         report(Status("diverged" if bad else "done", count, prepared.length, 0, *seconds))
         if bad is not None:
             at = bad[0]
-            raise Diverged(at + 1, prepared.t0 + at * prepared.dt, bad[1], None, count)
+            raise Diverged(at + 1, float(prepared.time[at]), bad[1], None, count)
+        if future is not None:
+            foreseen = written.foreseen(prepared, future)
+            written.write(directory / "forecast.nc", foreseen, attributes)
+            watch(prepared.length, foreseen)
         return Estimated(True, _scores(prepared, estimates))
 
 
@@ -179,48 +246,6 @@ def _first(tree, count):
     import jax
 
     return jax.tree.map(lambda leaf: leaf[:count], tree)
-
-
-def _computed(prepared):
-    """The estimates at every observation, smoothed, and the seconds that it took."""
-    import jax
-    import jax.numpy as jnp
-
-    from filters.gaussian import Estimate
-    from sim import rollout
-
-    estimator = prepared.estimator
-
-    def both(prior, ys):
-        carry = estimator.stepper.init(prior)
-        estimates = rollout(estimator.stepper.step, carry, ys[estimator.used :])[1]
-        if estimator.used:  # the prior is what the first observation has taught
-            none = jnp.full_like(estimates.innovation[0], jnp.nan)
-            start = Estimate(carry.m, carry.P, carry.m, carry.P, jnp.zeros_like(carry.P), none,
-                             jnp.full_like(estimates.S[0], jnp.nan), jnp.zeros_like(estimates.loglik[0]))
-            estimates = jax.tree.map(lambda a, b: jnp.concatenate([a[None], b]), start, estimates)
-        smoother = estimator.smoother
-        return estimates, rollout(smoother.step, smoother.init(estimates), estimates, reverse=True)[1]
-
-    kind = jnp.result_type(float)
-    arguments = jax.tree.map(lambda a: jnp.asarray(a, kind), (estimator.prior, prepared.y))
-    began = time.perf_counter()
-    compiled = jax.jit(both).lower(*arguments).compile()
-    ready = time.perf_counter()
-    estimates, smoothed = jax.tree.map(np.asarray, compiled(*arguments))
-    return estimates, smoothed, (ready - began, time.perf_counter() - ready)
-
-
-def _labelled(prepared, estimates, smoothed, keep, count):
-    from filters.dataset import dataset
-
-    found = dataset(
-        estimates, smoothed, dt=prepared.dt, t0=prepared.t0, keep=tuple(keep),
-        states=prepared.estimator.states, observed=prepared.estimator.observed,
-        signals={name: values[:count] for name, values in prepared.signals.items()},
-    )
-    found["time"].attrs.update(units=prepared.time_units, long_name="time")
-    return found
 
 
 def _scores(prepared, estimates):

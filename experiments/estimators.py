@@ -1,11 +1,11 @@
 """What the task `estimate` runs on a record: a filter, its prior, and what its numbers mean.
 
 A newcomer adds one in a file of their own: a function that returns an `Estimator`. It may
-take ``y`` (N, m), the observations, and ``dt``, the time between them; its other
-parameters are keys of the configuration.
+take ``y`` (N, m), the observations, and ``dt``, the time between them; or ``t`` (N,), their
+times, which may then be irregular. Its other parameters are keys of the configuration.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple
 
 import jax.numpy as jnp
@@ -30,12 +30,17 @@ class Estimator(NamedTuple):
         prior: a `Gaussian` of the state one step before the first observation it sees.
         states, observed: for each component of the state and of the observation, in
             order, its name and its `Quantity`.
-        used: 0; or 1 where the prior was made from the first observation, and speaks of
-            the state at its time: the filter then begins with the second.
+        used: 0; or k where the prior was made from the k-th observation, and speaks of
+            the state at its time: the filter then begins with the next, and those before
+            it, in which too little was seen to begin, are left out.
         sensors: name and components of what is observed together; each has its NIS.
         shown: for a state that is itself observed, that observation, as dots in its panel
             of the figure.
         smoother: run back over the filter's estimates.
+        inputs: ``inputs(t, dt)``, what comes with the observations to the steps that end at
+            the times t (N,), each dt (N,) after the one before: a mapping, leading axis N.
+            The first dt is 0: the prior is of the state at the first observation.
+        name: what the estimates are of; None is the name of the function.
     """
 
     stepper: Stepper
@@ -46,6 +51,8 @@ class Estimator(NamedTuple):
     sensors: Mapping[str, tuple[int, ...]] = {}
     shown: Mapping[str, str] = {}
     smoother: Stepper = rts()
+    inputs: Callable[[Any, Any], Mapping[str, Any]] | None = None
+    name: str | None = None
 
 
 def local_level(
@@ -58,7 +65,7 @@ def local_level(
 ) -> Estimator:
     """yₖ = μₖ + εₖ, μₖ₊₁ = μₖ + ηₖ: a level that wanders, exactly diffuse at the start.
 
-    Of a level of which nothing is known, the first observation leaves N(y₀, σ²_ε).
+    Of a level of which nothing is known, the first value seen leaves N(y₀, σ²_ε).
 
     Args:
         y: (N, 1) observations.
@@ -71,17 +78,16 @@ def local_level(
     if name == "level":
         name = "observed"
     _width(y, 1, "local_level")
-    if np.isnan(y[0, 0]):
-        raise ValueError("y: expected a first observation, from which the level starts, got NaN")
+    first = int(np.argmax(~np.isnan(y[:, 0])))
     for key, value in (("sigma2_eps", sigma2_eps), ("sigma2_eta", sigma2_eta)):
         if not value > 0:
             raise ValueError(f"{key}: expected a variance above 0, got {value:g}")
     one = jnp.ones((1, 1))
     return Estimator(
         kalman(LinearGaussian(F=one, Q=sigma2_eta * one, H=one, R=sigma2_eps * one)),
-        Gaussian(y[0], sigma2_eps * one),
+        Gaussian(y[first], sigma2_eps * one),
         {"level": Quantity(units, f"level of {long_name}")}, {name: Quantity(units, long_name)},
-        used=1, shown={"level": name},
+        used=first + 1, shown={"level": name},
     )
 
 
@@ -137,7 +143,7 @@ def lidar_radar(
 
         lidar: px, py;   radar: ρ = |p|, φ = atan2(py, px), ρ' = p·v / ρ
 
-    The state starts at the first observation, at rest. Bearings differ by less than π.
+    The state starts, at rest, at the first observation of a position. Bearings differ by less than π.
 
     Args:
         y: (N, 5): px, py, ρ, φ, ρ'; NaN where a sensor is silent.
@@ -153,11 +159,13 @@ def lidar_radar(
     for key, value, size in (("lidar", lidar, 2), ("radar", radar, 3), ("variance", variance, 4)):
         if len(value) != size:
             raise ValueError(f"{key}: expected {size} variances, got {len(value)}")
-    first = np.asarray(y[0])
-    if np.isnan(first[:2]).any():
-        first = first[2] * np.array([np.cos(first[3]), np.sin(first[3])])
-    if np.isnan(first[:2]).any():
-        raise ValueError("y: expected a first observation, from which the state starts, got NaN")
+    by_radar = y[:, 2:3] * np.stack([np.cos(y[:, 3]), np.sin(y[:, 3])], axis=1)
+    positions = np.where(np.isnan(y[:, :2]).any(axis=1, keepdims=True), by_radar, y[:, :2])
+    there = ~np.isnan(positions).any(axis=1)
+    if not there.any():
+        raise ValueError("y: expected an observation of a position, from which the state starts, "
+                         "got none in the record")
+    first = int(np.argmax(there))
     G = np.kron(np.array([[dt**2 / 2], [dt]]), np.eye(2))
     F = np.eye(4) + dt * np.eye(4, k=2)
     model = Nonlinear(
@@ -166,14 +174,14 @@ def lidar_radar(
     )
     m, s = Quantity("m", "position along x"), Quantity("m s-1", "velocity along x")
     return Estimator(
-        extended(model), Gaussian(np.array([*first[:2], 0.0, 0.0]), np.diag(variance)),
+        extended(model), Gaussian(np.array([*positions[first], 0.0, 0.0]), np.diag(variance)),
         {"px": m, "py": Quantity("m", "position along y"),
          "vx": s, "vy": Quantity("m s-1", "velocity along y")},
         {"px_lidar": Quantity("m", "position along x by lidar"),
          "py_lidar": Quantity("m", "position along y by lidar"),
          "rho": Quantity("m", "distance by radar"), "phi": Quantity("rad", "bearing by radar"),
          "rho_dot": Quantity("m s-1", "range rate by radar")},
-        used=1, sensors={"lidar": (0, 1), "radar": (2, 3, 4)},
+        used=first + 1, sensors={"lidar": (0, 1), "radar": (2, 3, 4)},
         shown={"px": "px_lidar", "py": "py_lidar"},
     )
 

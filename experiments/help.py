@@ -11,6 +11,8 @@ Usage:  scansim [GROUP=OPTION ...] [KEY=VALUE ...]
   scansim model=duffing input=chirp model.params.damping=0.1 duration=200
   scansim experiment=cascaded_tanks input.path=FILE.csv
   scansim experiment=nile                              filter and smooth a record
+  scansim experiment=nile update=student_t forecast=20 so that outliers count little, and on
+  scansim task=estimate estimator=linear input=observations input.path=FILE.csv dt=null duration=null
   scansim -m integrator=rk4,heun dt=0.01,0.005         a sweep: every combination
   scansim resume=runs/simulate/20260101-120000-1a2b3c  go on with a stopped run
 """
@@ -36,7 +38,7 @@ def help_text(conf: Path) -> str:
     """The help, with every group's options and every key of the top level."""
     parts = [HEAD, "Groups (* is the default):"]
     defaults = _defaults(conf)
-    for group in ("experiment", "model", "integrator", "estimator", "input", "output", "runtime"):
+    for group in ("experiment", "model", "integrator", "estimator", "update", "input", "output", "runtime"):
         files = sorted((conf / group).glob("*.yaml"))
         width = max(len(f.stem) for f in files) + 1
         parts.append(f"  {group}")

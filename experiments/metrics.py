@@ -18,6 +18,8 @@ class Errors:
 
     def add(self, dataset: Any) -> None:
         for quantity, name in self.measured.items():
+            if quantity not in dataset:  # a forecast, or what diverged before it was smoothed
+                continue
             simulated = dataset[quantity].values.reshape(-1).astype(float)
             error = simulated - dataset[name].values
             error = error[np.isfinite(error)]

@@ -196,3 +196,14 @@ def interval(record: Record, dt: float | None) -> float:
             "for shorter integration steps use substeps"
         )
     return dt
+
+
+def increasing(path: str, time: np.ndarray) -> None:
+    """Raise OSError unless the times are finite and each is after the one before."""
+    wrong = ~np.isfinite(time)
+    wrong[1:] |= ~(np.diff(time) > 0)
+    if wrong.any():
+        k = int(np.argmax(wrong))
+        after = f" after {time[k - 1]:.9g}" if k else ""
+        raise OSError(f"input.path: {path}: expected finite times that increase, got {time[k]:.9g}"
+                      f"{after} in sample {k}")

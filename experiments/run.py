@@ -16,8 +16,8 @@ from pathlib import Path
 from experiments.rundir import ROOT
 
 CONF = ROOT / "conf"
-PIECES = ("model", "integrator", "estimator", "input")
-OPEN = ("input.reference", "input.truth", "model.initial.")
+PIECES = ("model", "integrator", "estimator", "update", "input")
+OPEN = ("input.reference", "input.truth", "model.initial.", "estimator.model.initial.")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -174,8 +174,9 @@ def _prefer(config, overrides) -> None:
     plain = compose("config", [o for o in overrides if re.split(r"[.=]", o.lstrip("+"))[0] in groups])
     with open_dict(config):
         for group in groups:
-            if (before.get(group) or {}).get("_target_") != plain[group].get("_target_"):
-                config[group] = plain[group]
+            chosen = plain.get(group)
+            if (before.get(group) or {}).get("_target_") != (chosen or {}).get("_target_"):
+                config[group] = chosen
                 # The recipe's title, and its phase plane, are of another system.
                 if group in ("model", "input") and config.title == before.title:
                     config.title = None

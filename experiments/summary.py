@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from experiments.config import Config
 
 
@@ -20,11 +22,14 @@ def show(config: Config, prepared: Any, directory: Path, drawn: Path | None, cod
     unit = getattr(prepared, "time_units", "s")
     substeps = f" × {config.substeps} substeps" if config.substeps > 1 else ""
     path = directory / "trajectory.nc"
+    further = directory / "forecast.nc"
     word = "step" if status["step"] == 1 else "steps"
     rows = [
-        ("run", f"{_thousands(status['step'])} {word} of {prepared.dt:g} {unit}{substeps}, "
+        ("run", f"{_thousands(status['step'])} {word} {_interval(prepared)} {unit}{substeps}, "
                 f"{_method(config)}, {config.runtime.precision}"),
+        ("", _left_out(prepared)),
         ("file", f"{path}  ({_size(path)})" if path.exists() else None),
+        ("file", f"{further}  ({_size(further)})" if further.exists() else None),
         ("figure", str(drawn) if drawn and drawn.exists() else None),
         ("time", f"compile {status['compile_seconds']:.2f} s, run {status['run_seconds']:.2f} s{speed}"),
     ]
@@ -51,9 +56,22 @@ def _title(config, prepared):
     return config.title or prepared.name.replace("_", " ").capitalize()
 
 
+def _interval(prepared):
+    """The time between steps: one, or the least and the most of a record's own."""
+    if prepared.dt is not None:
+        return f"of {prepared.dt:g}"
+    dt = np.diff(prepared.time)
+    return f"of {dt.min():.4g} to {dt.max():.4g}"
+
+
+def _left_out(prepared):
+    count = getattr(prepared, "left_out", 0)
+    return f"the first {count} left out: too little is observed to begin" if count else None
+
+
 def _method(config):
-    piece = config.integrator or config.estimator
-    return piece["_target_"].rpartition(".")[2]
+    pieces = (config.integrator or config.estimator, config.update)
+    return " and ".join(p["_target_"].rpartition(".")[2] for p in pieces if p and p["_target_"])
 
 
 def _consistency(scores):

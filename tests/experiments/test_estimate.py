@@ -10,6 +10,7 @@ import pytest
 from experiments.observations import columns, lidar_radar, pendulum, series
 from experiments.run import run
 from sim.netcdf import read
+from sim.trajectory import trajectory
 
 
 @pytest.fixture
@@ -190,3 +191,140 @@ def test_a_series_may_have_gaps_and_columns():
     np.testing.assert_array_equal(found.y, [[1, 2], [3, np.nan]])
     with pytest.raises(ValueError, match="values: expected at least 2"):
         series((1,))
+
+
+RECORD = ["task=estimate", "input=observations", "input.path=r.csv", "dt=null", "duration=null"]
+
+
+@pytest.fixture
+def swing(tmp_path):
+    """A swing seen at odd times, with gaps and one outlier."""
+    rng = np.random.default_rng(0)
+    time = np.cumsum(rng.exponential(0.2, 80))
+    angle = 0.5 * np.cos(np.sqrt(9.81) * time)
+    y = angle + 0.1 * rng.normal(size=80)
+    y[[0, 30, 31]], y[50] = np.nan, 9.0
+    rows = zip(time, y, angle, strict=True)
+    text = "time,y,angle\n" + "".join(f"{t},{'' if np.isnan(v) else v},{a}\n" for t, v, a in rows)
+    (tmp_path / "r.csv").write_text(text)
+    return time, y, angle
+
+
+def test_a_linear_model_between_any_times(scansim, swing):
+    time, y, _ = swing
+    matrices = ["estimator.A=[[0,1],[-9.81,0]]", "estimator.covariance=[1,4]", "estimator.R=[0.01]",
+                "estimator.Qc=[[0.1]]", "forecast=4"]
+    code, told, said = scansim(*RECORD, "estimator=linear", *matrices)
+    assert code == 0 and "steps of 0.0" in said, said
+    data, ahead = read("out/trajectory.nc"), read("out/forecast.nc")
+    np.testing.assert_allclose(data.time, time, rtol=1e-12)
+    # The joint Gaussian of all the states, by hand.
+    w = np.sqrt(9.81)
+    times = [*time, *(time[-1] + np.median(np.diff(time)) * np.arange(1, 5))]
+    m, P, loglik, found = np.zeros(2), np.diag([1.0, 4.0]), 0.0, []
+    for k, dt in enumerate(np.diff(times, prepend=time[0])):
+        def turn(s):
+            return np.array([[np.cos(w * s), np.sin(w * s) / w], [-w * np.sin(w * s), np.cos(w * s)]])
+        nodes, weights = np.polynomial.legendre.leggauss(30)
+        columns = [turn(0.5 * dt * (1 + s))[:, 1:] for s in nodes]
+        Q = sum(0.1 * 0.5 * dt * a * c @ c.T for a, c in zip(weights, columns, strict=True))
+        m, P = turn(dt) @ m, turn(dt) @ P @ turn(dt).T + Q
+        if k < len(y) and np.isfinite(y[k]):
+            S, v = P[0, 0] + 0.01, y[k] - m[0]
+            loglik -= 0.5 * (v * v / S + np.log(2 * np.pi * S))
+            m, P = m + P[:, 0] * v / S, P - np.outer(P[:, 0], P[0]) / S
+        found.append((m[0], np.sqrt(P[0, 0])))
+    means, sds = np.array(found).T
+    np.testing.assert_allclose(data.position_filtered, means[:80], rtol=1e-8, atol=1e-10)
+    np.testing.assert_allclose(told["metrics"]["loglik"]["total"], loglik, rtol=1e-9)
+    np.testing.assert_allclose(ahead.time, times[80:], rtol=1e-12)
+    np.testing.assert_allclose(ahead.position_forecast, means[80:], rtol=1e-7, atol=1e-9)
+    half = 1.959963985 * np.hypot(sds[80:], 0.1)
+    np.testing.assert_allclose(ahead.y_forecast_upper - ahead.y_forecast, half, rtol=1e-6)
+
+
+def test_a_model_between_any_times_and_an_update_that_an_outlier_does_not_move(scansim, swing, tmp_path):
+    common = ["estimator=continuous", "input.truth.angle=angle", "output=data", "estimator.R=[0.01]",
+              "estimator.model.initial.angle=0.4", "estimator.model.params.damping=0", "input.columns=[y]"]
+    rmse = {}
+    for update in ("none", "gate", "student_t", "huber"):
+        code, told, said = scansim(*RECORD, *common, f"update={update}")
+        assert code == 0 and (update == "none") == (f"and {update}" not in said), said
+        assert told["title"] == "Pendulum"
+        rmse[update] = told["metrics"]["rmse"]["angle_smoothed"]
+        (tmp_path / "out").rename(tmp_path / update)
+    assert max(rmse["gate"], rmse["student_t"], rmse["huber"]) < 0.1 < rmse["none"], rmse
+
+
+def test_a_netcdf_file_with_gaps(scansim, swing, tmp_path):
+    time, y, _ = swing
+    stored = trajectory({"y": y}, dt=1.0, first=0).assign_coords(time=time)
+    stored.to_netcdf(tmp_path / "r.nc", engine="netcdf4")
+    kept = []
+    for name in ("r.csv", "r.nc"):
+        assert scansim(*RECORD, f"input.path={name}", "estimator=linear", "output=data")[0] == 0
+        kept.append(read("out/trajectory.nc").position_smoothed)
+        (tmp_path / "out").rename(tmp_path / f"{name}-out")
+    np.testing.assert_array_equal(*kept)
+
+
+def test_every_recipe_takes_gaps_from_the_first_observation_on(scansim, shared, tmp_path):
+    values = "[null,null,963,null,1160,1160,813,null]"
+    code, told, said = scansim("experiment=nile", f"input.values={values}", "output=data")
+    assert code == 0 and told["steps"] == 6 and "the first 2 left out" in said
+    assert read("out/trajectory.nc").time[0] == 1873
+    (tmp_path / "out").rename(tmp_path / "nile")
+    record = json.loads((shared / "data" / "pendulum.json").read_text())
+    record["Y"][0] = record["Y"][7] = None
+    (tmp_path / "p.json").write_text(json.dumps(record))
+    assert scansim("experiment=pendulum_estimate", "input.path=p.json", "output=data")[0] == 0
+    assert np.isfinite(read("out/trajectory.nc").angle_filtered).all()
+    (tmp_path / "out").rename(tmp_path / "pendulum")
+    lines = (shared / "data" / "lidar_radar.txt").read_text().splitlines()
+    for k in (0, 4):
+        lines[k] = "\t".join([*lines[k].split()[:2], "nan", *lines[k].split()[3:]])
+    (tmp_path / "l.txt").write_text("\n".join(lines))
+    code, told, said = scansim("experiment=lidar_radar", "input.path=l.txt", "output=data")
+    assert code == 0 and told["steps"] == len(lines) - 1, said
+    assert np.isfinite(read("out/trajectory.nc").px_smoothed).all()
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["estimator=lineer"], "unknown option 'lineer'; did you mean 'linear'"),
+        (["update=studnt_t"], "did you mean 'student_t'"),
+        (["update=huber", "update.treshold=3"], "did you mean 'update.threshold'"),
+        (["update=gate", "update.probability=2"], "update.probability: expected a number between"),
+        (["input.columns=[yy]"], "no column 'yy'"),
+        (["estimator=continuous", "estimator.observed=[angel]"], "did you mean 'angle'"),
+        (["estimator.A=[[0,1,2],[1,0,0]]"], "estimator.A: expected a square matrix"),
+        (["estimator=local_level"], "estimator=linear and estimator=continuous take any times"),
+        (["dt=0.1"], "dt: expected null, because the times"),
+        (["duration=1000"], "duration: expected at most 1"),
+        (["forecast=-1"], "forecast: expected a whole number of at least 0"),
+    ],
+)
+def test_a_mistake_is_one_line(scansim, swing, argv, message):
+    code, told, said = scansim(*RECORD, "estimator=linear", *argv)
+    assert code in (2, 4) and told is None and message in said and said.count("\n") == 1, said
+
+
+@pytest.mark.parametrize("late", ["0.25", "0.5", "nan"])
+def test_time_that_does_not_increase_is_one_line(scansim, tmp_path, late):
+    (tmp_path / "r.csv").write_text(f"time,y\n0,1\n0.5,2\n{late},3\n")
+    code, told, said = scansim(*RECORD, "estimator=linear")
+    assert code == 4 and told is None and said.count("\n") == 1
+    assert f"expected finite times that increase, got {late} after 0.5 in sample 2" in said
+
+
+def test_a_write_that_fails_leaves_no_part_of_a_file(scansim, tmp_path, monkeypatch):
+    from experiments import written
+
+    def full(*_):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(written.os, "fsync", full)
+    code, _, said = scansim("experiment=nile", "output.dir=kept", "output=data")
+    assert code == 4 or "no space left" in said
+    assert not list(tmp_path.glob("**/*.nc")) and not list(tmp_path.glob("**/*.part"))

@@ -1,0 +1,76 @@
+"""The files of the task `estimate`: estimates and forecasts by name, whole or not at all."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+
+def write(path, dataset, attributes):
+    """Write the whole file or none."""
+    from sim.netcdf import writer
+
+    with (
+        _replacing(path) as temporary,
+        writer(temporary, flush=dataset.sizes["time"], attributes=attributes) as append,
+    ):
+        append(0, dataset)
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """A path to write to that becomes ``path`` once all is on the disk."""
+    temporary = path.with_name(f".{path.name}.part")
+    temporary.unlink(missing_ok=True)
+    try:
+        yield temporary
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def labelled(prepared, estimates, smoothed, keep, count):
+    """The first ``count`` estimates as a dataset of the parts to ``keep``."""
+    from filters.dataset import dataset
+
+    found = dataset(
+        estimates, smoothed, dt=1.0, keep=tuple(keep),
+        states=prepared.estimator.states, observed=prepared.estimator.observed,
+        signals={name: values[:count] for name, values in prepared.signals.items()},
+    )
+    return _timed(found, prepared.time[:count], prepared)
+
+
+def _timed(dataset, time, prepared):
+    attributes = {"units": prepared.time_units, "long_name": "time"}
+    found = dataset.assign_coords(time=("time", time, attributes))
+    found["time"].encoding["_FillValue"] = None
+    return found
+
+
+def foreseen(prepared, future):
+    """State and observation with their 95 % intervals at the times beyond the record."""
+    from filters.forecast import interval
+    from sim.trajectory import trajectory
+
+    values, about = {}, {}
+    states, observed = prepared.estimator.states, prepared.estimator.observed
+    observed = {f"{n}_observed" if n in states else n: q for n, q in observed.items()}
+    for named, mean, cov in ((states, future.m, future.P), (observed, future.mu, future.S)):
+        lower, upper = interval(mean, cov)
+        for i, (name, (units, words)) in enumerate(named.items()):
+            sd = np.sqrt(np.maximum(cov[:, i, i], 0))
+            for suffix, value, what in (
+                ("", mean[:, i], "forecast of"),
+                ("_sd", sd, "standard deviation of the forecast of"),
+                ("_lower", lower[:, i], "lower 95 % bound of the forecast of"),
+                ("_upper", upper[:, i], "upper 95 % bound of the forecast of"),
+            ):
+                values[f"{name}_forecast{suffix}"] = np.asarray(value)
+                about[f"{name}_forecast{suffix}"] = (units, f"{what} {words}")
+    found = trajectory(values, dt=1.0, first=0, quantities=about)
+    return _timed(found, prepared.ahead, prepared)
