@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from filters.gaussian import Gaussian
 from filters.kalman import LinearGaussian, kalman
-from filters.particle import bootstrap, draws
+from filters.particle import _chosen, bootstrap, draws
 from filters.resampling import ancestors_of
 from jax.tree_util import Partial
 from sim import rollout
@@ -59,6 +59,15 @@ def test_likelihood_is_unbiased_and_its_gradient_in_the_mean_that_of_kalman(on_f
     # d p(y)/da = p(y) · d log p(y)/da, and of that too the estimate has the right mean.
     assert abs(z_scores(ratio * slopes, float(slope))) < 4
     assert abs(z_scores(ratio * slopes, 0.9 * float(slope))) > 4
+
+
+def test_a_chosen_weight_is_1_with_the_derivatives_of_w_over_what_w_is():
+    derivatives = [lambda a: _chosen(a**2)]  # a² / 9 at a = 3
+    derivatives += [jax.grad(derivatives[0]), jax.jacfwd(derivatives[0])]
+    derivatives += [jax.grad(derivatives[1]), jax.jacfwd(derivatives[1])]
+    values = [float(f(3.0)) for f in derivatives]
+    np.testing.assert_allclose(values, [1, 2 / 3, 2 / 3, 2 / 9, 2 / 9], rtol=1e-15)
+    assert float(jax.grad(_chosen)(0.0)) == 1.0  # a weight of 0 is never drawn
 
 
 def test_squared_error_falls_as_one_over_K():
