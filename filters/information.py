@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax.tree_util import Partial
 
@@ -12,7 +13,6 @@ from sim import Stepper
 from sim.linalg import (
     cho_solve,
     cholesky,
-    cholesky_semidefinite,
     matmul,
     solve_lower,
     triangularise,
@@ -184,7 +184,9 @@ def _step(model, prepared, carry: InformationFiltering, x):
 def _determined(Y):
     """Whether Y is regular, well beyond its rounding, and Y, or else the identity."""
     least = 1e3 * Y.shape[0] * float(jnp.finfo(Y.dtype).eps) * jnp.diagonal(Y)
-    regular = jnp.all(jnp.diagonal(cholesky_semidefinite(Y)) ** 2 > least)
+    # A factor that does not exist has NaN in it, which is above nothing.
+    pivots = jnp.diagonal(cholesky(jax.lax.stop_gradient(Y))) ** 2
+    regular = jnp.all(pivots > least)
     return regular, jnp.where(regular, Y, jnp.eye(Y.shape[0], dtype=Y.dtype))
 
 

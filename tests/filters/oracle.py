@@ -88,3 +88,12 @@ def random_case(n, m, p, N, seed, missing=0.0, varying=False):
     ys = rng.normal(size=(N, m)) * 2
     ys[rng.random((N, m)) < missing] = np.nan
     return (rng.normal(size=n), definite(n)), models, rng.normal(size=(N, p)), ys
+
+
+def check_covariances(*covariances):
+    """Each (…, n, n) is symmetric and positive semi-definite, to the rounding of its size."""
+    for P in covariances:
+        P = np.asarray(P, float)
+        scale = np.abs(P).max(initial=0.0)
+        np.testing.assert_allclose(P, np.swapaxes(P, -1, -2), rtol=0, atol=1e-12 * scale)
+        assert np.linalg.eigvalsh(P).min(initial=0.0) >= -1e-12 * scale

@@ -13,6 +13,9 @@ from integrators import rk4
 from sim import rollout
 from sim.piece import Piece
 
+from tests.filters.derivatives import check_gradient
+from tests.filters.oracle import check_covariances
+
 A = jnp.array([[0.0, 1.0], [-2.0, -0.3]])
 Qc = jnp.array([[0.0, 0.0], [0.0, 0.4]])
 H = jnp.array([[1.0, 0.5]])
@@ -48,6 +51,7 @@ def test_equals_exact_discretisation_on_a_linear_model_to_fourth_order():
         # Two times alike: two observations of one state.
         xs = {"y": YS, "u": us, **intervals(T, 0.0)}
         estimates, back = jax.jit(smoothed)(stepper, xs)
+        check_covariances(estimates.P, estimates.P_pred, estimates.S, back.P)
         errors.append(max(
             np.abs(a - b).max() for a, b in zip(
                 jax.tree.leaves((estimates._replace(innovation=0.0), back)),
@@ -78,7 +82,6 @@ def pendulum(t, x, u):
 def test_a_pendulum_gradients_and_the_loop():
     xs = {"y": YS, **intervals(np.array([0.1, 0.2, 0.25, 0.4, 0.45]), 0.0)}
 
-    @jax.jit
     def loss(q):
         stepper = continuous_extended(
             pendulum, lambda x, u, t: jnp.sin(x[:1]), q * Qc, R, rk4, substeps=2
@@ -86,9 +89,7 @@ def test_a_pendulum_gradients_and_the_loop():
         estimates = rollout(stepper.step, stepper.init(PRIOR), xs)[1]
         return estimates.loglik.sum()
 
-    differences = (loss(1.3 + 1e-6) - loss(1.3 - 1e-6)) / 2e-6
-    for mode in (jax.grad, jax.jacfwd):
-        np.testing.assert_allclose(jax.jit(mode(loss))(1.3), differences, rtol=1e-6)
+    check_gradient(loss, 1.3)
 
     single = jax.tree.map(lambda a: jnp.asarray(a, np.float32), (PRIOR, xs))
     stepper = continuous_extended(pendulum, lambda x, u, t: jnp.sin(x[:1]), Qc, R, rk4)
@@ -97,6 +98,21 @@ def test_a_pendulum_gradients_and_the_loop():
     assert "custom-call" not in scan.as_text()
     estimates = scan(*single)
     assert estimates.m.dtype == np.float32 and np.isfinite(estimates.P).all()
+
+
+def test_a_batch_is_a_loop_over_its_members():
+    @jax.jit
+    def run(R, xs):
+        stepper = continuous_extended(pendulum, sensor, Qc, R, rk4)
+        return rollout(stepper.step, stepper.init(PRIOR), xs)[1]
+
+    Rs, later = np.array([[0.2], [0.5]]), np.stack([T, 2 * T])
+    many = {"y": np.stack([YS, -YS]), **jax.vmap(lambda t: intervals(t, 0.0))(later)}
+    batch = jax.jit(jax.vmap(run))(Rs, many)
+    for k in range(2):
+        alone = run(Rs[k], jax.tree.map(lambda a, k=k: a[k], many))
+        jax.tree.map(lambda a, b, k=k: np.testing.assert_allclose(a[k], b, rtol=1e-9, atol=1e-12), batch, alone)
+    assert not np.allclose(batch.m[0], batch.m[1])
 
 
 def test_mistakes_are_named():

@@ -8,11 +8,10 @@ from filters.gaussian import Gaussian
 from filters.kalman import LinearGaussian, kalman
 from filters.square_root import square_root_kalman
 from filters.square_root_rts import square_root_rts
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
 from sim import rollout
 
-from tests.filters.oracle import posterior, random_case
+from tests.filters.derivatives import check_gradient
+from tests.filters.oracle import check_covariances, posterior, random_case
 from tests.filters.test_kalman import as_xs
 
 
@@ -25,38 +24,30 @@ def run(model, prior, xs, on_first=False):
 compiled = jax.jit(run, static_argnums=3)
 
 
-@settings(max_examples=5, deadline=None)
-@given(
-    n=st.integers(1, 6),
-    m=st.integers(0, 4),
-    missing=st.sampled_from([0.0, 0.3, 1.0]),
-    varying=st.booleans(),
-    on_first=st.booleans(),
-    seed=st.integers(0, 999),
-)
-@example(n=13, m=3, missing=0.3, varying=True, on_first=True, seed=1)
-def test_equals_conditioning_the_joint_gaussian(n, m, missing, varying, on_first, seed):
-    case = random_case(n, m, 2, 5, seed, missing, varying)
+@pytest.mark.parametrize(("n", "varying"), [(3, True), (13, False)])
+def test_equals_conditioning_the_joint_gaussian(n, varying):
+    case = random_case(n, 2, 1, 6, 0, 0.3, varying)
     prior, models, inputs, ys = case
     xs = as_xs(models, inputs, ys, varying)
-    estimates, smoothed = compiled(LinearGaussian(**models[0]), Gaussian(*prior), xs, on_first)
-    mean, P, loglik = posterior(*case, on_first=on_first)
+    estimates, smoothed = compiled(LinearGaussian(**models[0]), Gaussian(*prior), xs, n == 3)
+    mean, P, loglik = posterior(*case, on_first=n == 3)
     tolerance = dict(rtol=1e-9, atol=1e-9)
     np.testing.assert_allclose(smoothed.m, mean[1:], **tolerance)
     np.testing.assert_allclose(smoothed.P, P[1:], **tolerance)
     np.testing.assert_allclose(estimates.loglik.sum(), loglik, **tolerance)
-    mean, P, _ = posterior(*case, upto=2, on_first=on_first)
+    mean, P, _ = posterior(*case, upto=2, on_first=n == 3)
     np.testing.assert_allclose(estimates.m[1], mean[2], **tolerance)
     np.testing.assert_allclose(estimates.P[1], P[2], **tolerance)
     assert np.all(np.triu(estimates.root, 1) == 0)
+    check_covariances(estimates.P, estimates.P_pred, estimates.S, smoothed.P)
 
 
 def test_all_that_kalman_emits():
-    prior, models, inputs, ys = random_case(3, 2, 1, 6, 0, 0.3)
-    model, xs = LinearGaussian(**models[0]), as_xs(models, inputs, ys, False)
-    ours, _ = compiled(model, Gaussian(*prior), xs)
+    prior, models, inputs, ys = random_case(3, 2, 1, 6, 0, 0.3, True)
+    model, xs = LinearGaussian(**models[0]), as_xs(models, inputs, ys, True)
+    ours, _ = compiled(model, Gaussian(*prior), xs, True)
     full = kalman(model)
-    _, theirs = rollout(full.step, full.init(Gaussian(*prior)), xs)
+    _, theirs = rollout(full.step, full.init(Gaussian(*prior), on_first=True), xs)
     for name in theirs._fields:
         np.testing.assert_allclose(getattr(ours, name), getattr(theirs, name), atol=1e-12)
 
@@ -87,24 +78,18 @@ def test_singular_noise_prior_and_transition():
 
 
 def test_gradients_with_missing_data_and_a_singular_q_against_differences():
-    prior, models, inputs, ys = random_case(3, 2, 1, 6, 4, 0.3)
+    prior, models, inputs, ys = random_case(2, 2, 1, 5, 4, 0.3)
     rest = dict(models[0])
-    F, Q = rest.pop("F"), np.diag([1.0, 0.0, 0.0])
+    F, Q = rest.pop("F"), np.diag([1.0, 0.0])
     rest.pop("Q")
 
-    @jax.jit
     def loss(parameters):
         q, r, a, p = parameters
         model = LinearGaussian(F=a * F, Q=q * Q, **rest | {"R": r * rest["R"]})
         estimates, smoothed = run(model, Gaussian(prior[0], p * prior[1]), {"y": ys, "u": inputs})
         return estimates.loglik.sum() + jnp.sum(jnp.sin(smoothed.P)) + jnp.sum(smoothed.m**2)
 
-    at = jnp.array([1.3, 0.7, 0.9, 1.1])
-    gradient = jax.jit(jax.grad(loss))(at)
-    step = 1e-5 * np.eye(4)
-    differences = [(loss(at + d) - loss(at - d)) / 2e-5 for d in step]
-    np.testing.assert_allclose(gradient, differences, rtol=1e-6, atol=1e-7)
-    np.testing.assert_allclose(jax.jit(jax.jacfwd(loss))(at), gradient, rtol=1e-9)
+    check_gradient(loss, [1.3, 0.7, 0.9, 1.1])
 
 
 def test_float32_survives_where_the_covariance_form_fails():
@@ -145,19 +130,3 @@ def test_a_step_stays_in_the_loop():
     prior, models, inputs, ys = random_case(4, 2, 1, 5, 0)
     text = compiled.lower(LinearGaussian(**models[0]), Gaussian(*prior), {"y": ys, "u": inputs}, False)
     assert "custom-call" not in text.compile().as_text()
-
-
-def test_a_batch_and_mistakes():
-    prior, models, _, ys = random_case(2, 1, 1, 4, 0)
-    model = LinearGaussian(**{k: v for k, v in models[0].items() if k in "FQHR"})
-    one, _ = compiled(model, Gaussian(*prior), ys)
-    batch = jax.jit(jax.vmap(lambda ys: run(model, Gaussian(*prior), ys)[0].m))
-    many = batch(np.stack([ys, 2 * ys]))
-    np.testing.assert_allclose(many[0], one.m, rtol=1e-12)
-    stepper = square_root_kalman(model)
-    with pytest.raises(ValueError, match=r"y: expected shape \(1,\), got \(2,\)"):
-        rollout(stepper.step, stepper.init(Gaussian(*prior)), np.zeros((3, 2)))
-    with pytest.raises(ValueError, match=r"prior: expected a mean \(n,\) and a covariance"):
-        stepper.init(Gaussian(np.zeros(2), np.eye(3)))
-    with pytest.raises(ValueError, match="Q: expected a positive semi-definite matrix"):
-        square_root_kalman(model._replace(Q=-np.eye(2)))
