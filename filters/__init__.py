@@ -41,6 +41,7 @@ from filters.particle import ParticleEstimate, bootstrap, draws
 from filters.robust import gate, huber, robust, student_t
 from filters.rts import rts
 from filters.sampling import backward_sampler, posterior_samples
+from filters.series import kalman_series
 from filters.square_root import SquareRootEstimate, square_root_kalman
 from filters.square_root_rts import square_root_rts
 from filters.steady_state import steady_state, steady_state_kalman
@@ -89,6 +90,7 @@ __all__ = [
     "iterated_extended",
     "jarque_bera",
     "kalman",
+    "kalman_series",
     "ljung_box",
     "nees",
     "nis",

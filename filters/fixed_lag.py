@@ -1,5 +1,6 @@
 """The fixed-lag smoother: at every step, the state a few steps ago given all so far."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -7,6 +8,7 @@ import jax.numpy as jnp
 from jax.tree_util import Partial
 
 from filters.gaussian import Estimate, floating, symmetric
+from filters.manifold import both_or_none, flat
 from sim import Stepper
 from sim.check import positive
 from sim.linalg import cho_solve, cholesky, matmul
@@ -44,7 +46,9 @@ class Window(NamedTuple):
     B: Any
 
 
-def fixed_lag(stepper: Stepper, lag: int) -> Stepper:
+def fixed_lag(
+    stepper: Stepper, lag: int, retract: Callable | None = None, local: Callable | None = None
+) -> Stepper:
     """A filter that also gives the state ``lag`` steps ago, given everything so far.
 
         G = Cₖ (P⁻ₖ)⁻¹,   Bⱼ ← Bⱼ G
@@ -53,12 +57,16 @@ def fixed_lag(stepper: Stepper, lag: int) -> Stepper:
     Args:
         stepper: any Gaussian filter, its first ``init`` argument the prior.
         lag: steps, at least 1.
+        retract, local: those of the model, for a state on a manifold, as for `rts`.
 
     Returns:
         A stepper: ``init`` and x are the filter's, and it emits a `Lagged`. In the first
         lag−1 steps there is no state so long ago: it then gives the oldest there is, that
-        of the prior. Where P⁻ is singular the result is NaN, as that of `rts`. States are
-        vectors: it knows no retraction of a manifold.
+        of the prior. Where P⁻ is singular the result is NaN, as that of `rts`.
+
+    Raises:
+        ValueError: lag is no integer of at least 1, or there is one of retract and local
+            without the other; at the first step, where the filter emits no `Estimate`.
 
     Reference: H. E. Rauch, "Solutions to the linear smoothing problem", IEEE
     Transactions on Automatic Control 8 (1963); B. D. O. Anderson and J. B. Moore,
@@ -75,9 +83,9 @@ def fixed_lag(stepper: Stepper, lag: int) -> Stepper:
     [0.0, 0.0, 0.545]
     """
     lag = positive("lag", lag)
-    return Stepper(
-        Partial(_Init(lag), as_pytree(stepper.init)), Partial(_step, as_pytree(stepper.step))
-    )
+    manifold = both_or_none("fixed_lag", retract, local)
+    step = Partial(_step, manifold, as_pytree(stepper.step))
+    return Stepper(Partial(_Init(lag), as_pytree(stepper.init)), step)
 
 
 class _Init:
@@ -97,20 +105,27 @@ class _Init:
         m, P = floating(prior[0]), floating(prior[1])
         m, P = (a.astype(jnp.promote_types(m.dtype, P.dtype)) for a in (m, P))
         # Every slot holds the prior's state at first: corrected alike, they stay that.
-        parts = (m, P, jnp.eye(m.shape[0], dtype=m.dtype))
+        parts = (m, P, jnp.eye(P.shape[0], dtype=m.dtype))
         return Window(carry, *(jnp.stack([a] * self.lag) for a in parts))
 
 
-def _step(step, window: Window, x):
+def _step(manifold, step, window: Window, x):
+    retract, local = manifold
     carry, now = step(window.carry, x)
+    if not isinstance(now, Estimate):
+        raise ValueError(f"fixed_lag: expected a filter that emits an Estimate, got one that emits "
+                         f"{type(now).__name__}")  # fmt: skip
+    flat("fixed_lag", now.m, now.P, retract)
     gain = cho_solve(cholesky(now.P_pred), now.C.T).T
     lag, n, _ = window.B.shape
     times = matmul if lag * n**3 <= WRITTEN_OUT else jnp.matmul
     B = jax.vmap(lambda B: times(B, gain))(window.B)
-    m = window.m + jax.vmap(lambda B: B @ (now.m - now.m_pred))(B)
+    learned = now.m - now.m_pred if local is None else local(now.m, now.m_pred)
+    dx = jax.vmap(lambda B: B @ learned)(B)
+    m = window.m + dx if retract is None else jax.vmap(retract)(window.m, dx)
     change = now.P - now.P_pred
     P = window.P + jax.vmap(lambda B: symmetric(times(times(B, change), B.T)))(B)
     lagged = Lagged(m[-1], P[-1], now)
-    newest = (now.m, now.P, jnp.eye(now.m.shape[0], dtype=B.dtype))
+    newest = (now.m, now.P, jnp.eye(now.P.shape[0], dtype=B.dtype))
     shifted = (jnp.concatenate([a[None], b[:-1]]) for a, b in zip(newest, (m, P, B), strict=True))
     return Window(carry, *shifted), lagged

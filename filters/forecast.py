@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax.tree_util import Partial
 
-from filters.gaussian import floating
+from filters.gaussian import Estimate, condition, floating, with_update
 from sim import Stepper
 from sim.step import as_pytree
 
@@ -60,7 +60,7 @@ def forecast(stepper: Stepper) -> Stepper:
     >>> [round(float(x), 1) for x in lower[:, 0]]
     [5.6, 5.2, 4.8]
     """
-    return Stepper(stepper.init, Partial(_step, as_pytree(stepper.step)))
+    return Stepper(stepper.init, Partial(_step, as_pytree(_subtracting(stepper).step)))
 
 
 def interval(mean: Any, cov: Any, level: float = 0.95) -> tuple[Any, Any]:
@@ -94,8 +94,21 @@ def interval(mean: Any, cov: Any, level: float = 0.95) -> tuple[Any, Any]:
     return mean - half, mean + half
 
 
+def _subtracting(stepper):
+    """The filter whose innovation is y − μ even where the model has a residual of its own."""
+    try:
+        with_update(stepper, condition)
+    except ValueError:  # not one of gaussian_filter: it has no residual
+        return stepper
+    functions, _, retract = stepper.step.args
+    return stepper._replace(step=Partial(stepper.step.func, functions, None, retract))
+
+
 def _step(step, carry, x):
     after, unseen = step(carry, _observing(x, jnp.nan))
+    if not isinstance(unseen, Estimate):
+        raise ValueError(f"forecast: expected a filter that emits an Estimate, got one that emits "
+                         f"{type(unseen).__name__}")  # fmt: skip
     # Observing 0, the innovation is −μ; the update it would make is not used.
     seen = step(carry, _observing(x, 0.0))[1]
     return after, Forecast(unseen.m, unseen.P, -seen.innovation, unseen.S)

@@ -142,6 +142,10 @@ def parallel_rts(estimates: Estimate) -> Gaussian:
         The smoothed `Gaussian`, (N, n) and (N, n, n), equal to that of `filters.rts.rts`
         to rounding; NaN where P⁻ is singular.
 
+    Raises:
+        ValueError: the state lies on a manifold (m is not as long as P is wide): its
+            corrections do not add up in any order; use `rts`.
+
     Reference: S. Särkkä and Á. F. García-Fernández, "Temporal parallelization of
     Bayesian smoothers", IEEE Transactions on Automatic Control 66 (2021).
 
@@ -152,6 +156,9 @@ def parallel_rts(estimates: Estimate) -> Gaussian:
     [0.545, 1.364, 2.182]
     """
     m, P, m_pred, P_pred, C, *_ = estimates
+    if m.shape[-1] != P.shape[-1]:
+        raise ValueError(f"parallel_rts: expected means (N, {P.shape[-1]}), as wide as P, got "
+                         f"{m.shape}: for a state on a manifold use rts")  # fmt: skip
     E = jax.vmap(_gain)(P_pred[1:], C[1:])
     g = m[:-1] - jax.vmap(jnp.matmul)(E, m_pred[1:])
     L = P[:-1] - E @ jnp.swapaxes(C[1:], 1, 2)

@@ -1,5 +1,6 @@
 """Samples of the whole state path given the whole record, drawn backwards in time."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -8,6 +9,7 @@ import numpy as np
 from jax.tree_util import Partial
 
 from filters.gaussian import Estimate, symmetric
+from filters.manifold import both_or_none, flat
 from sim import Stepper, rollout
 from sim.check import positive
 from sim.linalg import cho_solve, cholesky, matmul
@@ -22,34 +24,48 @@ class Drawn(NamedTuple):
     C: Any
 
 
-def backward_sampler() -> Stepper:
+def backward_sampler(retract: Callable | None = None, local: Callable | None = None) -> Stepper:
     """One path of states given the whole record, from the last state back to the first.
 
         G = Cₖ₊₁ (P⁻ₖ₊₁)⁻¹
         xₖ ~ N(mₖ + G (xₖ₊₁ − m⁻ₖ₊₁),  Pₖ − G Cₖ₊₁ᵀ)
 
+    Args:
+        retract, local: those of the model, for a state on a manifold, as for `rts`.
+
     Returns:
         A stepper for ``rollout(..., reverse=True)``. ``init(estimates)`` takes the
         stacked `Estimate` of any Gaussian filter; xs are those estimates and standard
-        normal noise (N, n), as a pair. It emits the states x (n,). Where P⁻ is singular
-        the result is NaN; a state known exactly from the next one is drawn so. States are
-        vectors: it knows no retraction of a manifold.
+        normal noise (N, d), as wide as P, as a pair. It emits the states x (n,). Where P⁻
+        is singular the result is NaN; a state known exactly from the next one is drawn so.
+
+    Raises:
+        ValueError: one of retract and local without the other, or neither where m is not as
+            long as P is wide.
 
     Reference: S. Frühwirth-Schnatter, "Data augmentation and dynamic linear models",
     Journal of Time Series Analysis 15 (1994).
 
     See `posterior_samples`, which draws the noise and many paths.
     """
-    return Stepper(Partial(_init), Partial(_step))
+    manifold = both_or_none("backward_sampler", retract, local)
+    return Stepper(Partial(_init, manifold), Partial(_step, manifold))
 
 
-def posterior_samples(key: Any, estimates: Estimate, count: int) -> Any:
+def posterior_samples(
+    key: Any,
+    estimates: Estimate,
+    count: int,
+    retract: Callable | None = None,
+    local: Callable | None = None,
+) -> Any:
     """Paths of states from their joint posterior: p(x₁, …, x_N | y₁, …, y_N).
 
     Args:
         key: a key of `jax.random`.
         estimates: the stacked `Estimate` of any Gaussian filter.
         count: paths, at least 1.
+        retract, local: those of the model, for a state on a manifold, as for `rts`.
 
     Returns:
         (count, N, n). Their mean and covariance at each step are the smoothed ones, and
@@ -67,9 +83,9 @@ def posterior_samples(key: Any, estimates: Estimate, count: int) -> Any:
     >>> paths.shape, paths.mean(0)[:, 0].round(1).tolist()  # smoothed: 0.55, 1.36, 2.18
     ((4000, 3, 1), [0.5, 1.3, 2.2])
     """
-    shape = (positive("count", count), *estimates.m.shape)
+    shape = (positive("count", count), *estimates.P.shape[:2])
     noise = jax.random.normal(key, shape, estimates.m.dtype)
-    sampler = backward_sampler()
+    sampler = backward_sampler(retract, local)
     carry = sampler.init(estimates)
 
     def path(noise):
@@ -78,18 +94,21 @@ def posterior_samples(key: Any, estimates: Estimate, count: int) -> Any:
     return jax.vmap(path)(noise)
 
 
-def _init(estimates: Estimate) -> Drawn:
+def _init(manifold, estimates: Estimate) -> Drawn:
     m, P = estimates.m[-1], estimates.P[-1]
+    flat("backward_sampler", m, P, manifold[0])
     # With C = 0 nothing is learned from later: the first draw is from the filtered state.
-    return Drawn(m, m, jnp.eye(m.shape[0], dtype=P.dtype), jnp.zeros_like(P))
+    return Drawn(m, m, jnp.eye(P.shape[0], dtype=P.dtype), jnp.zeros_like(P))
 
 
-def _step(later: Drawn, x):
+def _step(manifold, later: Drawn, x):
+    retract, local = manifold
     now, noise = x
     gain = cho_solve(cholesky(later.P_pred), later.C.T).T
-    m = now.m + gain @ (later.x - later.m_pred)
+    dx = gain @ (later.x - later.m_pred if local is None else local(later.x, later.m_pred))
     P = symmetric(now.P - matmul(gain, later.C.T))
-    drawn = m + _semidefinite_root(P, jnp.diag(now.P)) @ noise
+    dx = dx + _semidefinite_root(P, jnp.diag(now.P)) @ noise
+    drawn = now.m + dx if retract is None else retract(now.m, dx)
     return Drawn(drawn, now.m_pred, now.P_pred, now.C), drawn
 
 
