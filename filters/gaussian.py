@@ -10,18 +10,22 @@ A newcomer adds a filter in one file: these two functions and `gaussian_filter`.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.tree_util import Partial
+from jax.tree_util import Partial, register_dataclass
 
+from filters.covariance import check_semidefinite, floating, symmetric
 from sim import Stepper
 from sim.linalg import PRODUCT_LIMIT
 from sim.step import as_pytree
 
 LOG_2PI = float(np.log(2 * np.pi))
+# Beyond this many components one at a time takes long to compile, and gains nothing.
+SCALARS = 12
 
 
 class Gaussian(NamedTuple):
@@ -92,6 +96,7 @@ def gaussian_filter(
     residual: Callable | None = None,
     retract: Callable | None = None,
     update: Callable | None = None,
+    states: int | None = None,
 ) -> Stepper:
     """A filter from what it predicts and what it expects to observe.
 
@@ -108,6 +113,7 @@ def gaussian_filter(
             a state on a manifold; None is m + dx. m may then be longer than P is wide.
         update: ``update(Predicted, Expected, y) -> (Gaussian, loglik)``; None is
             `condition`. `filters.robust` has others.
+        states: n, if known: a prior of another size is then refused by name.
 
     Returns:
         A stepper: ``init(prior, on_first=False)`` takes the `Gaussian` of the state one
@@ -116,7 +122,7 @@ def gaussian_filter(
     """
     functions = tuple(map(as_pytree, (predict, observe, split, update or condition)))
     residual, retract = (g if g is None else as_pytree(g) for g in (residual, retract))
-    return Stepper(Partial(_init, retract), Partial(_step, functions, residual, retract))
+    return Stepper(_Init(retract, states), Partial(_step, functions, residual, retract))
 
 
 def with_update(stepper: Stepper, update: Callable) -> Stepper:
@@ -128,19 +134,49 @@ def with_update(stepper: Stepper, update: Callable) -> Stepper:
     if getattr(stepper.step, "func", None) is not _step:
         raise ValueError(f"stepper: expected one that gaussian_filter made, got {stepper.step!r}")
     functions, residual, retract = stepper.step.args
-    return gaussian_filter(*functions[:3], residual=residual, retract=retract, update=update)
+    if getattr(functions[3], "func", None) is on_seen:
+        update = Partial(on_seen, as_pytree(update))
+    return stepper._replace(step=Partial(_step, (*functions[:3], as_pytree(update)), residual, retract))
 
 
-def _init(retract, prior: Gaussian, on_first: bool = False) -> Filtering:
+def on_seen(update, state, expected: Expected, y):
+    """An update, for a missing row that may not even be finite: a bearing at no distance."""
+    seen = ~jnp.isnan(y)
+    mu = jnp.where(seen, expected.mu, 0)
+    S = jnp.where(seen[:, None] & seen[None, :], expected.S, 0)
+    C = jnp.where(seen[None, :], expected.C, 0)
+    return update(state, Expected(mu, S, C), y)
+
+
+@register_dataclass
+@dataclass(frozen=True)
+class _Init:
+    retract: Callable | None
+    states: int | None = field(metadata={"static": True})
+
+    def __call__(self, prior: Gaussian, on_first: bool = False) -> Filtering:
+        m, P = checked_prior(prior, self.states, self.retract is not None)
+        return Filtering(m, P, jnp.asarray(True) if on_first else None)
+
+
+def checked_prior(prior, states=None, manifold=False) -> Gaussian:
+    """The prior as arrays of one dtype; n, if given, is what the model says.
+
+    Raises:
+        ValueError: no mean and covariance of one size, or no covariance.
+    """
     m, P = floating(prior[0]), floating(prior[1])
-    dtype = jnp.promote_types(m.dtype, P.dtype)
-    n = m.shape[:1] if retract is None else P.shape[:1]
-    if m.ndim != 1 or P.shape != 2 * n:
+    n = states if states is not None else P.shape[:1] if manifold else m.shape[:1]
+    n = n if isinstance(n, tuple) else (n,)
+    if m.ndim != 1 or P.shape != 2 * n or (not manifold and m.shape != n):
+        size = "n" if states is None else states
         raise ValueError(
-            f"prior: expected a mean (n,) and a covariance (n, n), got {m.shape} and {P.shape}"
+            f"prior: expected a mean ({size},) and a covariance ({size}, {size}), "
+            f"got {m.shape} and {P.shape}"
         )
     check_semidefinite("prior.P", P)
-    return Filtering(m.astype(dtype), P.astype(dtype), jnp.asarray(True) if on_first else None)
+    dtype = jnp.promote_types(m.dtype, P.dtype)
+    return Gaussian(m.astype(dtype), P.astype(dtype))
 
 
 def _step(functions, residual, retract, carry: Filtering, x):
@@ -152,9 +188,7 @@ def _step(functions, residual, retract, carry: Filtering, x):
         held = Predicted(before.m, before.P, before.P)
         after = Predicted(*(jnp.where(carry.fresh, a, b) for a, b in zip(held, after, strict=True)))
     expected = observe(Gaussian(after.m, after.P), x)
-    y = jnp.asarray(y).astype(after.m.dtype)
-    if y.shape != expected.mu.shape:
-        raise ValueError(f"y: expected shape {expected.mu.shape}, got {y.shape}")
+    y = observed(y, expected.mu)
     v = innovation(residual, y, expected.mu)
     # About zero: what is learned of the state is then dx, and of the observation v.
     origin = Gaussian(jnp.zeros_like(after.P[0]), after.P)
@@ -164,6 +198,14 @@ def _step(functions, residual, retract, carry: Filtering, x):
     estimate = Estimate(*posterior, *after, v, expected.S, loglik)
     fresh = None if carry.fresh is None else jnp.zeros_like(carry.fresh)
     return Filtering(*posterior, fresh), estimate
+
+
+def observed(y, mu):
+    """The observation in the dtype of what is expected, its shape checked."""
+    y = jnp.asarray(y).astype(mu.dtype)
+    if y.shape != mu.shape:
+        raise ValueError(f"y: expected shape {mu.shape}, got {y.shape}")
+    return y
 
 
 def innovation(residual, y, mu):
@@ -184,9 +226,10 @@ def condition(state, expected: Expected, y) -> tuple[Gaussian, Any]:
 
     and the same for the components of y still to come, so that a correlated S needs
     neither whitening nor an inverse. A NaN component of y is missing: it alone is
-    skipped, before the arithmetic, so that no NaN reaches a gradient. Where the state is
-    too large for the compiled loop anyway, all components are taken at once, by the
-    library. Up to there every array may have one more axis, the last: many independent
+    skipped, before the arithmetic, so that no NaN reaches a gradient; and so is one that
+    those before it determine to rounding, such as a repetition without noise. Where the
+    state is too large for the compiled loop anyway, or y has more than 12 components,
+    all are taken at once, by the library. Up to there every array may have one more axis, the last: many independent
     problems of one size, side by side.
 
     Args:
@@ -210,12 +253,12 @@ def condition(state, expected: Expected, y) -> tuple[Gaussian, Any]:
     m, P = state.m, state.P
     mu, S, C = expected
     seen = ~jnp.isnan(y)
-    if P.shape[0] > PRODUCT_LIMIT and y.shape[0] > 1:
+    if (P.shape[0] > PRODUCT_LIMIT and y.shape[0] > 1) or y.shape[0] > SCALARS:
         return _at_once(m, P, jnp.where(seen, y - mu, 0), S, C, seen)
     loglik = jnp.zeros(m.shape[1:], m.dtype)
+    rounding = 4 * float(jnp.finfo(S.dtype).eps)
     for i in range(y.shape[0]):
-        # A noise-free repetition of what was seen before has no variance left, and no news.
-        used = seen[i] & (S[i, i] != 0)
+        used = seen[i] & (abs(S[i, i]) > rounding * expected.S[i, i])
         s = jnp.where(used, S[i, i], 1)
         v = jnp.where(used, y[i] - mu[i], 0)
         # One division and no root; g gᵀ w is still symmetric to the last bit.
@@ -232,43 +275,19 @@ def condition(state, expected: Expected, y) -> tuple[Gaussian, Any]:
 
 
 def _at_once(m, P, v, S, C, seen):
-    """The same by a Cholesky factor; a missing component has unit variance and no part."""
-    S = jnp.where(seen[:, None] & seen[None, :], S, jnp.eye(len(v), dtype=S.dtype))
-    root = jnp.linalg.cholesky(S)
+    """The same by a Cholesky factor; a missing component has unit variance and no part.
+
+    The diagonal is raised by its rounding error: a determined component, whose pivot is
+    then no more than that, has a factor all the same, and no part either.
+    """
+    eye = jnp.eye(len(v), dtype=S.dtype)
+    S = jnp.where(seen[:, None] & seen[None, :], S, eye)
+    rounding = 8 * len(v) * float(jnp.finfo(S.dtype).eps)
+    root = jnp.linalg.cholesky(S + rounding * eye * S)
+    used = seen & (jnp.diag(root) ** 2 > 2 * rounding * jnp.diag(S))
     both = jnp.concatenate([jnp.where(seen[:, None], C.T, 0), v[:, None]], axis=1)
     both = jax.scipy.linalg.solve_triangular(root, both, lower=True)
+    both = jnp.where(used[:, None], both, 0)
     G, z = both[:, :-1], both[:, -1]
-    logs = jnp.where(seen, 2 * jnp.log(jnp.diag(root)) + LOG_2PI, 0)
+    logs = jnp.where(used, 2 * jnp.log(jnp.diag(root)) + LOG_2PI, 0)
     return Gaussian(m + z @ G, P - symmetric(G.T @ G)), -0.5 * (z @ z + jnp.sum(logs))
-
-
-def floating(x):
-    """x as an array of floats; whole numbers become the default float."""
-    x = jnp.asarray(x)
-    return x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(jnp.result_type(float))
-
-
-def symmetric(P):
-    """(P + Pᵀ) / 2."""
-    return 0.5 * (P + P.T)
-
-
-def check_semidefinite(name, P):
-    """Raise where a concrete (…, n, n) matrix, or (…, n) diagonal, is no covariance."""
-    try:
-        P = np.asarray(P, float)
-    except Exception:  # a tracer: its numbers are not known yet
-        return
-    if not np.all(np.isfinite(P)):
-        raise ValueError(f"{name}: expected finite numbers, got NaN or infinity")
-    if P.ndim >= 2 and P.shape[-1] == P.shape[-2]:
-        scale = np.abs(P).max(initial=0.0)
-        if not np.allclose(P, np.swapaxes(P, -1, -2), rtol=0, atol=1e-6 * scale):
-            raise ValueError(f"{name}: expected a symmetric matrix, got {P.tolist()}")
-        least = np.linalg.eigvalsh(P).min(initial=0.0)
-        if least < -1e-6 * scale:
-            raise ValueError(
-                f"{name}: expected a positive semi-definite matrix, got an eigenvalue {least:.3g}"
-            )
-    elif P.min(initial=0.0) < 0:
-        raise ValueError(f"{name}: expected variances of at least 0, got {P.min():.3g}")

@@ -6,8 +6,8 @@ import jax.numpy as jnp
 from jax.tree_util import Partial
 
 from filters.extended import expected, predict, tangent
-from filters.gaussian import Expected, Gaussian, innovation
-from filters.nonlinear import Nonlinear, checked, condition_on_seen, nonlinear_filter
+from filters.gaussian import Expected, Gaussian, condition, innovation, on_seen
+from filters.nonlinear import Nonlinear, checked, nonlinear_filter
 from sim import Stepper, check, rollout
 
 
@@ -60,7 +60,7 @@ class _Observe:
 
         def again(dx, _):
             linear = _linear(model, belief, x, y, dx)
-            return condition_on_seen(prior, linear, y)[0].m, None
+            return on_seen(condition, prior, linear, y)[0].m, None
 
         # In a loop of its own: written out, XLA would compute early iterations many times.
         dx, _ = rollout(again, prior.m, length=self.iterations - 1)

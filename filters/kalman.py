@@ -50,7 +50,7 @@ def kalman(model: LinearGaussian) -> Stepper:
     """The Kalman filter: the exact posterior of a linear Gaussian model.
 
         m⁻ = F m + B u + b,   P⁻ = F P Fᵀ + Q
-        condition (m⁻, P⁻) on y = H x + D u + d + e, one scalar at a time
+        condition (m⁻, P⁻) on y = H x + D u + d + e, see `filters.gaussian.condition`
 
     Args:
         model: the matrices; those that change with time come with the input instead.
@@ -79,7 +79,10 @@ def kalman(model: LinearGaussian) -> Stepper:
     """
     model = checked(model)
     return gaussian_filter(
-        Partial(_predict, model), Partial(_observe, model), Partial(split, model)
+        Partial(_predict, model),
+        Partial(_observe, model),
+        Partial(split, model),
+        states=model.F.shape[0],
     )
 
 
@@ -100,8 +103,11 @@ def _observe(model, belief: Gaussian, x) -> Expected:
 def affine(F, m, B, u, b):
     """F m + B u + b, without what is None."""
     m = F @ m
-    if B is not None and u is not None:
-        m = m + B @ jnp.asarray(u, m.dtype)
+    if B is not None:
+        u = jnp.asarray(u, m.dtype)
+        if u.shape != B.shape[1:]:
+            raise ValueError(f"u: expected shape {B.shape[1:]}, got {u.shape}")
+        m = m + B @ u
     return m if b is None else m + b
 
 
@@ -113,8 +119,11 @@ def plus(P, Q):
 def split(model, x):
     """The observation and the rest of a step's input, its names checked."""
     y, rest = named(x, ("y", "u", *model._fields))
-    if "u" in rest and model.B is None and model.D is None and not {"B", "D"} & set(rest):
+    driven = model.B is not None or model.D is not None or {"B", "D"} & set(rest)
+    if "u" in rest and not driven:
         raise ValueError("u: expected a model with B or D, got an input without either")
+    if "u" not in rest and driven:
+        raise ValueError("u: expected an input, as the model has B or D, got none")
     return y, rest
 
 

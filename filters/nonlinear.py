@@ -10,11 +10,11 @@ import jax.numpy as jnp
 from jax.tree_util import Partial, register_dataclass
 
 from filters.gaussian import (
-    Expected,
     check_semidefinite,
     condition,
     floating,
     gaussian_filter,
+    on_seen,
 )
 from filters.kalman import named
 from sim import Stepper, check
@@ -36,7 +36,8 @@ class Nonlinear:
 
     Attributes:
         f: ``f(x, u, t) -> x``, the state (n,) a step later.
-        h: ``h(x, u, t) -> y``, the observation (m,) of a state.
+        h: ``h(x, u, t) -> y``, the observation (m,) of a state. A component that is
+            missing may be anything, but its derivative must be finite for a gradient.
         Q: (n, n) covariance of w, or (n,) its diagonal.
         R: (m, m) covariance of e, or (m,) its diagonal.
         residual: ``residual(y, mu) -> (m,)``, y less mu, for observations that are not
@@ -84,17 +85,8 @@ def nonlinear_filter(model: Nonlinear, predict: Callable, observe: Callable) -> 
         Partial(_split),
         residual=model.residual,
         retract=model.retract,
-        update=Partial(condition_on_seen),
+        update=Partial(on_seen, Partial(condition)),
     )
-
-
-def condition_on_seen(state, expected: Expected, y):
-    """`condition`, for a missing row that may not even be finite: a bearing at no distance."""
-    seen = ~jnp.isnan(y)
-    mu = jnp.where(seen, expected.mu, 0)
-    S = jnp.where(seen[:, None] & seen[None, :], expected.S, 0)
-    C = jnp.where(seen[None, :], expected.C, 0)
-    return condition(state, Expected(mu, S, C), y)
 
 
 def _split(x):

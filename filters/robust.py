@@ -25,7 +25,7 @@ import numpy as np
 from jax.tree_util import Partial
 
 from filters.gaussian import Expected, Gaussian, condition, with_update
-from sim import Stepper
+from sim import Stepper, check
 from sim.linalg import cholesky, solve_lower
 
 
@@ -160,10 +160,7 @@ class Reweighted:
     iterations: int
 
     def __post_init__(self):
-        if not isinstance(self.iterations, int) or self.iterations < 1:
-            raise ValueError(
-                f"iterations: expected a whole number of at least 1, got {self.iterations!r}"
-            )
+        check.positive("iterations", self.iterations)
 
     def __call__(self, state, expected: Expected, y):
         m, dtype = y.shape[0], expected.S.dtype

@@ -23,7 +23,7 @@ from filters.nonlinear import (
     transition,
 )
 from sim import Stepper
-from sim.linalg import cholesky, matmul
+from sim.linalg import FACTOR_LIMIT, cholesky, cholesky_semidefinite, matmul
 from sim.step import as_pytree
 
 
@@ -130,9 +130,11 @@ def draw(rule, model, belief, noise=None):
 def root(P):
     """L with L Lᵀ = P, for P positive semi-definite as well.
 
-    The diagonal is raised by its own rounding error, and a zero by next to nothing:
-    the Cholesky factor of a known component is then 0, not NaN.
+    Beyond the sizes that are written out the diagonal is raised by its own rounding
+    error, and a zero by next to nothing, for the factor of the library.
     """
+    if P.shape[0] <= FACTOR_LIMIT:
+        return cholesky_semidefinite(P)
     info, n = jnp.finfo(P.dtype), P.shape[0]
     lifted = P * (1 + n * float(info.eps)) + float(info.tiny) ** 0.5
     return cholesky(jnp.where(np.eye(n, dtype=bool), lifted, P))

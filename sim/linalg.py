@@ -75,7 +75,7 @@ def cholesky(p):
         for done in columns:
             column = column - done * done[j]
         columns.append(jnp.where(rows >= j, column / jnp.sqrt(column[j]), 0))
-    return jnp.stack(columns, axis=1)
+    return jnp.stack(columns, axis=1) if columns else p
 
 
 def solve_lower(l, b):  # noqa: E741
@@ -122,7 +122,7 @@ def _substitute(l, b, transposed):  # noqa: E741
         found[i] = b[i] / l[i, i]
         column = l[i, :] if transposed else l[:, i]
         b = b - (column * found[i] if b.ndim == 1 else column[:, None] * found[i][None])
-    return jnp.stack(found)
+    return jnp.stack(found) if found else b
 
 
 def cholesky_semidefinite(p):
@@ -149,7 +149,7 @@ def cholesky_semidefinite(p):
         kept = column[j] > least[j]
         scale = jnp.where(kept, 1 / jnp.sqrt(jnp.where(kept, column[j], 1)), 0)
         columns.append(jnp.where(rows >= j, column * scale, 0))
-    return jnp.stack(columns, axis=1)
+    return jnp.stack(columns, axis=1) if columns else p
 
 
 def tria(a):

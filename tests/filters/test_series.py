@@ -88,7 +88,7 @@ def test_says_what_it_expected():
     model, prior, xs = case(3, 2, 5)
     stepper = kalman_series(model, 5)
     with pytest.raises(ValueError, match=r"y: expected shape \(2, 5\), the series last, got \(5, 2\)"):
-        stepper.step(stepper.init(prior), {"y": xs["y"][0].T})
+        stepper.step(stepper.init(prior), {"y": xs["y"][0].T, "u": xs["u"][0]})
     with pytest.raises(ValueError, match=r"u: expected shape \(2, 5\)"):
         stepper.step(stepper.init(prior), {"y": xs["y"][0], "u": jnp.zeros(2)})
     with pytest.raises(ValueError, match=r"prior: expected a mean \(3,\) or \(3, 5\)"):

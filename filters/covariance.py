@@ -1,0 +1,45 @@
+"""Covariances: symmetric to the last bit, and checked where their numbers are known."""
+
+import jax.numpy as jnp
+import numpy as np
+
+
+def floating(x):
+    """x as an array of floats; whole numbers become the default float."""
+    x = jnp.asarray(x)
+    return x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(jnp.result_type(float))
+
+
+def symmetric(P):
+    """(P + Pᵀ) / 2."""
+    return 0.5 * (P + P.T)
+
+
+def check_semidefinite(name, P):
+    """Raise where a concrete (…, n, n) matrix, or (…, n) diagonal, is no covariance."""
+    try:
+        eps, P = float(jnp.finfo(P.dtype).eps), np.asarray(P, float)
+    except Exception:  # a tracer: its numbers are not known yet
+        return
+    if not np.all(np.isfinite(P)):
+        raise ValueError(f"{name}: expected finite numbers, got NaN or infinity")
+    square = P.ndim >= 2 and P.shape[-1] == P.shape[-2]
+    variances = np.diagonal(P, axis1=-2, axis2=-1) if square else P
+    if P.size == 0:
+        return
+    rounding = 8 * P.shape[-1] * eps * variances.max(axis=-1, keepdims=True)
+    if np.any(variances < -rounding * square):
+        raise ValueError(f"{name}: expected variances of at least 0, got {variances.min():.3g}")
+    if not square:
+        return
+    # Each component in units of its own deviation: a small one may be as wrong as a large.
+    scale = np.sqrt(np.maximum(variances, rounding))
+    scale = np.where(scale > 0, scale, 1)
+    P_unit = P / scale[..., :, None] / scale[..., None, :]
+    if not np.allclose(P_unit, np.swapaxes(P_unit, -1, -2), rtol=0, atol=1e-6):
+        raise ValueError(f"{name}: expected a symmetric matrix, got {P.tolist()}")
+    if np.linalg.eigvalsh(P_unit).min() < -1e-6 * P.shape[-1]:
+        least = np.linalg.eigvalsh(P).min()
+        raise ValueError(
+            f"{name}: expected a positive semi-definite matrix, got an eigenvalue {least:.3g}"
+        )
