@@ -8,7 +8,14 @@ import jax.numpy as jnp
 from jax.tree_util import Partial
 
 from filters.extended import expected, tangent
-from filters.gaussian import Gaussian, Predicted, gaussian_filter, symmetric
+from filters.gaussian import (
+    Gaussian,
+    Predicted,
+    check_semidefinite,
+    floating,
+    gaussian_filter,
+    symmetric,
+)
 from filters.kalman import named
 from filters.nonlinear import Nonlinear, checked
 from sim import Stepper, check, repeat
@@ -57,8 +64,10 @@ def continuous_extended(
     Returns:
         A stepper: ``init(prior, on_first=False)`` as `kalman`. The input of its step is a
         mapping: "y" (m,), NaN where missing, "t" its time and "dt" the time since the
-        one before (`filters.discretise.intervals` makes both), and "u", held or a
-        `sim.inputs.Piece`; h sees u at the end. It emits an `Estimate`, for `rts`.
+        one before, and "u", held or a `sim.inputs.Piece`; h sees u at the end.
+        `filters.discretise.intervals` makes "t" and "dt" and refuses a time that goes
+        backwards; a negative "dt" from elsewhere gives NaN. It emits an `Estimate`,
+        for `rts`.
 
     Raises:
         ValueError: shapes disagree, Qc, R or the prior is no covariance, or a "t" or
@@ -89,9 +98,11 @@ def continuous_extended(
     check.function("f", f)
     check.function("integrator", integrator)
     substeps = check.positive("substeps", substeps)
+    Qc = floating(Qc)
+    if Qc.ndim != 2 or Qc.shape[0] != Qc.shape[1]:
+        raise ValueError(f"Qc: expected (n, n), got shape {Qc.shape}")
+    check_semidefinite("Qc", Qc)
     model = checked(Nonlinear(f=Partial(_unused), h=h, Q=Qc, R=R, residual=residual))
-    if model.Q.ndim != 2:
-        raise ValueError(f"Qc: expected (n, n), got shape {model.Q.shape}")
     return gaussian_filter(
         Partial(_Predict(integrator, substeps), as_pytree(f), model.Q),
         Partial(_observe, model),
@@ -123,6 +134,8 @@ class _Predict(NamedTuple):
         if Qc.shape != P.shape:
             raise ValueError(f"Qc: expected {P.shape}, as the prior has, got {Qc.shape}")
         dt = jnp.asarray(x["dt"], m.dtype)
+        # Nobody can raise here for a time that goes backwards; nor is there a result.
+        dt = jnp.where(dt >= 0, dt, jnp.nan)
         start = jnp.asarray(x["t"], m.dtype) - dt
         stepper = self.integrator(Partial(_field, f, Qc.astype(m.dtype)), dt / self.substeps)
         first = Moments(m, P, jnp.eye(m.shape[0], dtype=m.dtype))

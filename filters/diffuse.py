@@ -92,15 +92,16 @@ def diffuse_kalman(model: LinearGaussian) -> Stepper:
     ([[3.0], [5.0]], [-0.919, -2.968])
     """
     model = checked(model)
-    return Stepper(Partial(_init), Partial(_step, model))
+    return Stepper(Partial(_init, model.F), Partial(_step, model))
 
 
-def _init(prior: Gaussian, diffuse=None, on_first: bool = False) -> DiffuseFiltering:
+def _init(F, prior: Gaussian, diffuse=None, on_first: bool = False) -> DiffuseFiltering:
     m, P = floating(prior[0]), floating(prior[1])
-    n = m.shape[0] if m.ndim else 0
-    if m.ndim != 1 or P.shape != (n, n):
+    n = F.shape[0]
+    if m.shape != (n,) or P.shape != (n, n):
         raise ValueError(
-            f"prior: expected a mean (n,) and a covariance (n, n), got {m.shape} and {P.shape}"
+            f"prior: expected a mean ({n},) and a covariance ({n}, {n}), "
+            f"got {m.shape} and {P.shape}"
         )
     check_semidefinite("prior.P", P)
     dtype = jnp.promote_types(m.dtype, P.dtype)

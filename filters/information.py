@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.tree_util import Partial
 
 from filters.gaussian import LOG_2PI, Gaussian, check_semidefinite, floating, symmetric
@@ -63,10 +64,15 @@ def information(m, P) -> Information:
 
         Y = P⁻¹,   z = Y m
 
+    Raises:
+        ValueError: P is no covariance, or one without an inverse.
+
     >>> information([1.0], [[4.0]]).Y.tolist()
     [[0.25]]
     """
     m, P = floating(m), floating(P)
+    check_semidefinite("P", P)
+    check_invertible("P", P)
     Y = symmetric(cho_solve(cholesky(P), jnp.eye(m.shape[0], dtype=P.dtype)))
     return Information(Y @ m, Y)
 
@@ -91,7 +97,8 @@ def information_kalman(model: LinearGaussian) -> Stepper:
         it emits an `InformationEstimate`, for `rts` from where the state is determined.
 
     Raises:
-        ValueError: shapes disagree, or Q, R or the prior is no covariance.
+        ValueError: shapes disagree, Q, R or the prior is no covariance, or F, R or the
+            covariance of the prior has no inverse.
 
     Reference: B. D. O. Anderson and J. B. Moore, "Optimal Filtering", Prentice-Hall
     1979, section 6.3.
@@ -104,7 +111,22 @@ def information_kalman(model: LinearGaussian) -> Stepper:
     ([[3.0], [5.0]], [0.0, -2.968])
     """
     model = checked(model)
-    return Stepper(Partial(_init), Partial(_step, model, (inverse(model.F), root_of(model.Q))))
+    check_invertible("F", model.F)
+    check_invertible("R", model.R)
+    return Stepper(Partial(_init, model.F), Partial(_step, model, (inverse(model.F), root_of(model.Q))))
+
+
+def check_invertible(name, A):
+    """Raise where a concrete matrix (n, n), or the diagonal (n,) of one, has no inverse."""
+    if isinstance(A, jax.core.Tracer):
+        return
+    values = np.linalg.svd(A, compute_uv=False) if A.ndim == 2 else np.abs(A)
+    least, most = values.min(initial=np.inf), values.max(initial=0.0)
+    if least <= len(A) * np.finfo(A.dtype).eps * most:
+        raise ValueError(
+            f"{name}: expected an invertible matrix, as the information form needs, got one "
+            f"whose least singular value is {least:.3g}"
+        )
 
 
 def inverse(F):
@@ -114,13 +136,21 @@ def inverse(F):
     return matmul(turned[:, : F.shape[0]], solve_lower(L, eye))
 
 
-def _init(prior, on_first: bool = False) -> InformationFiltering:
+def _init(F, prior, on_first: bool = False) -> InformationFiltering:
+    n = F.shape[0]
     if isinstance(prior, Gaussian):
-        check_semidefinite("prior.P", prior.P)
-        prior = information(*prior)
+        m, P = floating(prior.m), floating(prior.P)
+        if m.shape != (n,) or P.shape != (n, n):
+            raise ValueError(
+                f"prior: expected a mean ({n},) and a covariance ({n}, {n}), "
+                f"got {m.shape} and {P.shape}"
+            )
+        check_semidefinite("prior.P", P)
+        check_invertible("prior.P", P)
+        prior = information(m, P)
     z, Y = floating(prior[0]), floating(prior[1])
-    if z.ndim != 1 or Y.shape != (z.shape[0], z.shape[0]):
-        raise ValueError(f"prior: expected z (n,) and Y (n, n), got {z.shape} and {Y.shape}")
+    if z.shape != (n,) or Y.shape != (n, n):
+        raise ValueError(f"prior: expected z ({n},) and Y ({n}, {n}), got {z.shape} and {Y.shape}")
     check_semidefinite("prior.Y", Y)
     dtype = jnp.promote_types(z.dtype, Y.dtype)
     return InformationFiltering(
@@ -168,7 +198,9 @@ def _step(model, prepared, carry: InformationFiltering, x):
     told = H.T @ (apart / variances)
     whole = jnp.sum(apart * apart / variances) - told @ jnp.where(determined, P, 0) @ told
     constants = jnp.sum(jnp.where(seen, jnp.log(variances) + LOG_2PI, 0))
-    loglik = jnp.where(known, -0.5 * (whole + constants + log_post - log_pred), 0)
+    # What is not a number tells of a failure, not of nothing known.
+    nothing = 0 * jnp.sum(jnp.diagonal(Y))
+    loglik = jnp.where(known, -0.5 * (whole + constants + log_post - log_pred), nothing)
     m_old, P_old, _, _ = _moments(*before)
     C = matmul(P_old, model.F.T)
     if fresh is not None:

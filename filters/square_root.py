@@ -81,15 +81,17 @@ def square_root_kalman(model: LinearGaussian) -> Stepper:
     [1120.0, 1140.9, 1072.8]
     """
     model = checked(model)
-    return Stepper(Partial(_init), Partial(_step, model, root_of(model.Q)))
+    return Stepper(Partial(_init, model.F), Partial(_step, model, root_of(model.Q)))
 
 
-def _init(prior: Gaussian, on_first: bool = False) -> SquareRootFiltering:
+def _init(F, prior: Gaussian, on_first: bool = False) -> SquareRootFiltering:
     m, P = floating(prior[0]), floating(prior[1])
     dtype = jnp.promote_types(m.dtype, P.dtype)
-    if m.ndim != 1 or P.shape != (m.shape[0], m.shape[0]):
+    n = F.shape[0]
+    if m.shape != (n,) or P.shape != (n, n):
         raise ValueError(
-            f"prior: expected a mean (n,) and a covariance (n, n), got {m.shape} and {P.shape}"
+            f"prior: expected a mean ({n},) and a covariance ({n}, {n}), "
+            f"got {m.shape} and {P.shape}"
         )
     check_semidefinite("prior.P", P)
     fresh = jnp.asarray(True) if on_first else None
@@ -132,7 +134,7 @@ def _step(model, Q_root, carry: SquareRootFiltering, x):
     y = jnp.asarray(y).astype(dtype)
     if y.shape != mu.shape:
         raise ValueError(f"y: expected shape {mu.shape}, got {y.shape}")
-    m, root, shift, shrink, loglik = update(m_pred, root_pred, model.H, model.R, y - mu)
+    m, root, shift, shrink, loglik = update(m_pred, root_pred, model.H, model.R, y - mu, ~jnp.isnan(y))
     HS = matmul(model.H, root_pred)
     estimate = SquareRootEstimate(
         m=m, P=matmul(root, root.T), m_pred=m_pred, P_pred=matmul(root_pred, root_pred.T), C=C,
@@ -142,15 +144,14 @@ def _step(model, Q_root, carry: SquareRootFiltering, x):
     return SquareRootFiltering(m, root, fresh), estimate
 
 
-def update(m, root, H, R, innovation):
-    """Condition N(m, root rootᵀ) on an innovation (m,) with NaN where missing, row by row.
+def update(m, root, H, R, innovation, seen):
+    """Condition N(m, root rootᵀ) on what is seen of an innovation (m,), row by row.
 
     Returns:
         The mean and factor after, shift and shrink of `SquareRootEstimate`, and the
         log-likelihood of what was seen. A component that is known beforehand (its
         variance is zero) tells nothing and counts nothing.
     """
-    seen = ~jnp.isnan(innovation)
     v = jnp.where(seen, innovation, 0)
     H = jnp.where(seen[:, None], H, 0)
     H, v, variances = decorrelate(H, v, R, seen)

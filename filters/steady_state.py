@@ -171,13 +171,13 @@ def steady_state_kalman(model: LinearGaussian) -> Stepper:
     # P⁻ Hᵀ L⁻ᵀ: what each whitened component of the innovation moves.
     moves = solve_lower(L, model.H @ rest.P_pred).T
     C = rest.P @ model.F.T
-    return Stepper(Partial(_init), Partial(_step, (model, rest, L, moves, C)))
+    return Stepper(Partial(_init, model.F), Partial(_step, (model, rest, L, moves, C)))
 
 
-def _init(m):
+def _init(F, m):
     m = floating(m.m if isinstance(m, Gaussian) else m)
-    if m.ndim != 1:
-        raise ValueError(f"m: expected a mean (n,), got shape {m.shape}")
+    if m.shape != F.shape[:1]:
+        raise ValueError(f"m: expected a mean {F.shape[:1]}, got shape {m.shape}")
     return m
 
 
