@@ -140,7 +140,7 @@ def test_a_matrix_of_the_wrong_shape_is_named(name):
     refused(LINEAR[name], "H: expected", H=np.ones(2))
 
 
-@short(["F", "H", "R"], "check_shapes reads a size that is not there", "F")
+@short(["F", "H", "R"], "check_shapes reads a size that is not there", "F", "H")
 def test_a_number_for_a_matrix_is_named(name):
     refused(LINEAR["kalman"], f"{name}: expected", **{name: 1.0})
 

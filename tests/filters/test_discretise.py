@@ -99,7 +99,7 @@ def test_an_irregular_record_is_the_regular_one_with_gaps():
         (lambda: discretise(random(), [0.1, -0.1]), "dt: expected finite steps of at least 0 s, got -0.1"),
         (lambda: discretise(LinearSDE(np.ones((2, 3))), 0.1), "A: expected a square matrix"),
         (lambda: discretise(LinearSDE(np.eye(2), np.eye(1)), 0.1), r"Qc: expected \(2, 2\), got \(1, 1\)"),
-        (lambda: discretise(LinearSDE(np.eye(2), -np.eye(2)), 0.1), "Qc: expected a positive semi-definite"),
+        (lambda: discretise(LinearSDE(np.eye(2), -np.eye(2)), 0.1), "Qc: expected variances of at least 0, got -1"),
     ],
 )  # fmt: skip
 def test_mistakes_are_named(call, words):
