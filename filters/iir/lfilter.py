@@ -1,0 +1,152 @@
+"""Rational transfer functions: `lfilter`, and the direct form as a step."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.tree_util import Partial
+
+from filters.iir.arrays import at_rest, common_dtype, signal
+from filters.iir.recursion import run
+from sim import Stepper
+
+
+def lfilter(b, a, x, axis: int = -1, zi=None, *, form: str | None = None):
+    """Filter along one axis by a rational transfer function.
+
+        a₀ yₖ = b₀ xₖ + b₁ xₖ₋₁ + … − a₁ yₖ₋₁ − a₂ yₖ₋₂ − …
+
+    in transposed direct form II, as `scipy.signal.lfilter`. Above order 4 or so the
+    coefficients of a polynomial lose the poles: prefer `sosfilt`.
+
+    Args:
+        b: (M,) numerator, real or complex.
+        a: (N,) denominator, a₀ not 0; a number, or one element, for a finite response.
+        x: the signal, of any shape.
+        axis: the axis of x along which time runs.
+        zi: the state before the first sample, of the shape of x but for
+            max(M, N) − 1 along the axis; None is at rest.
+        form: "scan", "block" or "associative" (see `filters.iir.recursion`); None
+            chooses from shapes and device. A finite response is a matrix product.
+
+    Returns:
+        y, of the shape of x; with ``zi`` also zf, the state after the last sample.
+
+    Raises:
+        ValueError: b or a is empty or no vector, a₀ is 0, or zi has not the shape said.
+
+    Reference: as `sosfilt`.
+
+    >>> lfilter([1.0], [1.0, -0.5], jnp.array([1.0, 0.0, 0.0])).tolist()
+    [1.0, 0.5, 0.25]
+    """
+    b, a = polynomials(b, a)
+    x, axis = signal(x, axis)
+    dtype = common_dtype(b, a, x) if zi is None else common_dtype(b, a, x, zi)
+    b, a, x = b.astype(dtype), a.astype(dtype), x.astype(dtype)
+    if zi is not None:
+        zi = jnp.asarray(zi).astype(dtype)
+        n = max(len(a), len(b)) - 1
+        expected = (*x.shape[:axis], n, *x.shape[axis + 1 :])
+        try:  # as in scipy, an axis of length 1 is repeated
+            zi = jnp.broadcast_to(zi, expected) if zi.ndim == x.ndim else None
+        except ValueError:
+            zi = None
+        if zi is None:
+            raise ValueError(f"zi: expected shape {expected}, got another")
+        return _filtered(b, a, x, zi, axis, form)
+    return _filtered(b, a, x, None, axis, form)[0]
+
+
+def polynomials(b, a):
+    """Numerator and denominator as vectors.
+
+    Raises:
+        ValueError: one is empty or no vector, or, where it is known, a₀ is 0.
+    """
+    b, a = (jnp.atleast_1d(jnp.asarray(p)) for p in (b, a))
+    for name, p in (("b", b), ("a", a)):
+        if p.ndim != 1 or p.size == 0:
+            raise ValueError(f"{name}: expected a vector of coefficients, got shape {p.shape}")
+    if not isinstance(a, jax.core.Tracer) and np.asarray(a)[0] == 0:
+        raise ValueError("a: expected a first coefficient other than 0, got 0")
+    return b, a
+
+
+def normalised(b, a):
+    """b and a of one length n + 1, over a₀."""
+    n = max(len(a), len(b))
+    return tuple(jnp.pad(p / a[0], (0, n - len(p))) for p in (b, a))
+
+
+@partial(jax.jit, static_argnames=("axis", "form"))
+def _filtered(b, a, x, zi, axis, form):
+    finite, (b, a) = len(a) == 1, normalised(b, a)
+    n, last = len(a) - 1, axis == x.ndim - 1
+    z = at_rest(n, x, axis, x.dtype) if zi is None else jnp.moveaxis(zi, axis, 0)
+    if finite and form is None:
+        y, z = _finite(b, z, jnp.moveaxis(x, axis, -1))
+        return jnp.moveaxis(y, -1, axis), jnp.moveaxis(z, 0, axis)
+    x = x if last else jnp.moveaxis(x, axis, 0)
+    y, z = run(direct_step, (b, a), z, x, form, last)
+    return (y if last else jnp.moveaxis(y, 0, axis)), jnp.moveaxis(z, 0, axis)
+
+
+def direct_step(coefficients, z, x):
+    """One sample through the transposed direct form II: z (n, …), x and y (…)."""
+    b, a = (p.reshape(-1, *[1] * x.ndim) for p in coefficients)
+    if z.shape[0] == 0:
+        return z, b[0] * x
+    y = b[0] * x + z[0]
+    shifted = jnp.concatenate([z[1:], jnp.zeros_like(z[:1])])
+    return b[1:] * x[None] - a[1:] * y[None] + shifted, y
+
+
+def _finite(b, z, x):
+    """A finite response, block by block: each adds its tail to those after it."""
+    n, samples = len(b) - 1, x.shape[-1]
+    length = max(32, n)
+    spread = np.arange(length + n)[:, None] - np.arange(length)[None, :]
+    T = jnp.where((spread >= 0) & (spread <= n), b[np.clip(spread, 0, n)], 0)
+    count = -(-(samples + n) // length)
+    padded = jnp.pad(x, [(0, 0)] * (x.ndim - 1) + [(0, count * length - samples)])
+    Y = padded.reshape(*x.shape[:-1], count, length) @ T.T
+    own, tail = Y[..., :length], Y[..., length:]
+    before = jnp.concatenate([jnp.moveaxis(z, 0, -1)[..., None, :], tail[..., :-1, :]], axis=-2)
+    y = own.at[..., :n].add(before).reshape(*x.shape[:-1], count * length)
+    return y[..., :samples], jnp.moveaxis(y[..., samples : samples + n], -1, 0)
+
+
+def direct_stepper(b, a, channels: tuple[int, ...] = ()) -> Stepper:
+    """The transfer function as a step: one sample in, one sample out.
+
+    Args:
+        b, a: as in `lfilter`.
+        channels: the shape of a sample.
+
+    Returns:
+        A stepper: ``init(zi=None)`` with zi (n, …channels); see `sos_stepper`.
+
+    Raises:
+        ValueError: as `lfilter`.
+
+    Reference: as `sosfilt`.
+
+    >>> from sim import rollout
+    >>> one_pole = direct_stepper([1.0], [1.0, -0.5])
+    >>> rollout(one_pole.step, one_pole.init(), jnp.array([1.0, 0.0, 0.0]))[1].tolist()
+    [1.0, 0.5, 0.25]
+    """
+    b, a = polynomials(b, a)
+    dtype = common_dtype(b, a)
+    b, a = normalised(b.astype(dtype), a.astype(dtype))
+    rest = jnp.zeros((len(a) - 1, *channels), dtype)
+    return Stepper(Partial(_init, rest), Partial(direct_step, (b, a)))
+
+
+def _init(rest, zi=None):
+    zi = rest if zi is None else jnp.asarray(zi).astype(rest.dtype)
+    if zi.shape != rest.shape:
+        raise ValueError(f"zi: expected shape {rest.shape}, got {zi.shape}")
+    return zi
