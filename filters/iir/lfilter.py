@@ -89,18 +89,17 @@ def _filtered(b, a, x, zi, axis, form):
         y, z = _finite(b, z, jnp.moveaxis(x, axis, -1))
         return jnp.moveaxis(y, -1, axis), jnp.moveaxis(z, 0, axis)
     x = x if last else jnp.moveaxis(x, axis, 0)
-    y, z = run(direct_step, (b, a), z, x, form, last)
+    y, z = run(direct_step, (b, a), tuple(z), x, form, last)
+    z = jnp.stack(z) if n else jnp.zeros((0, *x.shape[1:]), x.dtype)
     return (y if last else jnp.moveaxis(y, 0, axis)), jnp.moveaxis(z, 0, axis)
 
 
 def direct_step(coefficients, z, x):
-    """One sample through the transposed direct form II: z (n, …), x and y (…)."""
-    b, a = (p.reshape(-1, *[1] * x.ndim) for p in coefficients)
-    if z.shape[0] == 0:
-        return z, b[0] * x
-    y = b[0] * x + z[0]
-    shifted = jnp.concatenate([z[1:], jnp.zeros_like(z[:1])])
-    return b[1:] * x[None] - a[1:] * y[None] + shifted, y
+    """One sample through the transposed direct form II: z a tuple of n (…), x and y (…)."""
+    b, a = coefficients
+    y = b[0] * x + (z[0] if z else 0)
+    later = (*z[1:], 0)
+    return tuple(b[k] * x - a[k] * y + later[k - 1] for k in range(1, len(b))), y
 
 
 def _finite(b, z, x):
@@ -149,4 +148,4 @@ def _init(rest, zi=None):
     zi = rest if zi is None else jnp.asarray(zi).astype(rest.dtype)
     if zi.shape != rest.shape:
         raise ValueError(f"zi: expected shape {rest.shape}, got {zi.shape}")
-    return zi
+    return tuple(zi)

@@ -1,8 +1,9 @@
 """Linear recursions along time, in three forms that give one answer.
 
-A recursion is a step ``step(coefficients, z, x) -> (z, y)``, linear in the state z (n, …)
-and in the sample x (…), the same for every channel of the trailing axes. `run` applies it
-to all samples, in one of three forms:
+A recursion is a step ``step(coefficients, z, x) -> (z, y)``, linear in the state z, a tuple
+of n arrays (…) or one (n, …), and in the sample x (…); the trailing axes are channels, each
+treated alike. A tuple of a few is three times faster than one array, sample by sample.
+`run` applies it to all samples, in one of three forms:
 
     scan         a step for every sample: streams, few samples, channels side by side
     block        Y = X Tᵀ + S Oᵀ,  s' = Aᴸ s + R x: products over blocks of L samples and
@@ -11,13 +12,14 @@ to all samples, in one of three forms:
 
 T, O, Aᴸ and R are what the step itself makes of an impulse and of unit states in L
 samples, so they are as accurate as it is. All three differentiate in both modes; a
-reverse pass keeps the state of every 16th sample or fewer, and no more.
+reverse pass keeps the state of every 16th sample, or fewer.
 
 Reference: A. Burrus, "Block realization of digital filters", IEEE Trans. Audio
 Electroacoust. 20 (1972).
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -28,9 +30,10 @@ from jax.tree_util import Partial
 from sim import rollout
 
 FORMS = ("scan", "block", "associative")
-# On a CPU so many channels side by side fill the vector units without blocks.
+# So many channels side by side fill the vector units of a CPU without blocks.
 SIDE_BY_SIDE = 8
-SHORT = 64
+# Fewer samples than these are done before the blocks are made; measured.
+MANY = 4096
 
 
 class Blocks(NamedTuple):
@@ -55,34 +58,47 @@ def run(step: Callable, coefficients, z, x, form: str | None = None, last: bool 
     Args:
         step: ``step(coefficients, z, x) -> (z, y)``, see above.
         coefficients: any pytree.
-        z: the state before the first sample, (n, …channels).
+        z: the state before the first sample, n arrays (…channels) or one (n, …channels).
         x: the samples, (…channels, T), or (T, …channels) without ``last``.
         form: "scan", "block" or "associative"; None chooses from shapes and device.
         last: whether time is the last axis of x.
 
     Returns:
-        y, as x, and the state after the last sample.
+        y, as x, and the state after the last sample, as z.
 
     Raises:
         ValueError: there is no such form.
     """
-    samples = x.shape[-1 if last else 0]
-    if form is None:
-        form = _suited(samples, z.shape[0], x.size // max(samples, 1), last)
+    form = form or _suited(x, len(z), last)
     if form not in FORMS:
         raise ValueError(f"form: expected one of {FORMS} or None, got {form!r}")
     if form == "scan":
-        x = jnp.moveaxis(x, -1, 0) if last else x
-        every = None if samples < SHORT else _length(z.shape[0])
-        z, y = rollout(Partial(step, coefficients), z, x, checkpoint_every=every)
+        z, y = _each(step, coefficients, z, jnp.moveaxis(x, -1, 0) if last else x)
         return (jnp.moveaxis(y, 0, -1) if last else y), z
-    x = x if last else jnp.moveaxis(x, 0, -1)
-    y, z = _by_blocks(step, coefficients, z, x, form == "associative")
+    y, z = _by_blocks(
+        step, coefficients, z, x if last else jnp.moveaxis(x, 0, -1), form == "associative"
+    )
     return (y if last else jnp.moveaxis(y, -1, 0)), z
 
 
-def _suited(samples, n, channels, last):
-    if samples < SHORT or n == 0 or (channels >= SIDE_BY_SIDE and not last):
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _each(step, coefficients, z, x):
+    return rollout(Partial(step, coefficients), z, x)
+
+
+@_each.defjvp
+def _each_jvp(step, primals, tangents):
+    # The same, slower by a copy of y, and a reverse pass keeps few states of it.
+    def sparing(coefficients, z, x):
+        return rollout(Partial(step, coefficients), z, x, checkpoint_every=_length(len(z)))
+
+    return jax.jvp(sparing, primals, tangents)
+
+
+def _suited(x, n, last):
+    samples = x.shape[-1 if last else 0]
+    side_by_side = not last and x.size >= SIDE_BY_SIDE * samples
+    if x.size < MANY or samples < 2 * _length(n) or n == 0 or side_by_side:
         return "scan"
     return "block" if jax.default_backend() == "cpu" else "associative"
 
@@ -92,48 +108,61 @@ def _length(n):
     return 16 if n <= 4 else 32
 
 
-def blocks(step, coefficients, n, length, dtype) -> Blocks:
-    """What ``length`` samples of a recursion with n states do, by doing it.
+def blocks(step, coefficients, z, length, dtype) -> Blocks:
+    """What ``length`` samples of a recursion do, by doing it.
+
+    Args:
+        step, coefficients: as in `run`.
+        z: a state like those of the step, for its number n.
+        length: L.
+        dtype: of the samples.
 
     >>> def one_pole(a, z, x):
-    ...     return (a * (z[0] + x))[None], z[0] + x
-    >>> b = blocks(one_pole, 0.5, 1, 3, float)
+    ...     return (a * (z[0] + x),), z[0] + x
+    >>> b = blocks(one_pole, 0.5, (0.0,), 3, float)
     >>> b.T[:, 0].tolist(), b.O[:, 0].tolist(), b.A.tolist(), b.R.tolist()
     ([1.0, 0.5, 0.25], [1.0, 0.5, 0.25], [[0.125]], [[0.125, 0.25, 0.5]])
     """
     # Side by side: the response to an impulse, then to each unit state.
-    z = jnp.concatenate([jnp.zeros((n, 1), dtype), jnp.eye(n, dtype=dtype)], axis=1)
+    n = len(z)
+    sides = jnp.eye(n, n + 1, 1, dtype=dtype)
     x = np.zeros((length, n + 1))
     x[0, 0] = 1
-    after, (y, z) = rollout(Partial(_seen, step, coefficients), z, jnp.asarray(x, dtype))
+    seen = Partial(_seen, step, coefficients)
+    after, (y, during) = rollout(seen, _like(z, sides), jnp.asarray(x, dtype))
     lag = np.arange(length)[:, None] - np.arange(length)[None, :]
     T = jnp.where(lag >= 0, y[:, 0][np.maximum(lag, 0)], 0)
-    return Blocks(T, y[:, 1:], after[:, 1:], z[::-1].T)
+    return Blocks(T, y[:, 1:], _packed(after)[:, 1:], during[::-1].T)
 
 
 def _seen(step, coefficients, z, x):
     z, y = step(coefficients, z, x)
-    return z, (y, z[:, 0])
+    return z, (y, _packed(z)[:, 0])
+
+
+def _packed(z):
+    return jnp.stack(z) if isinstance(z, tuple) else z
+
+
+def _like(z, packed):
+    return tuple(packed) if isinstance(z, tuple) else packed
 
 
 def _by_blocks(step, coefficients, z, x, associative):
     """y and the last state of x (…channels, T), block by block."""
-    n, channels, samples = z.shape[0], x.shape[:-1], x.shape[-1]
+    n, channels, samples = len(z), x.shape[:-1], x.shape[-1]
     length = _length(n)
     whole, rest = divmod(samples, length)
-    b = blocks(step, coefficients, n, length, x.dtype)
+    b = blocks(step, coefficients, z, length, x.dtype)
     padded = jnp.pad(x, [(0, 0)] * len(channels) + [(0, -samples % length)])
-    X = padded.reshape(-1, whole + (rest > 0), length)
+    X = padded.reshape(np.prod(channels, dtype=int), whole + (rest > 0), length)
     entering = jnp.moveaxis(X @ b.R.T, 1, 0)  # (blocks, channels, n)
-    start = jnp.moveaxis(z.reshape(n, -1), 0, 1)
-    if associative:
-        states = _prefix(b.A, start, entering)
-    else:
-        states = _sequence(b.A, start, entering)
+    start = _packed(z).reshape(n, len(X)).T
+    states = (_prefix if associative else _sequence)(b.A, start, entering)
     S = jnp.moveaxis(states[:-1], 0, 1)
     Y = jnp.concatenate([X, S], axis=2) @ jnp.concatenate([b.T, b.O], axis=1).T
-    y = Y.reshape(*channels, -1)[..., :samples]
-    z = jnp.moveaxis(states[whole], 0, 1).reshape(z.shape)
+    y = Y.reshape(*channels, Y.shape[1] * length)[..., :samples]
+    z = _like(z, states[whole].T.reshape(n, *channels))
     if rest:  # what is left of a block, sample by sample
         tail = jnp.moveaxis(x[..., whole * length :], -1, 0)
         z, _ = rollout(Partial(step, coefficients), z, tail)

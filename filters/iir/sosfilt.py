@@ -60,23 +60,24 @@ def _filtered(sos, x, zi, axis, form):
     else:  # (S, …, 2, …) to (2S, …)
         z = jnp.moveaxis(zi, axis + 1, 1).reshape(n, *x.shape[:axis], *x.shape[axis + 1 :])
     x = x if last else jnp.moveaxis(x, axis, 0)
-    y, z = run(sections_step, sos, z, x, form, last)
+    y, z = run(sections_step, sos, tuple(z), x, form, last)
+    z = jnp.stack(z)
     zf = jnp.moveaxis(z.reshape(len(sos), 2, *z.shape[1:]), 1, axis + 1)
     return (y if last else jnp.moveaxis(y, 0, axis)), zf
 
 
 def sections_step(sos, z, x):
-    """One sample through all sections: z (2 S, …), x and y (…)."""
+    """One sample through all sections: z a tuple of 2 S (…), x and y (…)."""
     after = []
     for (b0, b1, b2, _, a1, a2), z0, z1 in zip(sos, z[::2], z[1::2], strict=True):
         y = b0 * x + z0
         after += [b1 * x - a1 * y + z1, b2 * x - a2 * y]
         x = y
-    return jnp.stack(after), x
+    return tuple(after), x
 
 
 def sos_stepper(sos, channels: tuple[int, ...] = ()) -> Stepper:
-    """The cascade as a step: one sample in, one sample out, state (2 S, …channels).
+    """The cascade as a step: one sample in, one sample out.
 
     Args:
         sos: as in `sosfilt`.
@@ -108,4 +109,4 @@ def _init(sos, sample, zi=None):
     zi = jnp.zeros(shape, sos.dtype) if zi is None else jnp.asarray(zi).astype(sos.dtype)
     if zi.shape != shape:
         raise ValueError(f"zi: expected shape {shape}, got {zi.shape}")
-    return zi.reshape(2 * len(sos), *sample.shape)
+    return tuple(zi.reshape(2 * len(sos), *sample.shape))

@@ -1,0 +1,16 @@
+"""torchaudio's `lfilter`, a section after the other."""
+
+import torch
+import torchaudio.functional
+
+
+def filtered(sos, x):
+    rows, x = torch.from_numpy(sos), torch.from_numpy(x)
+
+    def run():
+        y = x
+        for row in rows:
+            y = torchaudio.functional.lfilter(y, row[3:], row[:3], clamp=False)
+        return y.numpy()
+
+    return run
