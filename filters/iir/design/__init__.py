@@ -1,0 +1,63 @@
+"""Filter design with scipy.signal's names, differentiable in cutoff, ripple and Q.
+
+An analog prototype (zeros, poles, gain of a low-pass with its edge at 1 rad/s), moved
+in frequency (`lp2lp_zpk` and its like), made digital (`bilinear_zpk`), and written as
+`sos`, `zpk` or `ba`. Numbers are designed by NumPy in float64; what is traced is designed
+by jax.numpy in its own dtype. Symbols: ``z p k`` zeros, poles, gain; ``b a`` numerator
+and denominator; ``N`` order; ``Wn`` critical frequencies; ``Q`` quality factor.
+"""
+
+from filters.iir.design.bessel import besselap
+from filters.iir.design.biquad import (
+    biquad_allpass,
+    biquad_bandpass,
+    biquad_highpass,
+    biquad_highshelf,
+    biquad_lowpass,
+    biquad_lowshelf,
+    biquad_notch,
+    biquad_peaking,
+)
+from filters.iir.design.elliptic import ellipap
+from filters.iir.design.iirfilter import bessel, butter, cheby1, cheby2, ellip, iirfilter
+from filters.iir.design.notch import iircomb, iirnotch, iirpeak
+from filters.iir.design.prototypes import buttap, cheb1ap, cheb2ap
+from filters.iir.design.transforms import (
+    bilinear,
+    bilinear_zpk,
+    lp2bp_zpk,
+    lp2bs_zpk,
+    lp2hp_zpk,
+    lp2lp_zpk,
+)
+
+__all__ = [
+    "bessel",
+    "besselap",
+    "bilinear",
+    "bilinear_zpk",
+    "biquad_allpass",
+    "biquad_bandpass",
+    "biquad_highpass",
+    "biquad_highshelf",
+    "biquad_lowpass",
+    "biquad_lowshelf",
+    "biquad_notch",
+    "biquad_peaking",
+    "buttap",
+    "butter",
+    "cheb1ap",
+    "cheb2ap",
+    "cheby1",
+    "cheby2",
+    "ellip",
+    "ellipap",
+    "iircomb",
+    "iirfilter",
+    "iirnotch",
+    "iirpeak",
+    "lp2bp_zpk",
+    "lp2bs_zpk",
+    "lp2hp_zpk",
+    "lp2lp_zpk",
+]

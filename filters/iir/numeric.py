@@ -1,0 +1,98 @@
+"""Where filter coefficients are computed: NumPy for numbers, jax.numpy for traced values.
+
+A design happens once. From plain numbers NumPy does it in float64, without compiling
+anything; under `jit`, `grad` or `vmap` the same formulas run in jax.numpy, in the dtype
+of what is traced.
+"""
+
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+class Arithmetic(NamedTuple):
+    """An array namespace with the real and the complex dtype to use in it."""
+
+    xp: ModuleType
+    real_dtype: Any
+    complex_dtype: Any
+
+    def real(self, x):
+        return self.xp.asarray(x, self.real_dtype)
+
+    def complex(self, x):
+        return self.xp.asarray(x, self.complex_dtype)
+
+    def rect(self, re, im):
+        """re + i·im, the two of one shape."""
+        return re + 1j * im if self.xp is np else jax.lax.complex(re, im)
+
+    def times(self, x, z):
+        """x·z for a real x: unlike (x + 0i)·z it keeps the sign of a zero imaginary part."""
+        return x * z if self.xp is np else jax.lax.complex(x * z.real, x * z.imag)
+
+
+def traced(*values):
+    return any(isinstance(x, jax.core.Tracer) for x in jax.tree.leaves(values))
+
+
+def arithmetic(*values):
+    """jax.numpy in the widest dtype of the JAX arrays among the values; else NumPy in float64."""
+    dtypes = [x.dtype for x in jax.tree.leaves(values) if isinstance(x, jax.Array)]
+    if not dtypes:
+        return Arithmetic(np, np.dtype(np.float64), np.dtype(np.complex128))
+    known = [d for d in dtypes if jnp.issubdtype(d, jnp.inexact)] or [jnp.result_type(float)]
+    if any(d in (np.float64, np.complex128) for d in known):
+        return Arithmetic(jnp, np.dtype(np.float64), np.dtype(np.complex128))
+    return Arithmetic(jnp, np.dtype(np.float32), np.dtype(np.complex64))
+
+
+def evaluate(design, *values):
+    """design(*values), computed by NumPy in float64 unless a value is traced.
+
+    Returns:
+        NumPy arrays, or, where a value is a JAX array, JAX arrays of its precision.
+    """
+    if traced(values):
+        return design(*values)
+    ar = arithmetic(values)
+    result = design(*jax.tree.map(np.asarray, values))
+    if ar.xp is np:
+        return result
+    return jax.tree.map(lambda x: ar.complex(x) if np.iscomplexobj(x) else ar.real(x), result)
+
+
+def sampling_frequency(fs, allow_none=True):
+    """fs, held to be one scalar."""
+    if fs is None:
+        if allow_none:
+            return None
+        raise ValueError("fs: expected a number; Sampling frequency can not be none")
+    if np.shape(fs) != () or isinstance(fs, str):
+        raise ValueError(f"fs: Sampling frequency fs must be a single scalar, got {fs!r}")
+    if not traced(fs) and not np.asarray(fs) > 0:
+        raise ValueError(f"fs: expected a sampling frequency above 0, got {fs}")
+    return fs
+
+
+def order(N):
+    """N as an int, at least 0."""
+    if traced(N):
+        raise ValueError("N: expected a static filter order, got a traced value")
+    if np.shape(N) != () or isinstance(N, str) or abs(int(N)) != N:
+        raise ValueError(f"N: Filter order must be a nonnegative integer, got {N!r}")
+    return int(N)
+
+
+def decibels(name, value, meaning):
+    """A ripple or an attenuation: there, one number, and above 0."""
+    if value is None:
+        raise ValueError(f"{name}: expected the {meaning} in dB, got None")
+    if np.shape(value) != ():
+        raise ValueError(f"{name}: expected one number, got shape {np.shape(value)}")
+    if not traced(value) and not np.asarray(value) > 0:
+        raise ValueError(f"{name}: {meaning} must be positive, got {value}")
+    return value

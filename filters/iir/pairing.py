@@ -1,0 +1,136 @@
+"""Which poles and zeros share a second-order section, and in which order sections stand.
+
+The worst pole is the one nearest to the stability boundary. It goes last, with its
+conjugate (or the next worst real pole) and the zeros nearest to it; then the next.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from sim import rollout
+
+
+class Sections(NamedTuple):
+    """For each of n sections the indices of two poles and two zeros, and how many count."""
+
+    poles: Any
+    zeros: Any
+    n_poles: Any
+    n_zeros: Any
+
+
+class _Roots(NamedTuple):
+    value: Any
+    real: Any
+    upper: Any
+
+    def heads(self, left):
+        """What may be chosen next: real roots, and of a conjugate pair the upper one."""
+        return left & (self.real | self.upper)
+
+
+def pair(xp, z, p, n, analog):
+    """The n sections of the zeros z and poles p, complex arrays of the namespace xp.
+
+    At each turn, from the last section to the first: the head of the worst pole left,
+    its partner, the nearest zero, its partner. Only comparisons: the indices are
+    constant almost everywhere, so what is gathered by them differentiates.
+    """
+    if not len(z):  # an argmin needs an entry, though none be left to take
+        zeros, z_left = _roots(xp, xp.zeros(1, p.dtype)), xp.zeros(1, bool)
+        z_order = xp.zeros(1, int)
+    else:
+        z_order = _canonical(xp, z)
+        zeros, z_left = _roots(xp, z[z_order]), xp.ones(len(z), bool)
+    p_order = _canonical(xp, p)
+    poles, p_left = _roots(xp, p[p_order]), xp.ones(len(p), bool)
+    badness = xp.abs(poles.value.real) if analog else xp.abs(1 - xp.abs(poles.value))
+
+    def take(left, key, allowed):
+        chosen = xp.argmin(xp.where(left & allowed, key, np.inf))
+        return chosen, left & (xp.arange(len(left)) != chosen)
+
+    def partner(roots, left, key, head):
+        """The conjugate of a complex head; of a real one the next real root by key."""
+        conjugate = xp.abs(roots.value - xp.conj(roots.value[head]))
+        real = roots.real[head]
+        allowed = xp.where(real, roots.real, ~roots.real & ~roots.upper)
+        return take(left, xp.where(real, key, conjugate), allowed)
+
+    def step(carry, _):
+        z_left, p_left = carry
+        p1, p_left = take(p_left, badness, poles.heads(p_left))
+        real = poles.real[p1]
+        alone = real & ~xp.any(p_left & poles.real)
+        # One real pole and one real zero are left: they belong to each other.
+        last_reals = (
+            ~real
+            & (xp.sum(p_left & poles.real) == 1)
+            & (xp.sum(z_left & zeros.real) == 1)
+            & (xp.sum(poles.heads(p_left)) + 1 == xp.sum(zeros.heads(z_left)))
+        )
+        kind = xp.where(alone, zeros.real, ~(last_reals & zeros.real))
+        allowed = zeros.heads(z_left) & kind
+        p2, after = partner(poles, p_left, badness, p1)
+        p_left = xp.where(alone, p_left, after)
+
+        distance = xp.abs(zeros.value - poles.value[p1])
+        one = xp.any(allowed)
+        z1, after = take(z_left, distance, allowed)
+        z_left = xp.where(one, after, z_left)
+        z1_real = zeros.real[z1]
+        two = one & ~(z1_real & (alone | ~xp.any(z_left & zeros.real)))
+        z2, after = partner(zeros, z_left, distance, z1)
+        z_left = xp.where(two, after, z_left)
+
+        count = xp.where(one, 1, 0) + xp.where(two, 1, 0)
+        chosen = (xp.stack([p1, p2]), xp.stack([z1, z2]), xp.where(alone, 1, 2), count)
+        return (z_left, p_left), chosen
+
+    if xp is np:
+        carry, rows = (z_left, p_left), []
+        for _ in range(n):
+            carry, row = step(carry, None)
+            rows.append(row)
+        found = Sections(*map(np.stack, zip(*rows, strict=True)))
+    else:
+        found = Sections(*rollout(step, (z_left, p_left), length=n)[1])
+    found = Sections(*(x[::-1] for x in found))
+    return found._replace(poles=p_order[found.poles], zeros=z_order[found.zeros])
+
+
+def is_real(xp, roots):
+    """Real to rounding."""
+    tolerance = 100 * float(jnp.finfo(roots.dtype).eps)
+    return xp.abs(roots.imag) <= tolerance * xp.abs(roots)
+
+
+def conjugates(name, roots):
+    """Raise unless the (concrete) roots are real or come in conjugate pairs."""
+    tolerance = 100 * np.finfo(roots.dtype).eps
+    complex_ = roots[~is_real(np, roots)]
+    upper, lower = complex_[complex_.imag > 0], complex_[complex_.imag < 0]
+    matched = len(upper) == len(lower)
+    for root in upper if matched else ():
+        nearest = np.argmin(np.abs(lower - root.conj()))
+        matched &= bool(np.abs(lower[nearest] - root.conj()) <= tolerance * np.abs(root))
+        lower = np.delete(lower, nearest)
+    if not matched:
+        raise ValueError(
+            f"{name}: expected real numbers and conjugate pairs; "
+            "Array contains complex value with no matching conjugate"
+        )
+
+
+def _roots(xp, value):
+    real = is_real(xp, value)
+    return _Roots(value, real, ~real & (value.imag > 0))
+
+
+def _canonical(xp, roots):
+    """Complex before real, then by real part, then by imaginary part: it decides ties."""
+    roots = roots if xp is np else jax.lax.stop_gradient(roots)
+    return xp.lexsort((xp.abs(roots.imag), roots.real, is_real(xp, roots)))
