@@ -28,6 +28,7 @@ import numpy as np
 from jax.tree_util import Partial
 
 from sim import rollout
+from sim.linalg import SUM_LIMIT
 
 FORMS = ("scan", "block", "associative")
 # So many channels side by side fill the vector units of a CPU without blocks.
@@ -89,8 +90,10 @@ def _each(step, coefficients, z, x):
 @_each.defjvp
 def _each_jvp(step, primals, tangents):
     # The same, slower by a copy of y, and a reverse pass keeps few states of it.
+    every = _length(len(primals[1]), primals[2].dtype)
+
     def sparing(coefficients, z, x):
-        return rollout(Partial(step, coefficients), z, x, checkpoint_every=_length(len(z)))
+        return rollout(Partial(step, coefficients), z, x, checkpoint_every=every)
 
     return jax.jvp(sparing, primals, tangents)
 
@@ -98,14 +101,14 @@ def _each_jvp(step, primals, tangents):
 def _suited(x, n, last):
     samples = x.shape[-1 if last else 0]
     side_by_side = not last and x.size >= SIDE_BY_SIDE * samples
-    if x.size < MANY or samples < 2 * _length(n) or n == 0 or side_by_side:
+    if x.size < MANY or samples < 2 * _length(n, x.dtype) or n == 0 or side_by_side:
         return "scan"
     return "block" if jax.default_backend() == "cpu" else "associative"
 
 
-def _length(n):
-    """Samples in a block: products grow with it, steps shrink."""
-    return 16 if n <= 4 else 32
+def _length(n, dtype):
+    """Samples in a block: the products grow with it, the steps between shrink; measured."""
+    return 128 // np.dtype(dtype).itemsize if n <= 4 else 32
 
 
 def blocks(step, coefficients, z, length, dtype) -> Blocks:
@@ -151,7 +154,7 @@ def _like(z, packed):
 def _by_blocks(step, coefficients, z, x, associative):
     """y and the last state of x (…channels, T), block by block."""
     n, channels, samples = len(z), x.shape[:-1], x.shape[-1]
-    length = _length(n)
+    length = _length(n, x.dtype)
     whole, rest = divmod(samples, length)
     b = blocks(step, coefficients, z, length, x.dtype)
     padded = jnp.pad(x, [(0, 0)] * len(channels) + [(0, -samples % length)])
@@ -180,7 +183,8 @@ def _sequence(A, start, entering):
 
 
 def _next(A, s, r):
-    return jnp.sum(A * s[None], axis=1) + r, s
+    product = jnp.sum(A * s[None], axis=1) if len(s) <= SUM_LIMIT else A @ s
+    return product + r, s
 
 
 def _next_of_many(A, s, r):
