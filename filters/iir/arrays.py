@@ -1,16 +1,30 @@
-"""What the functions with scipy's signatures share: dtypes, axes, checks."""
+"""What the functions with scipy's signatures share: dtypes, axes, checks.
+
+The checks look at numbers only where they are known (not under `jit`), in plain Python:
+a few microseconds for a few sections, none of JAX's dispatch.
+"""
+
+import warnings
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+# A pole nearer to the unit circle than rounding puts a double one is taken to lie on it.
+ON_CIRCLE = 1e-7
+
 
 def common_dtype(*arrays):
     """The dtype of a result: that of the arrays together, whole numbers as floats."""
-    dtype = np.result_type(*(jnp.asarray(a).dtype for a in arrays))
+    dtype = np.result_type(*(numbers(a).dtype for a in arrays))
     if not np.issubdtype(dtype, np.inexact):
         dtype = np.float64
     return jax.dtypes.canonicalize_dtype(dtype)
+
+
+def numbers(x):
+    """x as an array: what is no JAX array yet stays with NumPy, which costs nothing."""
+    return x if isinstance(x, jax.Array) else np.asarray(x)
 
 
 def signal(x, axis):
@@ -30,13 +44,73 @@ def sections(sos):
 
     Raises:
         ValueError: another shape, or, where the numbers are known, a₀ ≠ 1.
+
+    Warns:
+        UserWarning: sections given as numbers have poles outside the unit circle.
     """
-    sos = jnp.asarray(sos)
+    sos = numbers(sos)
     if sos.ndim != 2 or sos.shape[0] < 1 or sos.shape[1] != 6:
         raise ValueError(f"sos: expected an array of shape (sections, 6), got {sos.shape}")
-    if not isinstance(sos, jax.core.Tracer) and not np.all(np.asarray(sos[:, 3]) == 1):
-        raise ValueError(f"sos: expected ones in column 3, got {np.asarray(sos[:, 3]).tolist()}")
+    if isinstance(sos, jax.core.Tracer):
+        return sos
+    rows = np.asarray(sos).tolist()
+    if any(row[3] != 1 for row in rows):
+        got = [row[3] for row in rows]
+        raise ValueError(f"sos: sos[:, 3] should be all ones, got {got}")
+    if isinstance(sos, np.ndarray) and any(_outside(row[3:]) for row in rows):
+        _warn([pole for row in rows for pole in np.roots(row[3:]).tolist()])
     return sos
+
+
+def polynomials(b, a):
+    """Numerator and denominator as vectors.
+
+    Raises:
+        ValueError: one is empty or no vector, or, where it is known, a₀ is 0.
+
+    Warns:
+        UserWarning: a denominator given as numbers has roots outside the unit circle.
+    """
+    b, a = (p.reshape(1) if p.ndim == 0 else p for p in (numbers(b), numbers(a)))
+    for name, p in (("b", b), ("a", a)):
+        if p.ndim != 1 or p.size == 0:
+            raise ValueError(f"{name}: expected a vector of coefficients, got shape {p.shape}")
+    if isinstance(a, jax.core.Tracer):
+        return b, a
+    known = np.asarray(a).tolist()
+    if known[0] == 0:
+        raise ValueError("a: expected a first coefficient other than 0, got 0")
+    if isinstance(a, np.ndarray) and _outside(known):
+        _warn(np.roots(known).tolist())
+    return b, a
+
+
+def _outside(a):
+    """Whether a polynomial may have a root on or outside the unit circle.
+
+    If no reflection coefficient of the step-down recursion (Schur, Cohn) reaches 1 it
+    has none: |a₂| < 1 and |a₁| < 1 + a₂ for a section, the stability triangle.
+
+    >>> _outside([1.0, -1.9, 0.95]), _outside([1.0, -2.1, 1.05])
+    (False, True)
+    """
+    if len(a) == 3 and not isinstance(a[1], complex):
+        a0, a1, a2 = a
+        return not (abs(a2) < abs(a0) and abs(a1) < abs(a0 + a2))
+    a = [p / a[0] for p in a]
+    while len(a) > 1:
+        k = a[-1] / a[0]
+        if not abs(k) < 1:
+            return True
+        a = [p - k * q.conjugate() for p, q in zip(a[:-1], a[:0:-1], strict=True)]
+    return False
+
+
+def _warn(poles):
+    """Name the poles outside the unit circle, where the user called the filter."""
+    outside = ", ".join(f"{p:.6g}" for p in poles if abs(p) > 1 + ON_CIRCLE)
+    if outside:
+        warnings.warn(f"unstable poles, outside the unit circle: {outside}", stacklevel=4)
 
 
 def at_rest(n, x, axis, dtype):

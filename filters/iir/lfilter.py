@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import Partial
 
-from filters.iir.arrays import at_rest, common_dtype, signal
+from filters.iir.arrays import at_rest, common_dtype, polynomials, signal
 from filters.iir.recursion import run
 from sim import Stepper
 
@@ -36,6 +36,9 @@ def lfilter(b, a, x, axis: int = -1, zi=None, *, form: str | None = None):
     Raises:
         ValueError: b or a is empty or no vector, a₀ is 0, or zi has not the shape said.
 
+    Warns:
+        UserWarning: a, given as numbers, has roots outside the unit circle.
+
     Reference: as `sosfilt`.
 
     >>> lfilter([1.0], [1.0, -0.5], jnp.array([1.0, 0.0, 0.0])).tolist()
@@ -49,29 +52,13 @@ def lfilter(b, a, x, axis: int = -1, zi=None, *, form: str | None = None):
         zi = jnp.asarray(zi).astype(dtype)
         n = max(len(a), len(b)) - 1
         expected = (*x.shape[:axis], n, *x.shape[axis + 1 :])
-        try:  # as in scipy, an axis of length 1 is repeated
-            zi = jnp.broadcast_to(zi, expected) if zi.ndim == x.ndim else None
-        except ValueError:
-            zi = None
-        if zi is None:
-            raise ValueError(f"zi: expected shape {expected}, got another")
-        return _filtered(b, a, x, zi, axis, form)
-    return _filtered(b, a, x, None, axis, form)[0]
-
-
-def polynomials(b, a):
-    """Numerator and denominator as vectors.
-
-    Raises:
-        ValueError: one is empty or no vector, or, where it is known, a₀ is 0.
-    """
-    b, a = (jnp.atleast_1d(jnp.asarray(p)) for p in (b, a))
-    for name, p in (("b", b), ("a", a)):
-        if p.ndim != 1 or p.size == 0:
-            raise ValueError(f"{name}: expected a vector of coefficients, got shape {p.shape}")
-    if not isinstance(a, jax.core.Tracer) and np.asarray(a)[0] == 0:
-        raise ValueError("a: expected a first coefficient other than 0, got 0")
-    return b, a
+        # As in scipy, another axis than that of time may have length 1.
+        once = tuple(1 if k == 1 else m for k, m in zip(zi.shape, expected, strict=False))
+        if zi.ndim != x.ndim or zi.shape != once or zi.shape[axis] != n:
+            raise ValueError(f"zi: expected shape {expected}, got {zi.shape}")
+        zi = jnp.broadcast_to(zi, expected)
+        return filtered(b, a, x, zi, axis, form)
+    return filtered(b, a, x, None, axis, form)[0]
 
 
 def normalised(b, a):
@@ -81,7 +68,7 @@ def normalised(b, a):
 
 
 @partial(jax.jit, static_argnames=("axis", "form"))
-def _filtered(b, a, x, zi, axis, form):
+def filtered(b, a, x, zi, axis, form):
     finite, (b, a) = len(a) == 1, normalised(b, a)
     n, last = len(a) - 1, axis == x.ndim - 1
     z = at_rest(n, x, axis, x.dtype) if zi is None else jnp.moveaxis(zi, axis, 0)

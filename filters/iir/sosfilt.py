@@ -33,6 +33,9 @@ def sosfilt(sos, x, axis: int = -1, zi=None, *, form: str | None = None):
     Raises:
         ValueError: sos is not (S, 6) with a₀ = 1, or zi has not the shape said.
 
+    Warns:
+        UserWarning: sos, given as numbers, has poles outside the unit circle.
+
     Reference: A. V. Oppenheim and R. W. Schafer, "Discrete-Time Signal Processing", 3rd
     ed., Pearson 2010, section 6.3.
 
@@ -44,16 +47,16 @@ def sosfilt(sos, x, axis: int = -1, zi=None, *, form: str | None = None):
     dtype = common_dtype(sos, x) if zi is None else common_dtype(sos, x, zi)
     sos, x = sos.astype(dtype), x.astype(dtype)
     if zi is None:
-        return _filtered(sos, x, None, axis, form)[0]
+        return filtered(sos, x, None, axis, form)[0]
     zi = jnp.asarray(zi).astype(dtype)
     expected = (len(sos), *x.shape[:axis], 2, *x.shape[axis + 1 :])
     if zi.shape != expected:
-        raise ValueError(f"zi: expected shape {expected}, got {zi.shape}")
-    return _filtered(sos, x, zi, axis, form)
+        raise ValueError(f"zi: Invalid zi shape, expected {expected}, got {zi.shape}")
+    return filtered(sos, x, zi, axis, form)
 
 
 @partial(jax.jit, static_argnames=("axis", "form"))
-def _filtered(sos, x, zi, axis, form):
+def filtered(sos, x, zi, axis, form):
     n, last = 2 * len(sos), axis == x.ndim - 1
     if zi is None:
         z = at_rest(n, x, axis, x.dtype)
@@ -100,7 +103,7 @@ def sos_stepper(sos, channels: tuple[int, ...] = ()) -> Stepper:
     [1.0, 3.0, 5.0]
     """
     sos = sections(sos)
-    sos = sos.astype(common_dtype(sos))
+    sos = jnp.asarray(sos, common_dtype(sos))
     return Stepper(Partial(_init, sos, jnp.zeros(channels, sos.dtype)), Partial(sections_step, sos))
 
 
