@@ -125,15 +125,18 @@ def gaussian_filter(
     return Stepper(_Init(retract, states), Partial(_step, functions, residual, retract))
 
 
-def with_update(stepper: Stepper, update: Callable) -> Stepper:
-    """The same filter with another update; see `gaussian_filter`.
+def parts(name: str, stepper: Stepper) -> tuple:
+    """(functions, residual, retract) of a filter; ValueError if `gaussian_filter` made it not."""
+    step = getattr(stepper.step, "func", stepper.step)
+    if step is not _step:
+        made = getattr(step, "__module__", step)
+        raise ValueError(f"{name}: expected a filter that gaussian_filter made, got one of {made}")
+    return stepper.step.args
 
-    Raises:
-        ValueError: the stepper is not one that `gaussian_filter` made.
-    """
-    if getattr(stepper.step, "func", None) is not _step:
-        raise ValueError(f"stepper: expected one that gaussian_filter made, got {stepper.step!r}")
-    functions, residual, retract = stepper.step.args
+
+def with_update(stepper: Stepper, update: Callable) -> Stepper:
+    """The same filter with another update; ValueError if `gaussian_filter` made it not."""
+    functions, residual, retract = parts("with_update", stepper)
     if getattr(functions[3], "func", None) is on_seen:
         update = Partial(on_seen, as_pytree(update))
     return stepper._replace(step=Partial(_step, (*functions[:3], as_pytree(update)), residual, retract))
@@ -193,7 +196,9 @@ def _step(functions, residual, retract, carry: Filtering, x):
     # About zero: what is learned of the state is then dx, and of the observation v.
     origin = Gaussian(jnp.zeros_like(after.P[0]), after.P)
     centred = expected._replace(mu=jnp.zeros_like(expected.mu))
-    (dx, P), loglik = update(origin, centred, v)
+    # A lost state is no missing observation: infinity, where NaN would be passed over.
+    lost = jnp.isnan(v) & ~jnp.isnan(y)
+    (dx, P), loglik = update(origin, centred, jnp.where(lost, jnp.inf, v))
     posterior = Gaussian(after.m + dx if retract is None else retract(after.m, dx), P)
     estimate = Estimate(*posterior, *after, v, expected.S, loglik)
     fresh = None if carry.fresh is None else jnp.zeros_like(carry.fresh)
@@ -229,8 +234,8 @@ def condition(state, expected: Expected, y) -> tuple[Gaussian, Any]:
     skipped, before the arithmetic, so that no NaN reaches a gradient; and so is one that
     those before it determine to rounding, such as a repetition without noise. Where the
     state is too large for the compiled loop anyway, or y has more than 12 components,
-    all are taken at once, by the library. Up to there every array may have one more axis, the last: many independent
-    problems of one size, side by side.
+    all are taken at once, by the library. Up to there every array may have one more axis,
+    the last: many independent problems of one size, side by side.
 
     Args:
         state: anything with the mean ``m`` (n,) and the covariance ``P`` (n, n) of x.
@@ -258,7 +263,7 @@ def condition(state, expected: Expected, y) -> tuple[Gaussian, Any]:
     loglik = jnp.zeros(m.shape[1:], m.dtype)
     rounding = 4 * float(jnp.finfo(S.dtype).eps)
     for i in range(y.shape[0]):
-        used = seen[i] & (abs(S[i, i]) > rounding * expected.S[i, i])
+        used = seen[i] & ~(abs(S[i, i]) <= rounding * expected.S[i, i])
         s = jnp.where(used, S[i, i], 1)
         v = jnp.where(used, y[i] - mu[i], 0)
         # One division and no root; g gᵀ w is still symmetric to the last bit.
@@ -284,7 +289,7 @@ def _at_once(m, P, v, S, C, seen):
     S = jnp.where(seen[:, None] & seen[None, :], S, eye)
     rounding = 8 * len(v) * float(jnp.finfo(S.dtype).eps)
     root = jnp.linalg.cholesky(S + rounding * eye * S)
-    used = seen & (jnp.diag(root) ** 2 > 2 * rounding * jnp.diag(S))
+    used = seen & ~(jnp.diag(root) ** 2 <= 2 * rounding * jnp.diag(S))
     both = jnp.concatenate([jnp.where(seen[:, None], C.T, 0), v[:, None]], axis=1)
     both = jax.scipy.linalg.solve_triangular(root, both, lower=True)
     both = jnp.where(used[:, None], both, 0)

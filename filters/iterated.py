@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jax.tree_util import Partial
 
 from filters.extended import expected, predict, tangent
-from filters.gaussian import Expected, Gaussian, condition, innovation, on_seen
+from filters.gaussian import Expected, Gaussian, condition, innovation, observed, on_seen
 from filters.nonlinear import Nonlinear, checked, nonlinear_filter
 from sim import Stepper, check, rollout
 
@@ -55,12 +55,12 @@ class _Observe:
     iterations: int
 
     def __call__(self, model, belief: Gaussian, x) -> Expected:
-        y = jnp.asarray(x["y"]).astype(belief.m.dtype)
+        y = x["y"]
         prior = Gaussian(jnp.zeros_like(belief.P[0]), belief.P)
 
         def again(dx, _):
             linear = _linear(model, belief, x, y, dx)
-            return on_seen(condition, prior, linear, y)[0].m, None
+            return on_seen(condition, prior, linear, observed(y, linear.mu))[0].m, None
 
         # In a loop of its own: written out, XLA would compute early iterations many times.
         dx, _ = rollout(again, prior.m, length=self.iterations - 1)
@@ -70,6 +70,7 @@ class _Observe:
 def _linear(model, belief, x, y, dx):
     """The observation expected at the prior by the tangent at dx, so that y − μ is right."""
     mu, H, R = tangent(model, belief, x, dx)
-    if model.residual is not None and y.shape == mu.shape:
+    if model.residual is not None:
+        y = observed(y, mu)
         mu = jnp.where(jnp.isnan(y), mu, y - innovation(model.residual, y, mu))
     return expected(belief.P, mu - H @ dx, H, R)

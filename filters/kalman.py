@@ -160,6 +160,10 @@ def checked(model: LinearGaussian) -> LinearGaussian:
 
 def check_shapes(model):
     """Raise, by name, where a matrix does not fit F (n, n) and H (m, n)."""
+    for name in ("F", "H"):
+        shape = getattr(model, name).shape
+        if len(shape) != 2:
+            raise ValueError(f"{name}: expected a matrix, got shape {shape}")
     n, m = model.F.shape[-1], model.H.shape[0]
     p = next((a.shape[-1] for a in (model.B, model.D) if a is not None), 0)
     fits = {
