@@ -15,8 +15,16 @@ from typing import Any, Literal
 from experiments.build import build
 from experiments.target import permitted
 
-PIECES = {"simulate": ("model", "integrator", "input"), "estimate": ("estimator", "input")}
-OPTIONAL = {"simulate": (), "estimate": ("update",)}
+PIECES = {
+    "simulate": ("model", "integrator", "input"),
+    "estimate": ("estimator", "input"),
+    "filter": ("design", "input"),
+}
+OPTIONAL = {"simulate": (), "estimate": ("update",), "filter": ()}
+PURPOSE = {"estimate": "observations to estimate from", "filter": "a record to filter"}
+# Keys of the output that a task has no use for, and keys of the top level that one alone has.
+IDLE = {"simulate": ("keep",), "estimate": ("chunk", "phase"), "filter": ("chunk", "phase", "keep")}
+OWN = {"forecast": "estimate", "zero_phase": "filter", "gaps": "filter"}
 MOST_STEPS = 10**12  # more would run for a day and fill any disk
 
 
@@ -63,9 +71,12 @@ class Config:
     substeps: integrator steps in every dt.
     seed: of whatever is random in the input.
     forecast: of an estimate, steps beyond the end of the record.
+    zero_phase: of a filter, whether it runs forwards and backwards, without delay.
+    gaps: of a filter, what it does at a missing sample: raise, hold the value before it,
+        or propagate it.
     """
 
-    task: Literal["simulate", "estimate"]
+    task: Literal["simulate", "estimate", "filter"]
     input: Mapping[str, Any]
     output: Output
     runtime: Runtime
@@ -73,6 +84,7 @@ class Config:
     integrator: Mapping[str, Any] | None = None
     estimator: Mapping[str, Any] | None = None
     update: Mapping[str, Any] | None = None
+    design: Mapping[str, Any] | None = None
     title: str | None = None
     dt: float | None = None
     duration: float | None = None
@@ -80,6 +92,8 @@ class Config:
     substeps: int = 1
     seed: int = 0
     forecast: int = 0
+    zero_phase: bool = False
+    gaps: Literal["raise", "hold", "propagate"] = "raise"
     allow: tuple[str, ...] = ()
     resume: str | None = None
 
@@ -94,14 +108,17 @@ def checked(values: Mapping[str, Any]) -> Config:
         if config.output.chunk % config.output.save_every:
             raise ValueError(f"output.chunk: expected a multiple of output.save_every, "
                              f"{config.output.save_every}, got {config.output.chunk}")
-    for name in ("chunk", "phase") if config.task == "estimate" else ("keep",):
+    for name in IDLE[config.task]:
         if getattr(config.output, name) is not None:
             raise ValueError(f"output.{name}: expected null for task={config.task}, "
                              f"got {getattr(config.output, name)}")
     for name in ("seed", "forecast"):
         _at_least(name, getattr(config, name), 0)
-    if config.task != "estimate" and config.forecast:
-        raise ValueError(f"forecast: expected 0 for task={config.task}, got {config.forecast}")
+    for name, task in OWN.items():
+        default = Config.__dataclass_fields__[name].default
+        if config.task != task and getattr(config, name) != default:
+            raise ValueError(f"{name}: expected {_word(default)} for task={config.task}, "
+                             f"got {_word(getattr(config, name))}")
     if config.dt == 0:
         raise ValueError("dt: expected a step length in s other than 0, got 0.0")
     if config.duration is not None and config.duration <= 0:
@@ -129,8 +146,8 @@ def checked(values: Mapping[str, Any]) -> Config:
 
 
 def _timed(config):
-    if config.task == "estimate":
-        raise ValueError("input: expected observations to estimate from, such as input=nile or "
+    if config.task in PURPOSE:
+        raise ValueError(f"input: expected {PURPOSE[config.task]}, such as input=nile or "
                          "input=observations, got none")
     if None in (config.dt, config.duration):
         missing = "dt" if config.dt is None else "duration"
@@ -170,6 +187,11 @@ def digest(values: Mapping[str, Any]) -> str:
     output = {k: v for k, v in values["output"].items() if k not in ("dir", "figure", "phase")}
     text = json.dumps({**plain, "output": output}, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _word(value):
+    """A value as it is written in a configuration."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _find(config, dotted):

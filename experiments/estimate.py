@@ -7,11 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments import record as recorded
-from experiments import written
+from experiments import observed, written
 from experiments.build import build, nearest
-from experiments.config import Config, steps
-from experiments.observations import Observations
+from experiments.config import Config
 from experiments.simulate import precision
 from experiments.target import resolve
 
@@ -66,8 +64,8 @@ def prepare(config: Config) -> Prepared:
     if config.substeps != 1:
         raise ValueError(f"substeps: expected 1 in an estimate, got {config.substeps}")
     factory = resolve("estimator._target_", config.estimator["_target_"], config.allow)
-    source = _observations(config)
-    time, dt = _times(config, source, "t" in inspect.signature(factory).parameters)
+    source = observed.observations(config)
+    time, dt = observed.times(config, source, "t" in inspect.signature(factory).parameters)
     y = source.y[: len(time)]
     with precision(config):
         estimator = _updated(config, _estimator(config, factory, y, time, dt), y)
@@ -91,57 +89,6 @@ def prepare(config: Config) -> Prepared:
     ahead = time[-1] + usual * np.arange(1, config.forecast + 1)
     return Prepared(config, name, estimator, y, signals, len(time), float(time[0]), dt, source.units,
                     time, ahead, known, measured, left_out)
-
-
-def _times(config, source, any_times) -> tuple[np.ndarray, float | None]:
-    """The times of the observations to use, and what is between them, if that is one number."""
-    dt = None
-    if source.time is not None:
-        recorded.increasing(source.path, source.time)
-    if not (any_times and source.time is not None and _irregular(source.time)):
-        try:
-            dt = recorded.interval(source, config.dt)
-        except OSError as error:
-            raise OSError(f"{error}; estimator=linear and estimator=continuous take any times") from None
-        if dt <= 0:
-            raise ValueError(f"dt: expected a positive interval of the observations, got {dt:g}")
-    elif config.dt is not None:
-        raise ValueError(f"dt: expected null, because the times of {source.path} are irregular, "
-                         f"got {config.dt:g}")
-    first = 0.0 if source.time is None else float(source.time[0])
-    count = len(source.y)
-    since = source.time - first if dt is None else dt * np.arange(count)
-    if config.duration is not None:
-        wanted = steps(config.duration, dt) + 1 if dt else int(np.sum(since <= config.duration))
-        if wanted > count or (dt is None and config.duration > since[-1]):
-            raise ValueError(f"duration: expected at most {since[-1]:g}, the length of "
-                             f"{source.path}, got {config.duration:g}")
-        count = max(wanted, 2)
-    return (first if config.t0 is None else config.t0) + since[:count], dt
-
-
-def _irregular(time):
-    from sim.inputs import sample_interval
-
-    try:
-        sample_interval(time)
-    except ValueError:
-        return True
-    return False
-
-
-def _observations(config) -> Observations:
-    target = config.input["_target_"]
-    if "hold" in config.input:
-        raise ValueError("input: expected observations to estimate from, such as input=nile or "
-                         f"input=observations, got {target}, which drives a simulation")
-    found = build(resolve("input._target_", target, config.allow), config.input, "input")
-    if not isinstance(found, Observations):
-        raise ValueError(f"input._target_: expected a function that returns Observations, got "
-                         f"{type(found).__name__} from {target}")
-    if np.isnan(found.y).all():
-        raise OSError(f"input.path: {found.path}: expected an observation, got none but NaN")
-    return found
 
 
 def _estimator(config, factory, y, time, dt):

@@ -131,9 +131,9 @@ class Picture:
             return
         for i in reversed(range(low.shape[1])):
             label = f"{name}[{i}]" if low.shape[1] > 1 else "simulated" if names[1:] else None
-            _curve(axes, start, end, low[:, i], high[:, i], color=f"C{i}", label=label, zorder=3)
+            curve(axes, start, end, low[:, i], high[:, i], color=f"C{i}", label=label, zorder=3)
         for twin in names[1:]:
-            _curve(axes, start, end, self.low[twin][seen, 0], self.high[twin][seen, 0],
+            curve(axes, start, end, self.low[twin][seen, 0], self.high[twin][seen, 0],
                    color="0.35", label="measured", zorder=2)
         if low.shape[1] > 1 or names[1:]:
             handles, labels = axes.get_legend_handles_labels()
@@ -141,7 +141,7 @@ class Picture:
             axes.legend([handles[i] for i in order], [labels[i] for i in order],
                         loc="lower right", bbox_to_anchor=(1, 1), ncols=len(labels),
                         fontsize="small", frameon=False, borderpad=0)
-        axes.set_ylabel(self._label(name))
+        axes.set_ylabel(self.label(name))
         axes.grid(alpha=0.25)
         axes.margins(x=0)
 
@@ -154,7 +154,7 @@ class Picture:
         extent = (start[0], end[-1] + width, -0.5, self.about[name]["size"] - 0.5)
         image = axes.imshow(middle.T, aspect="auto", origin="lower", extent=extent, cmap="RdBu_r",
                             vmin=-limit, vmax=limit, interpolation="nearest")
-        figure.colorbar(image, ax=axes, label=self._label(name), pad=0.01, extend="both")
+        figure.colorbar(image, ax=axes, label=self.label(name), pad=0.01, extend="both")
         axes.set_ylabel("index")
 
     def _plane(self, axes, phase):
@@ -162,14 +162,15 @@ class Picture:
         axes.plot(x, y, lw=0.7, alpha=0.85, color="C0")
         axes.plot(x[-1:], y[-1:], "o", ms=4, color="C3")
         names = [name.partition("[")[0] for name in phase]
-        axes.set_xlabel(self._label(names[0], phase[0]))
-        axes.set_ylabel(self._label(names[1], phase[1]))
+        axes.set_xlabel(self.label(names[0], phase[0]))
+        axes.set_ylabel(self.label(names[1], phase[1]))
         if names[0] == names[1]:
             axes.set_aspect("equal", adjustable="datalim")
         axes.locator_params(axis="x", nbins=6)
         axes.grid(alpha=0.25)
 
-    def _label(self, name, shown=None):
+    def label(self, name: str, shown: str | None = None) -> str:
+        """A quantity in words, with its units."""
         units = self.about[name].get("units", "1")
         shown = (shown or name).replace("_", " ")
         if units == "1":
@@ -177,7 +178,7 @@ class Picture:
         return f"{shown}\n({units})" if len(shown) > 12 else f"{shown} ({units})"
 
 
-def _curve(axes, start, end, low, high, **style):
+def curve(axes, start, end, low, high, **style):
     """A line through the range of each bin: up and down once, as a dense trace would."""
     t = np.stack([start, end], axis=1).ravel()
     values = np.stack([low, high], axis=1).ravel()

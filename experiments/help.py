@@ -13,6 +13,8 @@ Usage:  scansim [GROUP=OPTION ...] [KEY=VALUE ...]
   scansim experiment=nile                              filter and smooth a record
   scansim experiment=nile update=student_t forecast=20 so that outliers count little, and on
   scansim task=estimate estimator=linear input=observations input.path=FILE.csv dt=null duration=null
+  scansim experiment=lowpass input.path=FILE.csv design.cutoff=10   filter a record, without delay
+  scansim experiment=lowpass input.path=FILE.nc design=iirnotch design.cutoff=50 zero_phase=false
   scansim -m integrator=rk4,heun dt=0.01,0.005         a sweep: every combination
   scansim resume=runs/simulate/20260101-120000-1a2b3c  go on with a stopped run
 """
@@ -22,7 +24,7 @@ Your own pieces, from a package in this folder:
   scansim allow=[mymodels] model._target_=mymodels.rocket.model model.params.thrust=3
 
 Results: runs/<task>/<date-time>-<6 hex>/, never overwritten; output.dir=FOLDER names another.
-  trajectory.nc   states or estimates (NetCDF)        trajectory.png  the figure
+  trajectory.nc   states, estimates, signals (NetCDF) trajectory.png  the figure
   run.json        status, versions, timings           run.log         what happened
   .hydra/         the configuration                   checkpoints/    to resume from
 
@@ -38,7 +40,8 @@ def help_text(conf: Path) -> str:
     """The help, with every group's options and every key of the top level."""
     parts = [HEAD, "Groups (* is the default):"]
     defaults = _defaults(conf)
-    for group in ("experiment", "model", "integrator", "estimator", "update", "input", "output", "runtime"):
+    for group in ("experiment", "model", "integrator", "estimator", "update", "design", "input",
+                  "output", "runtime"):
         files = sorted((conf / group).glob("*.yaml"))
         width = max(len(f.stem) for f in files) + 1
         parts.append(f"  {group}")

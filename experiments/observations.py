@@ -17,6 +17,7 @@ class Observations(NamedTuple):
         path: where they come from, for messages.
         truth: for a state, its true values (N,), where the record has them.
         units: of time.
+        quantities: units and words of every column, by its name; empty where they have none.
     """
 
     path: str
@@ -24,6 +25,7 @@ class Observations(NamedTuple):
     y: np.ndarray
     truth: Mapping[str, np.ndarray] = {}
     units: str = "s"
+    quantities: Mapping[str, tuple[str, str]] = {}
 
 
 def columns(
@@ -53,6 +55,7 @@ def columns(
         str(path), None if time is None else found[time],
         np.stack([found[column] for column in columns], axis=-1),
         {state: found[column] for state, column in truth.items()},
+        quantities=recorded.quantities(str(path), columns),
     )
 
 

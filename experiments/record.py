@@ -84,6 +84,18 @@ def read(path: str, named: list[tuple[str, str]]) -> dict[str, np.ndarray]:
     return (_netcdf if Path(path).suffix.lower() in NETCDF else _csv)(path, named)
 
 
+def quantities(path: str, columns: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Units and words of columns, from the attributes of a NetCDF file; a CSV file has none."""
+    about = {column: {} for column in columns}
+    if Path(path).suffix.lower() in NETCDF:
+        from sim.netcdf import read
+
+        dataset = read(path)
+        about = {column: dataset[column].attrs for column in about}
+    return {column: (str(attrs.get("units", "1")), str(attrs.get("long_name", column)))
+            for column, attrs in about.items()}
+
+
 def _known(path, named: Iterable[tuple[str, str]], columns: list[str]) -> None:
     for key, column in named:
         if column not in columns:

@@ -16,7 +16,7 @@ from pathlib import Path
 from experiments.rundir import ROOT
 
 CONF = ROOT / "conf"
-PIECES = ("model", "integrator", "estimator", "update", "input")
+PIECES = ("model", "integrator", "estimator", "update", "design", "input")
 OPEN = ("input.reference", "input.truth", "model.initial.", "estimator.model.initial.")
 
 

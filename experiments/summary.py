@@ -19,24 +19,29 @@ def show(config: Config, prepared: Any, directory: Path, drawn: Path | None, cod
     console = Console(highlight=False, soft_wrap=True)
     done = status["step"] - status["resumed"]
     speed = f", {_thousands(done / status['run_seconds'])} steps/s" if status["run_seconds"] else ""
+    took = f"compile {status['compile_seconds']:.2f} s, run {status['run_seconds']:.2f} s{speed}"
+    if config.design:
+        took = f"{status['run_seconds']:.2f} s, compiling included"
     unit = getattr(prepared, "time_units", "s")
     substeps = f" × {config.substeps} substeps" if config.substeps > 1 else ""
     path = directory / "trajectory.nc"
     further = directory / "forecast.nc"
-    word = "step" if status["step"] == 1 else "steps"
+    word = ("sample" if config.design else "step") + "s" * (status["step"] != 1)
     rows = [
         ("run", f"{_thousands(status['step'])} {word} {_interval(prepared)} {unit}{substeps}, "
                 f"{_method(config)}, {config.runtime.precision}"),
         ("", _left_out(prepared)),
+        ("filter", prepared.words if config.design else None),
         ("file", f"{path}  ({_size(path)})" if path.exists() else None),
         ("file", f"{further}  ({_size(further)})" if further.exists() else None),
         ("figure", str(drawn) if drawn and drawn.exists() else None),
-        ("time", f"compile {status['compile_seconds']:.2f} s, run {status['run_seconds']:.2f} s{speed}"),
+        ("time", took),
     ]
     for quantity, value in outcome.get("metrics", {}).get("rmse", {}).items():
         units = prepared.quantities[quantity][0] if quantity in prepared.quantities else ""
         rows.append(("rmse", f"{value:.4g} {'' if units == '1' else units}  ({quantity} against "
                              f"{prepared.measured[quantity]})"))
+    rows += _strength(outcome.get("metrics", {}), prepared.quantities)
     rows += _consistency(outcome.get("metrics", {}))
     console.print(Text(_title(config, prepared), style="bold"))
     for name, text in rows:
@@ -70,8 +75,17 @@ def _left_out(prepared):
 
 
 def _method(config):
-    pieces = (config.integrator or config.estimator, config.update)
+    pieces = (config.integrator or config.estimator or config.design, config.update)
     return " and ".join(p["_target_"].rpartition(".")[2] for p in pieces if p and p["_target_"])
+
+
+def _strength(scores, quantities):
+    """The root mean square of a signal before and after its filter."""
+    rms = scores.get("rms", {})
+    for name, value in rms.items():
+        if f"{name}_filtered" in rms:
+            units = "" if quantities[name][0] == "1" else f" {quantities[name][0]}"
+            yield "rms", f"{value:.4g}{units} before, {rms[f'{name}_filtered']:.4g}{units} after  ({name})"
 
 
 def _consistency(scores):

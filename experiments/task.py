@@ -162,9 +162,10 @@ def _attributes(config, values, prepared, known):
     return {
         "title": known["title"], "source": f"scansim {known['versions']['scansim']}",
         "versions": ", ".join(f"{name} {number}" for name, number in known["versions"].items()),
-        "model": prepared.name,
+        "model": None if config.design else prepared.name,
         "integrator": (config.integrator or {}).get("_target_"),
-        "estimator": (config.estimator or {}).get("_target_"), "t0": prepared.t0, "dt": prepared.dt,
+        "estimator": (config.estimator or {}).get("_target_"),
+        "design": (config.design or {}).get("_target_"), "t0": prepared.t0, "dt": prepared.dt,
         "substeps": config.substeps, "seed": config.seed, "precision": config.runtime.precision,
         "config": OmegaConf.to_yaml(OmegaConf.create(dict(values))),
         "config_hash": known["config_hash"], "commit": known["commit"],

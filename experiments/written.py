@@ -42,11 +42,12 @@ def labelled(prepared, estimates, smoothed, keep, count):
         states=prepared.estimator.states, observed=prepared.estimator.observed,
         signals={name: values[:count] for name, values in prepared.signals.items()},
     )
-    return _timed(found, prepared.time[:count], prepared)
+    return timed(found, prepared.time[:count], prepared.time_units)
 
 
-def _timed(dataset, time, prepared):
-    attributes = {"units": prepared.time_units, "long_name": "time"}
+def timed(dataset, time, units):
+    """The dataset with these times, in these units."""
+    attributes = {"units": units, "long_name": "time"}
     found = dataset.assign_coords(time=("time", time, attributes))
     found["time"].encoding["_FillValue"] = None
     return found
@@ -73,4 +74,4 @@ def foreseen(prepared, future):
                 values[f"{name}_forecast{suffix}"] = np.asarray(value)
                 about[f"{name}_forecast{suffix}"] = (units, f"{what} {words}")
     found = trajectory(values, dt=1.0, first=0, quantities=about)
-    return _timed(found, prepared.ahead, prepared)
+    return timed(found, prepared.ahead, prepared.time_units)

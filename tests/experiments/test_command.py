@@ -129,6 +129,28 @@ def test_the_module_is_a_command(tmp_path):
         ("experiment=pendulum_estimate", 2, "github.com/EEA-sensors"),
         ("experiment=lidar_radar", 2, "github.com/udacity"),
         ("experiment=lidar_radar input.path=no.txt", 4, "no such file"),
+        ("task=filter", 2, "design: expected one for task=filter, got nothing"),
+        ("experiment=lowpass", 2, "design.cutoff: expected a value, got nothing"),
+        ("experiment=lowpass design.cutoff=1", 2, "input.path: this run needs a recorded file."),
+        ("experiment=lowpass design.cutoff=1 input=none", 2, "input: expected a record to filter, such as"),
+        ("experiment=lowpass design.cutoff=1 input=sine", 2, "got sim.signals.sine, which drives"),
+        ("experiment=lowpass design.cutoff=1 model=lorenz", 2, "expected none for task=filter, which takes"),
+        ("experiment=lowpass design=buter", 2, "did you mean 'butter'?"),
+        ("experiment=lowpass design.cutof=1", 2, "did you mean 'design.cutoff'?"),
+        ("experiment=lowpass gaps=fill design.cutoff=1", 2, "gaps: expected one of raise, hold, propagate"),
+        ("experiment=lowpass output.keep=[mean] design.cutoff=1", 2, "output.keep: expected null for task=filter"),
+        ("zero_phase=true", 2, "zero_phase: expected false for task=simulate, got true"),
+        ("experiment=nile gaps=hold", 2, "gaps: expected raise for task=estimate, got hold"),
+        ("experiment=lowpass input=nile design.cutoff=0.5", 2,
+         "design.cutoff: expected above 0 and below 0.5 year-1, half the sampling rate, got 0.5"),
+        ("experiment=lowpass input=nile design.cutoff=high", 2, "design.cutoff: expected a finite number or"),
+        ("experiment=lowpass input=nile design.cutoff=[0.1,0.2]", 2, "design.Wn: "),
+        ("experiment=lowpass input=nile design=bandpass design.cutoff=0.1", 2, "unknown option 'bandpass'"),
+        ("experiment=lowpass input=nile design.cutoff=0.1 substeps=2", 2, "substeps: expected 1 in a filter"),
+        ("task=filter design=own design.cutoff=0.1 input=nile dt=null duration=null "
+         "design._target_=filters.iir.design.biquad_peaking", 2, "missing a required argument: 'Q'"),
+        ("task=filter design.cutoff=0.1 design.Q=2 design.gain=6 design.order=2 input=nile dt=null duration=null "
+         "design._target_=filters.iir.design.biquad_peaking", 2, "unexpected keyword argument 'N'"),
         ("resume=nowhere", 4, "nowhere is not the directory of a run"),
         ("resume=nowhere dt=1", 2, "remove dt=1"),
     ],
@@ -153,6 +175,6 @@ def test_a_file_cannot_give_leave_to_run_a_package(scansim, tmp_path):
 def test_help_names_every_option(scansim):
     code, out, _ = scansim("--help")
     assert code == 0
-    for group in ("experiment", "model", "integrator", "estimator", "input", "output", "runtime"):
+    for group in ("experiment", "model", "integrator", "estimator", "design", "input", "output", "runtime"):
         for name in os.listdir(os.path.join(ROOT, "conf", group)):
             assert f" {name.removesuffix('.yaml')} " in out

@@ -32,7 +32,7 @@ def test_a_model_is_listed_with_the_defaults_of_its_code(name):
 
 def test_the_top_level_lists_every_key_with_its_default():
     values = load("config")
-    groups = {"model", "integrator", "estimator", "update", "input", "output", "runtime"}
+    groups = {"model", "integrator", "estimator", "update", "design", "input", "output", "runtime"}
     keys = set(values) - {"defaults", "hydra"}
     assert keys == set(Config.__dataclass_fields__) - groups
     for kind, name in ((Output, "output/standard"), (Runtime, "runtime/float64")):
@@ -46,3 +46,14 @@ def test_every_integrator_has_its_option():
 
     code = {n for n in integrators.__all__ if isinstance(getattr(integrators, n), OneStep)}
     assert {p.stem for p in (CONF / "integrator").glob("*.yaml")} == code | {"own"}
+
+
+def test_every_design_has_its_option_with_arguments_of_its_own():
+    from filters.iir.dataarray import sections
+
+    for path in (CONF / "design").glob("*.yaml"):
+        values = load(f"design/{path.stem}")
+        if path.stem != "own":
+            design = resolve("design._target_", values.pop("_target_"))
+            assert design.__name__ == path.stem
+            assert sections(design, 1000.0, **{**values, "cutoff": 50.0}).shape[1] == 6
