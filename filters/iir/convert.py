@@ -131,9 +131,8 @@ def zpk2tf(z, p, k):
     k = ar.complex(k) if ar.xp.iscomplexobj(k) else ar.real(k)
     if z.ndim > 1:
         gains = ar.xp.broadcast_to(k.reshape(-1), (len(z),))
-        return ar.xp.stack([_real_poly(ar, z[i], gains[i]) for i in range(len(z))]), _real_poly(
-            ar, p, ar.real(1)
-        )
+        b = ar.xp.stack([_real_poly(ar, z[i], gains[i]) for i in range(len(z))])
+        return b, _real_poly(ar, p, ar.real(1))
     return _real_poly(ar, z.reshape(-1), k.reshape(())), _real_poly(ar, p, ar.real(1))
 
 

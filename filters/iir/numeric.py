@@ -5,12 +5,15 @@ anything; under `jit`, `grad` or `vmap` the same formulas run in jax.numpy, in t
 of what is traced.
 """
 
+from numbers import Number
 from types import ModuleType
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+from sim import rollout
 
 
 class Arithmetic(NamedTuple):
@@ -50,6 +53,17 @@ def arithmetic(*values):
     return Arithmetic(jnp, np.dtype(np.float32), np.dtype(np.complex64))
 
 
+def loop(xp, step, carry, xs=None, *, length=None):
+    """`rollout`, or in NumPy the same in Python: (last carry, what was emitted, stacked)."""
+    if xp is jnp:
+        return rollout(step, carry, xs, length=length)
+    rows = []
+    for x in [None] * length if xs is None else xs:
+        carry, row = step(carry, x)
+        rows.append(row)
+    return carry, jax.tree.map(lambda *r: np.stack(r), *rows)
+
+
 def evaluate(design, *values):
     """design(*values), computed by NumPy in float64 unless a value is traced.
 
@@ -82,7 +96,7 @@ def order(N):
     """N as an int, at least 0."""
     if traced(N):
         raise ValueError("N: expected a static filter order, got a traced value")
-    if np.shape(N) != () or isinstance(N, str) or abs(int(N)) != N:
+    if not isinstance(N, Number | np.ndarray | jax.Array) or np.shape(N) or abs(int(N)) != N:
         raise ValueError(f"N: Filter order must be a nonnegative integer, got {N!r}")
     return int(N)
 

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sim import rollout
+from filters.iir.numeric import loop
 
 
 class Sections(NamedTuple):
@@ -65,14 +65,9 @@ def pair(xp, z, p, n, analog):
         p1, p_left = take(p_left, badness, poles.heads(p_left))
         real = poles.real[p1]
         alone = real & ~xp.any(p_left & poles.real)
-        # One real pole and one real zero are left: they belong to each other.
-        last_reals = (
-            ~real
-            & (xp.sum(p_left & poles.real) == 1)
-            & (xp.sum(z_left & zeros.real) == 1)
-            & (xp.sum(poles.heads(p_left)) + 1 == xp.sum(zeros.heads(z_left)))
-        )
-        kind = xp.where(alone, zeros.real, ~(last_reals & zeros.real))
+        # A single real zero is for a single real pole, or for the end.
+        keep = (xp.sum(z_left & zeros.real) == 1) & xp.any(z_left & zeros.upper)
+        kind = xp.where(alone, zeros.real, ~(keep & zeros.real))
         allowed = zeros.heads(z_left) & kind
         p2, after = partner(poles, p_left, badness, p1)
         p_left = xp.where(alone, p_left, after)
@@ -90,14 +85,7 @@ def pair(xp, z, p, n, analog):
         chosen = (xp.stack([p1, p2]), xp.stack([z1, z2]), xp.where(alone, 1, 2), count)
         return (z_left, p_left), chosen
 
-    if xp is np:
-        carry, rows = (z_left, p_left), []
-        for _ in range(n):
-            carry, row = step(carry, None)
-            rows.append(row)
-        found = Sections(*map(np.stack, zip(*rows, strict=True)))
-    else:
-        found = Sections(*rollout(step, (z_left, p_left), length=n)[1])
+    _, found = loop(xp, step, (z_left, p_left), length=n)
     found = Sections(*(x[::-1] for x in found))
     return found._replace(poles=p_order[found.poles], zeros=z_order[found.zeros])
 

@@ -29,7 +29,7 @@ def _tangent(primals, tangents):
     ar = arithmetic(c)
     r, n = _roots(c), len(c) - 1
     c, dc = ar.complex(c), ar.complex(dc)
-    powers = r[:, None] ** jnp.arange(n, -1, -1)[None]
+    powers = jnp.vander(r, n + 1)
     slopes = powers[:, 1:] @ (c[:-1] * ar.complex(np.arange(n, 0, -1)))
     return r, -(powers @ dc) / slopes
 

@@ -7,6 +7,7 @@ import numpy as np
 from filters.iir.numeric import order
 
 NORMS = ("phase", "delay", "mag")
+BITS = 256  # behind the point
 
 
 def besselap(N, norm="phase"):
@@ -46,34 +47,39 @@ def besselap(N, norm="phase"):
 
 
 def _zeros(N):
-    """The zeros of θ_N: of its coefficients, then exact by Newton on its recurrence."""
-    coefficients = [
-        math.factorial(2 * N - k)
-        / (2 ** (N - k) * math.factorial(k) * math.factorial(N - k))
-        for k in range(N, -1, -1)
-    ]
+    """The zeros of θ_N: a first guess in floats, then Aberth's method with exact values."""
+    f = math.factorial
+    coefficients = [f(2 * N - k) // (2 ** (N - k) * f(k) * f(N - k)) for k in range(N, -1, -1)]
     # In units of their mean modulus the coefficients span least.
     unit = coefficients[-1] ** (1 / N)
     s = unit * np.roots([c / unit**i for i, c in enumerate(coefficients)])
-    for _ in range(5):
-        f, slope = _theta(N, s)
-        s = s - f / slope
-    s = s[np.argsort(s.imag)[::-1]]
+    for _ in range(100):
+        value, slope = _horner(coefficients, s)
+        # The others repel each, so that no two go to one zero.
+        gaps = s[:, None] - s + np.diag(np.full(N, np.inf))
+        newton = value / slope
+        s = s - newton / (1 - newton * np.sum(1 / gaps, axis=1))
+        if np.all(np.abs(newton) < 1e-12 * np.abs(s)):  # the next would be exact: this is
+            break
+    s = s[np.argsort(-s.imag)]
     return (s + s[::-1].conj()) / 2
 
 
-def _theta(N, s):
-    """θ_N and its derivative."""
-    before, now = np.ones_like(s), s + 1
-    dbefore, dnow = np.zeros_like(s), np.ones_like(s)
-    for n in range(2, N + 1):
-        before, now, dbefore, dnow = (
-            now,
-            (2 * n - 1) * now + s * s * before,
-            dnow,
-            (2 * n - 1) * dnow + 2 * s * before + s * s * dbefore,
-        )
-    return now, dnow
+def _horner(coefficients, s):
+    """A polynomial and its derivative in integers, for the terms cancel to 20 digits."""
+    one = 1 << BITS
+    re, im = (np.array([int(x) for x in part * 2.0**BITS], object) for part in (s.real, s.imag))
+
+    def times(x, y):
+        return (x * re - y * im) >> BITS, (x * im + y * re) >> BITS
+
+    value, slope = (0 * re, 0 * im), (0 * re, 0 * im)
+    for c in coefficients:
+        slope = tuple(d + v for d, v in zip(times(*slope), value, strict=True))
+        value = times(*value)
+        value = (value[0] + c * one, value[1])
+    floats = [(x / one).astype(float) for x in (*value, *slope)]
+    return floats[0] + 1j * floats[1], floats[2] + 1j * floats[3]
 
 
 def _half_power(p):

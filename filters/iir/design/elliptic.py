@@ -3,7 +3,7 @@
 import numpy as np
 
 from filters.iir.design.prototypes import LN10, ripple
-from filters.iir.numeric import arithmetic, decibels, order, traced
+from filters.iir.numeric import arithmetic, decibels, loop, order, traced
 
 # Each converges quadratically: in float64 these suffice for 1 − k ≥ 1e-15, dB ≤ 300.
 AGM_STEPS = 10
@@ -54,14 +54,16 @@ def ellipap(N, rp, rs):
         return empty, ar.complex(-1 / eps).reshape(1), 1 / eps
     k1 = eps / xp.sqrt(ripple(ar, rs))
     k = _degree(ar, N, k1)
-    moduli = _landen(ar, k)
+    moduli = _landen(xp, k)
 
     u = np.arange(1 - N % 2, N, 2) / N
-    s = _sn(xp, ar.real(np.sin(np.pi / 2 * u)), moduli)
-    v0 = _asn(xp, 1 / eps, k1, _landen(ar, k1)) / N * (np.pi / 2)
-    cos, sin = ar.real(np.cos(np.pi / 2 * u)), ar.real(np.sin(np.pi / 2 * u))
-    w = _sn(xp, ar.rect(sin * xp.cosh(v0), cos * xp.sinh(v0)), [ar.complex(v) for v in moduli])
-    p = ar.rect(-w.imag, -w.real)
+    s = _sn(xp, ar.real(np.sin(np.pi / 2 * u)), moduli, 1)
+    y = _sn(xp, xp.sinh(_arc(xp, 1 / eps, k1, _landen(xp, k1)) / N), moduli, -1)
+    # sn(a + b) with sn a = s and sn b = iy, in real numbers.
+    cn_dn = xp.sqrt((1 - s) * (1 + s) * (1 - k * s) * (1 + k * s))
+    below = 1 + (k * s * y) ** 2
+    im = -s * xp.sqrt((1 + y * y) * (1 + (k * y) ** 2)) / below
+    p = ar.rect(-y * cn_dn / below, im)
 
     real = N % 2  # the first of each is at u = 0
     y = 1 / (k * s[real:])
@@ -74,8 +76,8 @@ def ellipap(N, rp, rs):
 def _degree(ar, N, k1):
     """The modulus k with K′/K = K₁′/(N K₁), by the theta functions k = (ϑ₂/ϑ₃)²."""
     xp = ar.xp
-    ratio = _agm(xp, xp.sqrt((1 - k1) * (1 + k1))) / _agm(xp, k1)
-    log_q = -np.pi / N * ratio
+    means = _agm(xp, xp.stack([xp.sqrt((1 - k1) * (1 + k1)), k1]))
+    log_q = -np.pi / N * means[0] / means[1]
     n = np.arange(NOME_TERMS)
     theta2 = xp.sum(xp.exp(log_q * ar.real(n * (n + 1))))
     theta3 = 1 + 2 * xp.sum(xp.exp(log_q * ar.real((n + 1) ** 2)))
@@ -84,31 +86,41 @@ def _degree(ar, N, k1):
 
 def _agm(xp, b):
     """The arithmetic-geometric mean of 1 and b; K(k) = π / (2 agm(1, k′))."""
-    a = xp.ones_like(b)
-    for _ in range(AGM_STEPS):
-        a, b = (a + b) / 2, xp.sqrt(a * b)
-    return a
+
+    def step(carry, _):
+        a, b = carry
+        return ((a + b) / 2, xp.sqrt(a * b)), None
+
+    return loop(xp, step, (xp.ones_like(b), b), length=AGM_STEPS)[0][0]
 
 
-def _landen(ar, k):
+def _landen(xp, k):
     """The descending moduli kₙ₊₁ = (kₙ / (1 + kₙ′))²: they vanish quadratically."""
-    moduli = []
-    for _ in range(LANDEN_STEPS):
-        k = (k / (1 + ar.xp.sqrt((1 - k) * (1 + k)))) ** 2
-        moduli.append(k)
-    return moduli
+
+    def step(k, _):
+        k = (k / (1 + xp.sqrt((1 - k) * (1 + k)))) ** 2
+        return k, k
+
+    return loop(xp, step, k, length=LANDEN_STEPS)[1]
 
 
-def _sn(xp, sine, moduli):
-    """sn(uK, k) from sin(πu/2), its value at modulus 0, up through the moduli."""
-    for v in reversed(moduli):
-        sine = (1 + v) * sine / (1 + v * sine * sine)
-    return sine
+def _sn(xp, sine, moduli, square):
+    """sn(uK, k) from sin(πu/2), its value at modulus 0, up through the moduli.
+
+    With square = −1 the imaginary part of sn(ivK, k), from sinh(πv/2).
+    """
+
+    def step(sine, v):
+        return (1 + v) * sine / (1 + square * v * sine * sine), None
+
+    return loop(xp, step, sine, moduli[::-1])[0]
 
 
-def _asn(xp, y, k, moduli):
-    """v with sn(ivK, k) = iy, down through the moduli to sinh(πv/2)."""
-    for v in moduli:
-        y = 2 * y / ((1 + v) * (1 + xp.sqrt(1 + (k * y) ** 2)))
-        k = v
-    return xp.arcsinh(y) * (2 / np.pi)
+def _arc(xp, y, k, moduli):
+    """πv/2 where sn(ivK, k) = iy: down through the moduli, to modulus 0."""
+
+    def step(carry, v):
+        y, k = carry
+        return (2 * y / ((1 + v) * (1 + xp.sqrt(1 + (k * y) ** 2))), v), None
+
+    return xp.arcsinh(loop(xp, step, (y, k), moduli)[0][0])

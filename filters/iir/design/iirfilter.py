@@ -33,6 +33,7 @@ KINDS = {
     "bessel_delay": "delay",
     "bessel_mag": "mag",
 }
+FAMILIES = ("butter", "cheby1", "cheby2", "ellip", "bessel")
 OUTPUTS = ("ba", "zpk", "sos")
 
 
@@ -141,7 +142,7 @@ _compiled = jax.jit(_design, static_argnums=range(5))
 def _named(name, value, table, otherwise):
     found = table.get(value.lower()) if isinstance(value, str) else None
     if found is None:
-        known = ", ".join(dict.fromkeys(table.values() if name == "btype" else table))
+        known = ", ".join(dict.fromkeys(table.values() if name == "btype" else FAMILIES))
         raise ValueError(f"{name}: '{value}' is {otherwise}; expected one of {known}")
     return found
 
