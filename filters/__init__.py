@@ -4,6 +4,16 @@ They stand beside `integrators`, on `sim` alone. Symbols: ``m P`` mean and covar
 the state, ``F Q`` transition and its noise, ``H R`` observation and its noise, ``S``
 innovation covariance, ``K`` gain, ``y`` observation.
 
+Each filter has its smoothers, and what takes its estimates:
+
+    kalman, nonlinear, robust(…), continuous_extended,   rts, parallel_rts, fixed_lag,
+        steady_state_kalman (not fixed_lag)              posterior_samples
+    information_kalman, where the state is determined    rts, parallel_rts, posterior_samples
+    parallel_kalman                                      parallel_rts, rts, posterior_samples
+    square_root_kalman                                   square_root_rts; rts where P⁻ is regular
+    diffuse_kalman                                       diffuse_smoother
+    bootstrap                                            none
+
 What a user writes against is imported from here. A filter has the name of its file, and
 here that name is always the function: ``from filters import kalman``. What a file has
 beyond it, a newcomer's filter needs: ``from filters.kalman import checked``.

@@ -7,14 +7,14 @@ import jax
 import jax.numpy as jnp
 from jax.tree_util import Partial
 
+from filters.covariance import check_semidefinite, floating, symmetric
 from filters.extended import expected, tangent
 from filters.gaussian import (
     Gaussian,
     Predicted,
-    check_semidefinite,
-    floating,
+    condition,
     gaussian_filter,
-    symmetric,
+    on_seen,
 )
 from filters.kalman import named
 from filters.nonlinear import Nonlinear, checked
@@ -108,6 +108,7 @@ def continuous_extended(
         Partial(_observe, model),
         Partial(_split),
         residual=model.residual,
+        update=Partial(on_seen, Partial(condition)),
     )
 
 

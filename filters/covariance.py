@@ -15,6 +15,28 @@ def symmetric(P):
     return 0.5 * (P + P.T)
 
 
+def check_definite(name, Q, H, R):
+    """Raise where, of concrete matrices, H Q Hᵀ + R is singular to rounding.
+
+    It is the variance of an observation given the state a step before.
+    """
+    try:
+        eps = float(jnp.finfo(Q.dtype).eps)
+        Q, H, R = (np.asarray(a, float) for a in (Q, H, R))
+    except Exception:  # a tracer: its numbers are not known yet
+        return
+    Q, R = (np.diag(a) if a.ndim == 1 else a for a in (Q, R))
+    S = H @ Q @ H.T + R
+    scale = np.sqrt(np.diagonal(S))
+    scale = np.where(scale > 0, scale, 1)
+    least = np.linalg.eigvalsh(S / scale[:, None] / scale).min(initial=1.0)
+    if least <= 8 * max(H.shape) * eps:
+        raise ValueError(
+            f"{name}: expected H Q Hᵀ + R, the noise of an observation given the state a step "
+            f"before, to be positive definite, got a singular {S.tolist()}: give R or Q full rank"
+        )
+
+
 def check_semidefinite(name, P):
     """Raise where a concrete (…, n, n) matrix, or (…, n) diagonal, is no covariance."""
     try:

@@ -38,7 +38,8 @@ def dataset(
             as a state or an observation, or so with "_true", get its units.
 
     Raises:
-        ValueError: an unknown part, or as many names as there are no components.
+        ValueError: an unknown part, as many names as there are no components, or estimates of
+            `diffuse_kalman` while some of the state is unknown: leave those steps out.
 
     Reference: as for `sim.trajectory.trajectory`, which labels them.
 
@@ -57,6 +58,9 @@ def dataset(
     unknown = [part for part in keep if part not in PARTS]
     if unknown:
         raise ValueError(f"keep: expected some of {', '.join(PARTS)}, got {unknown[0]!r}")
+    if np.any(getattr(estimates, "spread", 0)):
+        raise ValueError("estimates: expected the whole state to be known, got steps of a diffuse "
+                         "filter in which some of it is not: leave them out")  # fmt: skip
     observed = observed or {}
     _count("states", states, np.shape(estimates.m)[1])
     beliefs = {"filtered": (estimates.m, estimates.P)}

@@ -6,7 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import Partial
 
-from filters.gaussian import LOG_2PI, Gaussian, check_semidefinite, floating, symmetric
+from filters.covariance import floating, symmetric
+from filters.gaussian import LOG_2PI, Gaussian, checked_prior, observed
 from filters.kalman import LinearGaussian, affine, at_step, checked, plus, split
 from sim import Stepper
 from sim.linalg import matmul
@@ -96,15 +97,8 @@ def diffuse_kalman(model: LinearGaussian) -> Stepper:
 
 
 def _init(F, prior: Gaussian, diffuse=None, on_first: bool = False) -> DiffuseFiltering:
-    m, P = floating(prior[0]), floating(prior[1])
     n = F.shape[0]
-    if m.shape != (n,) or P.shape != (n, n):
-        raise ValueError(
-            f"prior: expected a mean ({n},) and a covariance ({n}, {n}), "
-            f"got {m.shape} and {P.shape}"
-        )
-    check_semidefinite("prior.P", P)
-    dtype = jnp.promote_types(m.dtype, P.dtype)
+    m, P = checked_prior(prior, n)
     if diffuse is None:
         diffuse = (True,) * n
     if np.ndim(diffuse) == 1:
@@ -112,12 +106,12 @@ def _init(F, prior: Gaussian, diffuse=None, on_first: bool = False) -> DiffuseFi
         if mask.shape != (n,) or mask.dtype != bool:
             raise ValueError(f"diffuse: expected {n} bools or (n, q) directions, got {diffuse!r}")
         diffuse = np.eye(n)[:, mask]
-    spread = floating(diffuse).astype(dtype)
+    spread = floating(diffuse).astype(m.dtype)
     if spread.ndim != 2 or spread.shape[0] != n or spread.shape[1] > n:
         raise ValueError(f"diffuse: expected {n} bools or (n, q) directions, got {spread.shape}")
     left = jnp.asarray(spread.shape[1])
     fresh = jnp.asarray(True) if on_first else None
-    return DiffuseFiltering(m.astype(dtype), P.astype(dtype), spread, left, fresh)
+    return DiffuseFiltering(m, P, spread, left, fresh)
 
 
 def _step(model, carry: DiffuseFiltering, x):
@@ -129,7 +123,7 @@ def _step(model, carry: DiffuseFiltering, x):
     moved = (
         affine(F, m, model.B, x.get("u"), model.b),
         plus(symmetric(matmul(matmul(F, P), F.T)), model.Q),
-        matmul(F, A),
+        _beyond_rounding(matmul(F, A), matmul(abs(F), abs(A))),
         F,
     )
     if fresh is not None:
@@ -138,9 +132,7 @@ def _step(model, carry: DiffuseFiltering, x):
         fresh = jnp.zeros_like(fresh)
     m_pred, P_pred, A_pred, F = moved
     mu = affine(H, m_pred, model.D, x.get("u"), model.d)
-    y = jnp.asarray(y).astype(dtype)
-    if y.shape != mu.shape:
-        raise ValueError(f"y: expected shape {mu.shape}, got {y.shape}")
+    y = observed(y, mu)
 
     # State and observation together: an R that correlates needs nothing else.
     C = matmul(P_pred, H.T)
@@ -190,6 +182,15 @@ def _condition(joint, at, y, left, h):
     across = jnp.where(diffuse, s * K[:, None] * K[None] - down - down.T, -symmetric(down))
     variance = jnp.where(diffuse, square, jnp.where(proper, s, 1))
     counts = jnp.where(diffuse | proper, LOG_2PI + jnp.log(variance), 0)
-    A = jnp.where(diffuse, A - K[:, None] * f[None], A)
+    part = K[:, None] * f[None]
+    A = jnp.where(diffuse, _beyond_rounding(A - part, abs(A) + abs(part)), A)
     loglik = -0.5 * (v * v * by_s + counts)
     return (mean + K * v, P + across, A), loglik, (v, s, by_s, by_square, K, K1)
+
+
+def _beyond_rounding(A, size):
+    """A, a sum of terms that add up to ``size`` without their signs, 0 where it cancels.
+
+    What rounding leaves of a direction that is found, or that F has lost, is no direction.
+    """
+    return jnp.where(abs(A) <= 64 * float(jnp.finfo(A.dtype).eps) * size, 0, A)

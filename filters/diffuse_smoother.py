@@ -6,7 +6,8 @@ import jax.numpy as jnp
 from jax.tree_util import Partial
 
 from filters.diffuse import DiffuseEstimate
-from filters.gaussian import Gaussian, symmetric
+from filters.covariance import symmetric
+from filters.gaussian import Gaussian
 from sim import Stepper
 from sim.linalg import matmul
 
@@ -55,7 +56,7 @@ def diffuse_smoother() -> Stepper:
 
 
 def _init(estimates: DiffuseEstimate) -> DiffuseSmoothing:
-    r, N = jnp.zeros_like(estimates.m[-1]), jnp.zeros_like(estimates.P[-1])
+    r, N = (jnp.zeros_like(a, shape=a.shape[1:]) for a in (estimates.m, estimates.P))
     return DiffuseSmoothing(r, r, N, N, N)
 
 

@@ -6,12 +6,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from filters.gaussian import check_semidefinite, floating
+from filters.covariance import check_semidefinite, floating
 from sim import rollout
 from sim.linalg import matmul
 
 TERMS = {4: 12, 8: 20}
 DOUBLINGS = 32
+STIFFEST = 2.0 ** (DOUBLINGS - 1)
 
 
 class LinearSDE(NamedTuple):
@@ -72,8 +73,8 @@ def discretise(sde: LinearSDE, dt) -> dict:
         F = exp(A dt),   Q = ∫₀^dt exp(A s) L Qc Lᵀ exp(A s)ᵀ ds,   (B, b) = ∫₀^dt exp(A s) ds (B, b)
 
     By their Taylor series over dt / 2ʲ, as short as A needs, then j times doubled,
-    Q ← Q + F Q Fᵀ: sums of covariances, so that Q is one at any stiffness, which the
-    exponential of Van Loan's block matrix is not.
+    Q ← Q + F Q Fᵀ: sums of covariances, so that Q is one however stiff A is, up to
+    ‖A‖∞ dt = 2³¹, which the exponential of Van Loan's block matrix is not.
 
     Args:
         sde: the equation.
@@ -85,7 +86,8 @@ def discretise(sde: LinearSDE, dt) -> dict:
         arguments of `LinearGaussian`; with many, part of the xs of its filter.
 
     Raises:
-        ValueError: shapes disagree, Qc is no covariance, or a dt is negative or not finite.
+        ValueError: shapes disagree, Qc is no covariance, a dt is negative or not finite, or
+            ‖A‖∞ dt is above 2³¹; inside `jit` the result is then NaN.
 
     Reference: C. F. Van Loan, IEEE Transactions on Automatic Control 23 (1978).
 
@@ -103,6 +105,7 @@ def discretise(sde: LinearSDE, dt) -> dict:
         if not np.all(np.isfinite(lengths) & (lengths >= 0)):
             wrong = lengths[~(np.isfinite(lengths) & (lengths >= 0))].ravel()[0]
             raise ValueError(f"dt: expected finite steps of at least 0 s, got {wrong:g}")
+    _check_stiffness(A, dt)
     many = dt.ndim == 1
     F, Q, integral = jax.vmap(lambda dt: _exact(A, _density(sde), dt))(jnp.atleast_1d(dt))
     out = {"F": F, "Q": Q}
@@ -138,12 +141,20 @@ def _density(sde):
     return sde.Qc if sde.L is None else sde.L @ sde.Qc @ sde.L.T
 
 
+def _check_stiffness(A, dt):
+    if isinstance(A, jax.core.Tracer) or isinstance(dt, jax.core.Tracer) or not dt.size:
+        return
+    norm = np.abs(np.asarray(A)).sum(axis=1).max(initial=0) * np.max(dt)
+    if not norm <= STIFFEST:
+        raise ValueError(f"A: expected ‖A‖ dt of at most 2³¹, got {norm:.3g}: make such a mode static")
+
+
 def _exact(A, density, dt):
     """F, Q and ∫ exp(A s) ds over one dt."""
     eye = jnp.eye(A.shape[0], dtype=A.dtype)
     norm = jax.lax.stop_gradient(jnp.max(jnp.sum(jnp.abs(A), axis=1)) * dt)
     halvings = jnp.clip(jnp.ceil(jnp.log2(jnp.maximum(norm, 1e-30))) + 1, 0, DOUBLINGS)
-    h = dt * jnp.exp2(-halvings)
+    h = jnp.where(norm <= STIFFEST, dt, jnp.nan) * jnp.exp2(-halvings)
     # Each term is the derivative of the one before: Q̇ = A Q + Q Aᵀ + L Qc Lᵀ.
     term, noise = eye * h, density * h
     integral, Q = term, noise

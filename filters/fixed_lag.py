@@ -1,17 +1,20 @@
 """The fixed-lag smoother: at every step, the state a few steps ago given all so far."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.tree_util import Partial
 
-from filters.gaussian import Estimate, floating, symmetric
+from filters.covariance import floating, symmetric
+from filters.gaussian import Estimate, parts
 from filters.manifold import both_or_none, flat
+from filters.rts import smoother_gain
 from sim import Stepper
 from sim.check import positive
-from sim.linalg import cho_solve, cholesky, matmul
+from sim.linalg import matmul
 from sim.step import as_pytree
 
 # Products in a step that stay in the loop: beyond it the library's are 4 times faster.
@@ -55,7 +58,8 @@ def fixed_lag(
         mⱼ ← mⱼ + Bⱼ (mₖ − m⁻ₖ),   Pⱼ ← Pⱼ + Bⱼ (Pₖ − P⁻ₖ) Bⱼᵀ   for j = k−1, …, k−lag
 
     Args:
-        stepper: any Gaussian filter, its first ``init`` argument the prior.
+        stepper: one that `filters.gaussian.gaussian_filter` made: `kalman`, with a robust
+            update or not, or a nonlinear filter.
         lag: steps, at least 1.
         retract, local: those of the model, for a state on a manifold, as for `rts`.
 
@@ -65,8 +69,8 @@ def fixed_lag(
         of the prior. Where P⁻ is singular the result is NaN, as that of `rts`.
 
     Raises:
-        ValueError: lag is no integer of at least 1, or there is one of retract and local
-            without the other; at the first step, where the filter emits no `Estimate`.
+        ValueError: lag is no integer of at least 1, there is one of retract and local
+            without the other, or the stepper is another.
 
     Reference: H. E. Rauch, "Solutions to the linear smoothing problem", IEEE
     Transactions on Automatic Control 8 (1963); B. D. O. Anderson and J. B. Moore,
@@ -84,21 +88,16 @@ def fixed_lag(
     """
     lag = positive("lag", lag)
     manifold = both_or_none("fixed_lag", retract, local)
+    parts("fixed_lag", stepper)
     step = Partial(_step, manifold, as_pytree(stepper.step))
     return Stepper(Partial(_Init(lag), as_pytree(stepper.init)), step)
 
 
+@dataclass(frozen=True)
 class _Init:
     """The ``init`` for one lag; equal lags are equal, so that jit traces once."""
 
-    def __init__(self, lag):
-        self.lag = lag
-
-    def __eq__(self, other):
-        return isinstance(other, _Init) and self.lag == other.lag
-
-    def __hash__(self):
-        return hash((_Init, self.lag))
+    lag: int
 
     def __call__(self, init, prior, *args, **kwargs):
         carry = init(prior, *args, **kwargs)
@@ -112,11 +111,8 @@ class _Init:
 def _step(manifold, step, window: Window, x):
     retract, local = manifold
     carry, now = step(window.carry, x)
-    if not isinstance(now, Estimate):
-        raise ValueError(f"fixed_lag: expected a filter that emits an Estimate, got one that emits "
-                         f"{type(now).__name__}")  # fmt: skip
     flat("fixed_lag", now.m, now.P, retract)
-    gain = cho_solve(cholesky(now.P_pred), now.C.T).T
+    gain = smoother_gain(now.P_pred, now.C)
     lag, n, _ = window.B.shape
     times = matmul if lag * n**3 <= WRITTEN_OUT else jnp.matmul
     B = jax.vmap(lambda B: times(B, gain))(window.B)

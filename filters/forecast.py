@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 from jax.tree_util import Partial
 
-from filters.gaussian import Estimate, condition, floating, with_update
+from filters.covariance import floating
+from filters.gaussian import Gaussian, parts
 from sim import Stepper
 from sim.step import as_pytree
 
@@ -32,8 +33,9 @@ def forecast(stepper: Stepper) -> Stepper:
         p(xₖ₊ₕ | y₁, …, yₖ) and p(yₖ₊ₕ | y₁, …, yₖ),   h = 1, 2, …
 
     Args:
-        stepper: any Gaussian filter: exact for a linear model, as good as the filter's
-            own prediction for another.
+        stepper: one that `filters.gaussian.gaussian_filter` made, `kalman` or a
+            nonlinear filter: exact for a linear model, as good as the filter's own
+            prediction for another. From what another form has found, `kalman` forecasts.
 
     Returns:
         A stepper. Its carry is the filter's: the last one of the record, or from any
@@ -41,6 +43,10 @@ def forecast(stepper: Stepper) -> Stepper:
         prior of a filter is a step before its first observation). xs are the filter's,
         an array or a mapping with "y"; of the observations only the shape (h, m) is
         used, so NaN will do. It emits a `Forecast`; ``ys[h-1]`` is h steps ahead.
+
+    Raises:
+        ValueError: another stepper: `steady_state_kalman` has no covariance that grows, and
+            the other forms have beliefs of their own.
 
     Under `jit`, `vmap` over carries forecasts from every point of a record at once.
 
@@ -60,7 +66,8 @@ def forecast(stepper: Stepper) -> Stepper:
     >>> [round(float(x), 1) for x in lower[:, 0]]
     [5.6, 5.2, 4.8]
     """
-    return Stepper(stepper.init, Partial(_step, as_pytree(_subtracting(stepper).step)))
+    (_, observe, split, _), _, _ = parts("forecast", stepper)
+    return Stepper(stepper.init, Partial(_step, as_pytree(stepper.step), observe, split))
 
 
 def interval(mean: Any, cov: Any, level: float = 0.95) -> tuple[Any, Any]:
@@ -94,29 +101,16 @@ def interval(mean: Any, cov: Any, level: float = 0.95) -> tuple[Any, Any]:
     return mean - half, mean + half
 
 
-def _subtracting(stepper):
-    """The filter whose innovation is y − μ even where the model has a residual of its own."""
-    try:
-        with_update(stepper, condition)
-    except ValueError:  # not one of gaussian_filter: it has no residual
-        return stepper
-    functions, _, retract = stepper.step.args
-    return stepper._replace(step=Partial(stepper.step.func, functions, None, retract))
+def _step(step, observe, split, carry, x):
+    x = _unseen(x)
+    after, unseen = step(carry, x)
+    mu, S, _ = observe(Gaussian(unseen.m_pred, unseen.P_pred), split(x)[1])
+    return after, Forecast(unseen.m_pred, unseen.P_pred, mu, S)
 
 
-def _step(step, carry, x):
-    after, unseen = step(carry, _observing(x, jnp.nan))
-    if not isinstance(unseen, Estimate):
-        raise ValueError(f"forecast: expected a filter that emits an Estimate, got one that emits "
-                         f"{type(unseen).__name__}")  # fmt: skip
-    # Observing 0, the innovation is −μ; the update it would make is not used.
-    seen = step(carry, _observing(x, 0.0))[1]
-    return after, Forecast(unseen.m, unseen.P, -seen.innovation, unseen.S)
-
-
-def _observing(x, value):
+def _unseen(x):
     if not isinstance(x, Mapping):
-        return jnp.full_like(floating(x), value)
+        return jnp.full_like(floating(x), jnp.nan)
     if "y" not in x:
         raise ValueError(f"xs: expected an observation under 'y', NaN will do, got {tuple(x)}")
-    return {**x, "y": jnp.full_like(floating(x["y"]), value)}
+    return {**x, "y": jnp.full_like(floating(x["y"]), jnp.nan)}

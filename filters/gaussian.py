@@ -286,6 +286,7 @@ def _at_once(m, P, v, S, C, seen):
     then no more than that, has a factor all the same, and no part either.
     """
     eye = jnp.eye(len(v), dtype=S.dtype)
+    seen = seen & ~(jnp.diag(S) <= 0)
     S = jnp.where(seen[:, None] & seen[None, :], S, eye)
     rounding = 8 * len(v) * float(jnp.finfo(S.dtype).eps)
     root = jnp.linalg.cholesky(S + rounding * eye * S)

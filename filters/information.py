@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import Partial
 
-from filters.gaussian import LOG_2PI, Gaussian, check_semidefinite, floating, symmetric
+from filters.covariance import check_semidefinite, floating, symmetric
+from filters.gaussian import Expected, Gaussian, checked_prior, condition, observed
 from filters.kalman import LinearGaussian, affine, at_step, checked, plus, split
 from filters.square_root import decorrelate, root_of
 from sim import Stepper
@@ -100,6 +101,9 @@ def information_kalman(model: LinearGaussian) -> Stepper:
         ValueError: shapes disagree, Q, R or the prior is no covariance, or F, R or the
             covariance of the prior has no inverse.
 
+    Where Q is singular, a gradient along a change of its rank is wrong, as that of
+    `filters.square_root.square_root_kalman`: take it from `kalman`.
+
     Reference: B. D. O. Anderson and J. B. Moore, "Optimal Filtering", Prentice-Hall
     1979, section 6.3.
 
@@ -139,15 +143,9 @@ def inverse(F):
 def _init(F, prior, on_first: bool = False) -> InformationFiltering:
     n = F.shape[0]
     if isinstance(prior, Gaussian):
-        m, P = floating(prior.m), floating(prior.P)
-        if m.shape != (n,) or P.shape != (n, n):
-            raise ValueError(
-                f"prior: expected a mean ({n},) and a covariance ({n}, {n}), "
-                f"got {m.shape} and {P.shape}"
-            )
-        check_semidefinite("prior.P", P)
-        check_invertible("prior.P", P)
-        prior = information(m, P)
+        prior = checked_prior(prior, n)
+        check_invertible("prior.P", prior.P)
+        prior = information(*prior)
     z, Y = floating(prior[0]), floating(prior[1])
     if z.shape != (n,) or Y.shape != (n, n):
         raise ValueError(f"prior: expected z ({n},) and Y ({n}, {n}), got {z.shape} and {Y.shape}")
@@ -167,22 +165,21 @@ def _step(model, prepared, carry: InformationFiltering, x):
     model, back, G = at_step(model, x, dtype), back.astype(dtype), G.astype(dtype)
     eye = jnp.eye(n, dtype=dtype)
 
-    before = z, Y
+    m_old, P_old, determined = _moments(z, Y)
     M = symmetric(matmul(matmul(back.T, Y), back))
     MG = matmul(M, G)
     J = cho_solve(cholesky(eye + symmetric(matmul(G.T, MG))), MG.T).T
     keep = eye - matmul(J, G.T)
     Y_pred = symmetric(matmul(matmul(keep, M), keep.T)) + matmul(J, J.T)
-    z_pred = keep @ (back.T @ z) + Y_pred @ affine(
-        model.F, jnp.zeros_like(z), model.B, x.get("u"), model.b
-    )
+    # By the mean where there is one: of accurate sensors much of z cancels in the other.
+    moved = jnp.where(determined, m_old, 0)
+    z_pred = Y_pred @ affine(model.F, moved, model.B, x.get("u"), model.b)
+    z_pred = z_pred + jnp.where(determined, 0, keep @ (back.T @ z))
     if fresh is not None:
         z_pred, Y_pred = jnp.where(fresh, z, z_pred), jnp.where(fresh, Y, Y_pred)
 
     offset = affine(model.H, jnp.zeros_like(z), model.D, x.get("u"), model.d)
-    y = jnp.asarray(y).astype(dtype)
-    if y.shape != offset.shape:
-        raise ValueError(f"y: expected shape {offset.shape}, got {y.shape}")
+    y = observed(y, offset)
     seen = ~jnp.isnan(y)
     H = jnp.where(seen[:, None], model.H, 0)
     v = jnp.where(seen, y - offset, 0)
@@ -190,25 +187,24 @@ def _step(model, prepared, carry: InformationFiltering, x):
     weighed = H / variances[:, None]
     z, Y = z_pred + weighed.T @ v, symmetric(Y_pred + matmul(weighed.T, H))
 
-    m_pred, P_pred, known, log_pred = _moments(z_pred, Y_pred)
-    m, P, determined, log_post = _moments(z, Y)
-    # log p(y) from both normalising constants: log |S| = log |R| + log |Y| − log |Y⁻|.
-    # As it was known before, Y⁻ being regular, it is determined now.
-    apart = jnp.where(seen & known, v - H @ jnp.where(known, m_pred, 0), 0)
-    told = H.T @ (apart / variances)
-    whole = jnp.sum(apart * apart / variances) - told @ jnp.where(determined, P, 0) @ told
-    constants = jnp.sum(jnp.where(seen, jnp.log(variances) + LOG_2PI, 0))
+    m_pred, P_pred, known = _moments(z_pred, Y_pred)
+    m, P, _ = _moments(z, Y)
+    # As the covariance form has it: of accurate sensors the two informations cancel.
+    innovation = y - offset - model.H @ m_pred
+    HP = matmul(model.H, jnp.where(known, P_pred, eye))
+    S = plus(symmetric(matmul(HP, model.H.T)), model.R)
+    apart = jnp.where(known, innovation, jnp.nan)
+    told = Expected(jnp.zeros_like(offset), S, HP.T)
+    loglik = condition(Gaussian(jnp.zeros_like(z), eye), told, apart)[1]
     # What is not a number tells of a failure, not of nothing known.
-    nothing = 0 * jnp.sum(jnp.diagonal(Y))
-    loglik = jnp.where(known, -0.5 * (whole + constants + log_post - log_pred), nothing)
-    m_old, P_old, _, _ = _moments(*before)
+    loglik = jnp.where(known, loglik, 0) + 0 * (jnp.sum(jnp.diagonal(Y)) + jnp.sum(z))
     C = matmul(P_old, model.F.T)
     if fresh is not None:
         C = jnp.where(fresh, P_pred, C)
         fresh = jnp.zeros_like(fresh)
-    S = plus(symmetric(matmul(matmul(model.H, P_pred), model.H.T)), model.R)
+    S = jnp.where(known, S, jnp.nan)
     estimate = InformationEstimate(
-        m, P, m_pred, P_pred, C, y - offset - model.H @ m_pred, S, loglik, z, Y, z_pred, Y_pred
+        m, P, m_pred, P_pred, C, innovation, S, loglik, z, Y, z_pred, Y_pred
     )
     return InformationFiltering(z, Y, fresh), estimate
 
@@ -223,7 +219,7 @@ def _determined(Y):
 
 
 def _moments(z, Y):
-    """Mean, covariance (NaN where Y is singular), whether it is regular, and log |Y|."""
+    """Mean and covariance (NaN where Y is singular), and whether it is regular."""
     regular, Y = _determined(Y)
     L = cholesky(Y)
     P = symmetric(cho_solve(L, jnp.eye(Y.shape[0], dtype=Y.dtype)))
@@ -232,5 +228,4 @@ def _moments(z, Y):
         jnp.where(regular, cho_solve(L, z), nan),
         jnp.where(regular, P, nan),
         regular,
-        2 * jnp.sum(jnp.log(jnp.diagonal(L))),
     )

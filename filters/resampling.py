@@ -31,5 +31,6 @@ def ancestors_of(weights, uniform):
     ends = jnp.ceil(K * jnp.cumsum(weights) - uniform)
     ends = jnp.clip(ends, 0, K).astype(jnp.int32)
     ended = jnp.zeros(K, jnp.int32).at[ends].add(1, mode="drop")
-    # Rounding may leave the last slots without an owner.
-    return jnp.minimum(jnp.cumsum(ended), K - 1)
+    # Rounding may leave the last slots without an owner: they are the last one's that can be drawn.
+    last = jnp.max(jnp.where(weights > 0, jnp.arange(K, dtype=jnp.int32), 0))
+    return jnp.minimum(jnp.cumsum(ended), last)

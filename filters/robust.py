@@ -8,7 +8,8 @@ any Gaussian filter:
 The noise of the observation is what its covariance holds beyond the state's,
 Ω = S − Cᵀ P⁻¹ C: R of a linear observation, R and the error of linearising another. The
 iterative updates make the noise of an unlikely component larger, Ωᵢ / wᵢ, the components
-taken where Ω is diagonal.
+taken where Ω is diagonal. A difference, it has the digits that S has beyond it: from a prior
+so vague that R is lost in S, as 1e7 beside 1 in float32, start in float64 or less vaguely.
 
 The log-likelihood is that of the observation under the noise that the update has settled
 on, and of a gated observation 0, as if it were missing. It differentiates, but it is not

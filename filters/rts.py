@@ -6,10 +6,11 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 from jax.tree_util import Partial
 
-from filters.gaussian import Estimate, Gaussian, symmetric
+from filters.covariance import symmetric
+from filters.gaussian import Estimate, Gaussian
+from filters.manifold import both_or_none
 from sim import Stepper
 from sim.linalg import cho_solve, cholesky, matmul
-from sim.step import as_pytree
 
 
 class Smoothing(NamedTuple):
@@ -40,13 +41,14 @@ def rts(retract: Callable | None = None, local: Callable | None = None) -> Stepp
 
     Returns:
         A stepper for ``rollout(..., reverse=True)``. ``init(estimates)`` takes the
-        stacked `Estimate` of any Gaussian filter, whose last element it needs the sizes
-        of; xs are those estimates. It emits the smoothed `Gaussian`; the last one is
-        the filtered one. Where P⁻ is singular the result is NaN: give Q full rank, or
-        use the square-root form.
+        stacked `Estimate` of any Gaussian filter but the diffuse one, whose last element
+        it needs the sizes of; xs are those estimates. It emits the smoothed `Gaussian`;
+        the last one is the filtered one. Where P⁻ is singular the result is NaN: give Q
+        full rank, or use the square-root form.
 
     Raises:
-        ValueError: one of retract and local without the other.
+        ValueError: one of retract and local without the other; estimates of
+            `diffuse_kalman`, whose smoother is `diffuse_smoother`.
 
     Reference: H. E. Rauch, F. Tung and C. T. Striebel, AIAA Journal 3 (1965); S. Särkkä
     and L. Svensson, "Bayesian Filtering and Smoothing", 2nd ed., section 12.2.
@@ -61,21 +63,45 @@ def rts(retract: Callable | None = None, local: Callable | None = None) -> Stepp
     >>> smoothed.m[:, 0].round(3).tolist()
     [0.545, 1.364, 2.182]
     """
-    if (retract is None) != (local is None):
-        raise ValueError("rts: expected retract and local together, got one without the other")
-    manifold = tuple(g if g is None else as_pytree(g) for g in (retract, local))
-    return Stepper(Partial(_init), Partial(_step, manifold))
+    return Stepper(Partial(_init), Partial(_step, both_or_none("rts", retract, local)))
+
+
+def smoother_gain(P_pred, C):
+    """G = C (P⁻)⁻¹ (n, n), NaN where P⁻ is not positive definite.
+
+    >>> smoother_gain(jnp.array([[4.0]]), jnp.array([[2.0]])).tolist()
+    [[0.5]]
+    """
+    return cho_solve(cholesky(P_pred), C.T).T
+
+
+def last_of(name: str, estimates: Estimate) -> Gaussian:
+    """The last filtered belief; of an empty record anything of its size.
+
+    Raises:
+        ValueError: the estimates are those of a diffuse filter, which speak of the known
+            part of the state only.
+    """
+    if hasattr(estimates, "spread"):
+        raise ValueError(
+            f"{name}: expected estimates of a whole state, got {type(estimates).__name__}, in which "
+            "some of it may be unknown: its smoother is diffuse_smoother"
+        )
+    m, P = estimates.m, estimates.P
+    if not len(m):
+        m, P = (jnp.ones_like(a, shape=(1, *a.shape[1:])) for a in (m, P))
+    return Gaussian(m[-1], P[-1])
 
 
 def _init(estimates: Estimate) -> Smoothing:
-    m, P = estimates.m[-1], estimates.P[-1]
+    m, P = last_of("rts", estimates)
     # With C = 0 and nothing learned later, the first step returns the filtered state.
     return Smoothing(m, P, m, jnp.eye(P.shape[0], dtype=P.dtype), jnp.zeros_like(P))
 
 
 def _step(manifold, later: Smoothing, now: Estimate):
     retract, local = manifold
-    gain = cho_solve(cholesky(later.P_pred), later.C.T).T
+    gain = smoother_gain(later.P_pred, later.C)
     learned = later.m - later.m_pred if local is None else local(later.m, later.m_pred)
     dx = gain @ learned
     m = now.m + dx if retract is None else retract(now.m, dx)

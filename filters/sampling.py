@@ -5,14 +5,15 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.tree_util import Partial
 
-from filters.gaussian import Estimate, symmetric
+from filters.covariance import symmetric
+from filters.gaussian import Estimate
 from filters.manifold import both_or_none, flat
+from filters.rts import last_of, smoother_gain
 from sim import Stepper, rollout
 from sim.check import positive
-from sim.linalg import cho_solve, cholesky, matmul
+from sim.linalg import cholesky_semidefinite, matmul
 
 
 class Drawn(NamedTuple):
@@ -35,13 +36,13 @@ def backward_sampler(retract: Callable | None = None, local: Callable | None = N
 
     Returns:
         A stepper for ``rollout(..., reverse=True)``. ``init(estimates)`` takes the
-        stacked `Estimate` of any Gaussian filter; xs are those estimates and standard
+        stacked `Estimate` of any Gaussian filter but the diffuse one; xs are those estimates and standard
         normal noise (N, d), as wide as P, as a pair. It emits the states x (n,). Where P⁻
         is singular the result is NaN; a state known exactly from the next one is drawn so.
 
     Raises:
         ValueError: one of retract and local without the other, or neither where m is not as
-            long as P is wide.
+            long as P is wide; estimates of `diffuse_kalman`.
 
     Reference: S. Frühwirth-Schnatter, "Data augmentation and dynamic linear models",
     Journal of Time Series Analysis 15 (1994).
@@ -63,7 +64,7 @@ def posterior_samples(
 
     Args:
         key: a key of `jax.random`.
-        estimates: the stacked `Estimate` of any Gaussian filter.
+        estimates: the stacked `Estimate` of any Gaussian filter but the diffuse one.
         count: paths, at least 1.
         retract, local: those of the model, for a state on a manifold, as for `rts`.
 
@@ -95,7 +96,7 @@ def posterior_samples(
 
 
 def _init(manifold, estimates: Estimate) -> Drawn:
-    m, P = estimates.m[-1], estimates.P[-1]
+    m, P = last_of("backward_sampler", estimates)
     flat("backward_sampler", m, P, manifold[0])
     # With C = 0 nothing is learned from later: the first draw is from the filtered state.
     return Drawn(m, m, jnp.eye(P.shape[0], dtype=P.dtype), jnp.zeros_like(P))
@@ -104,24 +105,9 @@ def _init(manifold, estimates: Estimate) -> Drawn:
 def _step(manifold, later: Drawn, x):
     retract, local = manifold
     now, noise = x
-    gain = cho_solve(cholesky(later.P_pred), later.C.T).T
+    gain = smoother_gain(later.P_pred, later.C)
     dx = gain @ (later.x - later.m_pred if local is None else local(later.x, later.m_pred))
     P = symmetric(now.P - matmul(gain, later.C.T))
-    dx = dx + _semidefinite_root(P, jnp.diag(now.P)) @ noise
+    dx = dx + cholesky_semidefinite(P, jnp.diag(now.P)) @ noise
     drawn = now.m + dx if retract is None else retract(now.m, dx)
     return Drawn(drawn, now.m_pred, now.P_pred, now.C), drawn
-
-
-def _semidefinite_root(P, scale):
-    """L with L Lᵀ = P for a P that may be singular: a pivot lost in rounding counts as 0."""
-    n = P.shape[0]
-    rows, eps = np.arange(n), 8 * n * jnp.finfo(P.dtype).eps
-    columns = []
-    for j in range(n):
-        column = P[:, j]
-        for done in columns:
-            column = column - done * done[j]
-        there = column[j] > eps * scale[j]
-        root = jnp.where(there, column / jnp.sqrt(jnp.where(there, column[j], 1)), 0)
-        columns.append(jnp.where(rows >= j, root, 0))
-    return jnp.stack(columns, axis=1)

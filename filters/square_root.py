@@ -6,7 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import Partial
 
-from filters.gaussian import LOG_2PI, Gaussian, check_semidefinite, floating
+from filters.covariance import floating
+from filters.gaussian import LOG_2PI, Gaussian, checked_prior, observed
 from filters.kalman import LinearGaussian, affine, at_step, checked, plus, split
 from sim import Stepper
 from sim.linalg import cholesky_semidefinite, matmul, triangularise
@@ -19,8 +20,9 @@ class SquareRootEstimate(NamedTuple):
         m, P, m_pred, P_pred, C, innovation, S, loglik: as in `filters.gaussian.Estimate`.
         root, root_pred: lower triangular (n, n), P = root rootᵀ; of any sign is the
             diagonal.
-        shift, shrink, turn, rest: (n,), (n, n), (n, n) and (n, n), for the smoother. With
-            standard normal ε before, ξ at prediction, ε⁺ after and ζ beside,
+        shift, shrink, turn, rest: (n,), (n, n), (n, n) and (n, n), or (n, 2n) where n is
+            above 12, for the smoother. With standard normal ε before, ξ at prediction,
+            ε⁺ after and ζ beside,
             x⁻ = m⁻ + root_pred ξ,  ξ = shift + shrink ε⁺,  ε = turn ξ + rest ζ.
 
     Under `jit`, what is not used of it is neither computed nor stored.
@@ -58,7 +60,10 @@ def square_root_kalman(model: LinearGaussian) -> Stepper:
 
     with h a row of H and r its variance, R made diagonal first, and the triangular C in
     closed form. It keeps twice the digits of the covariance form: the one to use in
-    float32. Q, R and the prior may be singular.
+    float32. Q, R and the prior may be singular; but along a change of their rank, or of F
+    where the state is known exactly, the root has no derivative and the gradient is wrong,
+    without a NaN: take it from `kalman`. And a state without noise that observations without
+    noise have fixed (Q = R = 0) is known to rounding only, which then counts as its variance.
 
     Args:
         model: as `filters.kalman.kalman` takes it.
@@ -85,17 +90,8 @@ def square_root_kalman(model: LinearGaussian) -> Stepper:
 
 
 def _init(F, prior: Gaussian, on_first: bool = False) -> SquareRootFiltering:
-    m, P = floating(prior[0]), floating(prior[1])
-    dtype = jnp.promote_types(m.dtype, P.dtype)
-    n = F.shape[0]
-    if m.shape != (n,) or P.shape != (n, n):
-        raise ValueError(
-            f"prior: expected a mean ({n},) and a covariance ({n}, {n}), "
-            f"got {m.shape} and {P.shape}"
-        )
-    check_semidefinite("prior.P", P)
-    fresh = jnp.asarray(True) if on_first else None
-    return SquareRootFiltering(m.astype(dtype), root_of(P.astype(dtype)), fresh)
+    m, P = checked_prior(prior, F.shape[0])
+    return SquareRootFiltering(m, root_of(P), jnp.asarray(True) if on_first else None)
 
 
 def root_of(Q):
@@ -131,9 +127,7 @@ def _step(model, Q_root, carry: SquareRootFiltering, x):
         fresh = jnp.zeros_like(fresh)
 
     mu = affine(model.H, m_pred, model.D, x.get("u"), model.d)
-    y = jnp.asarray(y).astype(dtype)
-    if y.shape != mu.shape:
-        raise ValueError(f"y: expected shape {mu.shape}, got {y.shape}")
+    y = observed(y, mu)
     m, root, shift, shrink, loglik = update(m_pred, root_pred, model.H, model.R, y - mu, ~jnp.isnan(y))
     HS = matmul(model.H, root_pred)
     estimate = SquareRootEstimate(

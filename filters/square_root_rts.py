@@ -64,8 +64,8 @@ def square_root_rts() -> Stepper:
 
 
 def _init(estimates: SquareRootEstimate) -> SquareRootSmoothing:
-    m = estimates.m[-1]
-    return SquareRootSmoothing(jnp.zeros_like(m), jnp.eye(m.shape[0], dtype=m.dtype))
+    m, n = estimates.m, estimates.m.shape[1]
+    return SquareRootSmoothing(jnp.zeros_like(m, shape=(n,)), jnp.eye(n, dtype=m.dtype))
 
 
 def _step(later: SquareRootSmoothing, now: SquareRootEstimate):

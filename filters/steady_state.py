@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import Partial
 
-from filters.gaussian import LOG_2PI, Estimate, Gaussian, floating, symmetric
+from filters.covariance import check_definite, floating, symmetric
+from filters.gaussian import LOG_2PI, Estimate, Gaussian, observed
 from filters.kalman import LinearGaussian, affine, checked, split
 from sim import Stepper, rollout
 from sim.linalg import cho_solve, cholesky, matmul, solve_lower
@@ -47,7 +48,8 @@ def riccati(F, Q, H, R):
 
     Raises:
         ValueError: outside `jit`, where no filter settles: a mode that does not decay
-            is not observed, or is not excited by Q. Inside, the result is NaN.
+            is not observed, or is not excited by Q; or H Q Hᵀ + R is singular, as without
+            noise of the sensor may be. Inside, the result is NaN.
 
     Reference: E. K.-W. Chu, H.-Y. Fan, W.-W. Lin and C.-S. Wang, International Journal
     of Control 77 (2004), the structure-preserving doubling algorithm.
@@ -56,7 +58,9 @@ def riccati(F, Q, H, R):
     >>> riccati(*level).round(6).tolist()
     [[5501.257942]]
     """
-    P = _riccati(*map(floating, (F, Q, H, R)))
+    F, Q, H, R = map(floating, (F, Q, H, R))
+    check_definite("riccati", Q, H, R)
+    P = _riccati(F, Q, H, R)
     if not isinstance(P, jax.core.Tracer) and not np.all(np.isfinite(P)):
         raise ValueError(
             "model: expected every mode that does not decay to be observed by H and excited "
@@ -192,9 +196,7 @@ def _step(constants, m, x):
     )
     m_pred = affine(model.F, m, model.B, x.get("u"), model.b)
     mu = affine(model.H, m_pred, model.D, x.get("u"), model.d)
-    y = jnp.asarray(y).astype(m.dtype)
-    if y.shape != mu.shape:
-        raise ValueError(f"y: expected shape {mu.shape}, got {y.shape}")
+    y = observed(y, mu)
     seen = ~jnp.isnan(y)
     v = jnp.where(seen, y - mu, 0)
     m, loglik = m_pred, jnp.zeros((), m.dtype)

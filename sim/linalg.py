@@ -125,11 +125,16 @@ def _substitute(l, b, transposed):  # noqa: E741
     return jnp.stack(found) if found else b
 
 
-def cholesky_semidefinite(p):
+def cholesky_semidefinite(p, scale=None):
     """The lower triangular L with L Lᵀ = P, for symmetric positive semi-definite P (n, n).
 
     A pivot lost in the rounding of P is taken as zero and so is its column: a singular
-    P has a root, and a finite gradient.
+    P has a root, and a finite gradient. That gradient is one at a fixed rank: along a
+    change that gives P more rank it is wrong, as the root then has none.
+
+    Args:
+        p: P.
+        scale: (n,) whose rounding it is, where P is a difference; None is its diagonal.
 
     Raises:
         ValueError: p is not square.
@@ -140,7 +145,7 @@ def cholesky_semidefinite(p):
     p = _square("p", p)
     n = p.shape[0]
     p = 0.5 * (p + p.T)
-    least = 4 * n * float(jnp.finfo(p.dtype).eps) * jnp.diagonal(p)
+    least = 8 * n * float(jnp.finfo(p.dtype).eps) * (jnp.diagonal(p) if scale is None else scale)
     columns, rows = [], np.arange(n)
     for j in range(n):
         column = p[:, j]
