@@ -84,7 +84,7 @@ def sampling_frequency(fs, allow_none=True):
     if fs is None:
         if allow_none:
             return None
-        raise ValueError("fs: expected a number; Sampling frequency can not be none")
+        raise ValueError("fs: expected a number, Sampling frequency can not be none, got None")
     if np.shape(fs) != () or isinstance(fs, str):
         raise ValueError(f"fs: Sampling frequency fs must be a single scalar, got {fs!r}")
     if not traced(fs) and not np.asarray(fs) > 0:

@@ -40,11 +40,6 @@ def ellipap(N, rp, rs):
     rs = decibels("rs", rs, "stopband attenuation (rs)")
     ar = arithmetic(rp, rs)
     xp, rp, rs = ar.xp, ar.real(rp), ar.real(rs)
-    if not traced(rp, rs) and not rp < rs:
-        raise ValueError(
-            "rs: Cannot design a filter with given rp and rs specifications, "
-            f"expected rs above rp, got rp = {rp}, rs = {rs}"
-        )
     empty = xp.zeros(0, ar.complex_dtype)
     if not N:
         return empty, empty, xp.exp(-rp * (LN10 / 20))
@@ -52,6 +47,11 @@ def ellipap(N, rp, rs):
     eps = xp.sqrt(eps2)
     if N == 1:
         return empty, ar.complex(-1 / eps).reshape(1), 1 / eps
+    if not traced(rp, rs) and not rp < rs:
+        raise ValueError(
+            "rs: Cannot design a filter with given rp and rs specifications, "
+            f"expected rs above rp, got rp = {rp}, rs = {rs}"
+        )
     k1 = eps / xp.sqrt(ripple(ar, rs))
     k = _degree(ar, N, k1)
     moduli = _landen(xp, k)

@@ -158,13 +158,15 @@ def bilinear(b, a, fs=1.0):
     fs = sampling_frequency(fs, allow_none=False)
     ar = arithmetic(b, a, fs)
     b, a = (c if traced(c) else np.trim_zeros(np.atleast_1d(c), "f") for c in (b, a))
-    b, a, fs = ar.real(b), ar.real(a), ar.real(fs)
+    b, a = (ar.complex(c) if ar.xp.iscomplexobj(c) else ar.real(c) for c in (b, a))
+    fs = ar.real(fs)
     n = max(len(b), len(a)) - 1
 
     def mapped(c):
         # √(2fs) to either side: large powers of fs would overflow.
         scale = ar.xp.sqrt(2 * fs) ** ar.real(2 * np.arange(len(c)) - n)
-        return (c[::-1] * scale) @ ar.real(_bilinear_matrix(n)[: len(c)])
+        matrix = _bilinear_matrix(n)[: len(c)]
+        return (c[::-1] * scale.astype(c.dtype)) @ ar.xp.asarray(matrix, c.dtype)
 
     return normalize(mapped(b), mapped(a))
 
