@@ -63,6 +63,8 @@ def prepare(config: Config) -> Prepared:
     source = observed.observations(config)
     time, dt = observed.times(config, source)
     quantities = source.quantities or _names(source.y.shape[1])
+    if len(quantities) != source.y.shape[1]:
+        raise ValueError(f"input.columns: expected each column once, got {config.input['columns']}")
     data = _dataset(source.y[: len(time)], time, source.units, quantities)
     with precision(config):
         from filters.iir.dataarray import sampling_rate, sections
@@ -74,9 +76,9 @@ def prepare(config: Config) -> Prepared:
             raise ValueError(f"design.{error}") from error
         for signal in data.values():
             _fits(config, source.path, signal, sos)
-    name = f"{Path(source.path).stem}, filtered"
+    name = "record" if source.path == "input.values" else Path(source.path).stem
     arguments = {"design": design, **settings, "zero_phase": config.zero_phase, "gaps": config.gaps}
-    return Prepared(config, name, data, arguments, sos, fs, units,
+    return Prepared(config, f"{name}, filtered", data, arguments, sos, fs, units,
                     _words(design, settings, fs, units, config), len(time), float(time[0]), dt,
                     source.units, quantities, {})
 
@@ -87,8 +89,7 @@ def _design(config):
     settings = {key: value for key, value in config.design.items() if not key.startswith("_")}
     if "cutoff" not in settings:
         raise ValueError("design.cutoff: expected a number, got nothing")
-    number = float | tuple[float, ...]
-    settings["cutoff"] = convert("design.cutoff", number, settings["cutoff"])
+    settings["cutoff"] = convert("design.cutoff", float | tuple[float, ...], settings["cutoff"])
     return design, settings
 
 
@@ -139,7 +140,7 @@ def _words(design, settings, fs, units, config):
     cutoff = " to ".join(f"{edge:g}" for edge in np.atleast_1d(settings.pop("cutoff")))
     rest = "".join(f", {key} {value}" for key, value in settings.items())
     phase = "zero phase" if config.zero_phase else "causal"
-    return f"{design.__name__}{rest}, cutoff {cutoff} {units} at {fs:g} {units}, {phase}"
+    return f"{design.__name__}{rest}, cutoff {cutoff} {units}, sampled at {fs:g} {units}, {phase}"
 
 
 def picture(prepared: Prepared) -> Filtered:

@@ -6,7 +6,7 @@ library loads xarray for it.
 
 import inspect
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import xarray
@@ -81,7 +81,7 @@ def filtered(
         "fs": fs,
         "units": units,
         "phase": "zero" if zero_phase else "causal",
-        **{name: str(v) if isinstance(v, bool) else v for name, v in settings.items()},
+        **{name: str(v) if isinstance(v, bool | None) else v for name, v in settings.items()},
         "sos": sos.ravel().tolist(),
     }
     attributes = x.attrs | {f"filter_{name}": value for name, value in about.items()}
@@ -150,8 +150,8 @@ def filled(x: xarray.DataArray, dim: str = "time", gaps: Gaps = "raise") -> np.n
     >>> filled(xarray.DataArray([np.nan, 1.0, np.nan, 3.0], dims="time"), gaps="hold").tolist()
     [1.0, 1.0, 1.0, 3.0]
     """
-    if gaps not in Gaps.__args__:
-        raise ValueError(f"gaps: expected one of {', '.join(Gaps.__args__)}, got {gaps!r}")
+    if gaps not in get_args(Gaps):
+        raise ValueError(f"gaps: expected one of {', '.join(get_args(Gaps))}, got {gaps!r}")
     values, axis = x.values, x.get_axis_num(dim)
     bad = ~np.isfinite(values)
     if not bad.any() or gaps == "propagate":

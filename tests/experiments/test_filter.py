@@ -56,7 +56,7 @@ def test_a_csv_file_is_filtered_as_scipy_would(scansim, zero_phase):
     assert data.attrs["design"] == "filters.iir.design.butter" and "model" not in data.attrs
     assert (told["status"], told["steps"], told["title"]) == ("done", 400, "R, filtered")
     phase = "zero phase" if zero else "causal"
-    assert f"butter, order 4, btype low, cutoff 10 Hz at 200 Hz, {phase}" in said
+    assert f"butter, order 4, btype low, cutoff 10 Hz, sampled at 200 Hz, {phase}" in said
     rms = told["metrics"]["rms"]
     assert rms["force_filtered"] == pytest.approx(np.sqrt(np.mean(expected**2)))
     assert f"{rms['force']:.4g} before" in said
@@ -100,7 +100,7 @@ def test_the_file_is_cf_compliant(scansim):
 def test_a_series_of_years_in_float32(scansim):
     code, _, said = scansim("experiment=lowpass", "input=nile", "design=bessel", "design.cutoff=0.1",
                             "design.order=2", "runtime=float32", "zero_phase=false")  # fmt: skip
-    assert code == 0 and "cutoff 0.1 year-1 at 1 year-1, causal" in said, said
+    assert code == 0 and "cutoff 0.1 year-1, sampled at 1 year-1, causal" in said, said
     data = read("out/trajectory.nc")
     sos = scipy.signal.bessel(2, 0.1, fs=1.0, output="sos")
     np.testing.assert_allclose(data.y_filtered, scipy.signal.sosfilt(sos, data.y), rtol=1e-5)
@@ -149,6 +149,7 @@ def one_pole(w0, fs, pole=0.5):
     [
         (["input.columns=[forse]"], "no column 'forse' in"),
         (["input.columns=[force,time]"], "input.columns[1]: expected the name of a signal"),
+        (["input.columns=[force,force]"], "input.columns: expected each column once"),
         (["design.cutoff=100"], "design.cutoff: expected above 0 and below 100 Hz, half the"),
         (["design.order=0.5"], "design.N"),
         (["design.btype=lo"], "design.btype: 'lo'"),

@@ -1,11 +1,14 @@
 """DataArray in, DataArray out: the same numbers as scipy's, with the rate of the coordinate."""
 
+import inspect
+
 import numpy as np
 import pytest
 import scipy.signal
 import xarray
 
-from filters.iir.dataarray import filtered, sampling_rate
+from filters.iir import design
+from filters.iir.dataarray import filtered, sampling_rate, sections
 from filters.iir.design import butter, iirnotch
 from sim.netcdf import read
 
@@ -77,6 +80,19 @@ def test_a_design_of_two_polynomials_and_one_of_scipy():
     np.testing.assert_allclose(y, scipy.signal.lfilter(b, a, VALUES, axis=1), rtol=1e-9, atol=1e-12)
     assert (y.attrs["filter_order"], y.attrs["filter_Q"]) == (2, 5.0)
     np.testing.assert_allclose(filtered(signals(), scipy.signal.butter, 8.0, order=3), CAUSAL, rtol=1e-10)
+
+
+def test_every_function_that_designs_a_digital_filter_will_do():
+    given = {"rp": 1.0, "rs": 40.0, "Q": 4.0, "gain": 6.0}
+    for name in design.__all__:
+        function = getattr(design, name)
+        takes = inspect.signature(function).parameters
+        if not {"Wn", "w0"} & set(takes):
+            continue
+        cutoff = [10.0, 20.0] if takes.get("btype") and takes["btype"].default == "band" else 10.0
+        arguments = {key: value for key, value in given.items() if key in takes}
+        sos = sections(function, 100.0, cutoff, order=3 if "N" in takes else None, **arguments)
+        assert sos.shape[1] == 6 and np.isfinite(sos).all(), name
 
 
 def test_a_gap_is_refused_held_or_goes_through():
