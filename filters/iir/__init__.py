@@ -1,15 +1,46 @@
-"""Signal filters with scipy.signal's names and signatures, differentiable.
+"""Signal filters with scipy.signal's names and signatures, differentiable and faster.
 
-Symbols: ``sos`` second-order sections, ``b a`` numerator and denominator, ``zi zf`` the
-state before and after, ``x y`` signal in and out.
+Symbols: ``sos`` second-order sections, ``b a`` numerator and denominator, ``z p k`` zeros,
+poles and gain, ``zi zf`` the state before and after, ``x y`` signal in and out. Filtering
+here, the names of `filters.iir.design` for designing, and steppers to stand in a rollout.
 """
 
+from filters.iir import design
+from filters.iir.convert import normalize, sos2tf, sos2zpk, tf2sos, tf2zpk, zpk2sos, zpk2tf
+from filters.iir.design import *  # noqa: F403
+from filters.iir.initial import lfilter_zi, lfiltic, sosfilt_zi
 from filters.iir.lfilter import direct_stepper, lfilter
+from filters.iir.response import freqz, freqz_sos, freqz_zpk, group_delay, sosfreqz
 from filters.iir.sosfilt import sos_stepper, sosfilt
+from filters.iir.state_space import ss_stepper, ssfilt
+from filters.iir.varying import state_variable_stepper, varying_sos_stepper
+from filters.iir.zero_phase import filtfilt, sosfiltfilt
 
 __all__ = [
+    *design.__all__,
     "direct_stepper",
+    "filtfilt",
+    "freqz",
+    "freqz_sos",
+    "freqz_zpk",
+    "group_delay",
     "lfilter",
+    "lfilter_zi",
+    "lfiltic",
+    "normalize",
+    "sos2tf",
+    "sos2zpk",
     "sos_stepper",
     "sosfilt",
+    "sosfilt_zi",
+    "sosfiltfilt",
+    "sosfreqz",
+    "ss_stepper",
+    "ssfilt",
+    "state_variable_stepper",
+    "tf2sos",
+    "tf2zpk",
+    "varying_sos_stepper",
+    "zpk2sos",
+    "zpk2tf",
 ]
