@@ -5,24 +5,31 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.linalg
+from filters.continuous import continuous_extended
 from filters.diffuse import diffuse_kalman
 from filters.diffuse_smoother import diffuse_smoother
 from filters.discretise import LinearSDE, discretise
+from filters.extended import extended
 from filters.fixed_lag import fixed_lag
 from filters.forecast import forecast
 from filters.gaussian import Expected, Gaussian, condition
 from filters.information import Information, information_kalman
+from filters.iterated import iterated_extended
 from filters.kalman import LinearGaussian, kalman
+from filters.nonlinear import Nonlinear
 from filters.parallel import parallel_kalman, parallel_rts
 from filters.resampling import ancestors_of
+from filters.robust import robust, student_t
 from filters.rts import rts
 from filters.sampling import posterior_samples
 from filters.square_root import square_root_kalman
 from filters.square_root_rts import square_root_rts
 from filters.steady_state import riccati, steady_state_kalman
+from integrators import rk4
+from jax.tree_util import Partial
 from sim import rollout
 
-from tests.filters.derivatives import quick
+from tests.filters.derivatives import check_gradient, quick
 from tests.filters.oracle import random_case
 
 LEVEL = LinearGaussian(F=np.eye(1), Q=np.eye(1), H=np.eye(1), R=np.eye(1))
@@ -92,7 +99,7 @@ def test_what_is_known_beforehand_tells_nothing():
     assert not np.any(found.loglik) and np.all(found.m == 1)
     for m in (2, 13):  # one at a time and at once
         known = Expected(jnp.ones(m), jnp.zeros((m, m)), jnp.zeros((1, m)))
-        posterior, loglik = condition(Gaussian(jnp.ones(1), jnp.eye(1)), known, jnp.ones(m))
+        posterior, loglik = quick(condition)(Gaussian(jnp.ones(1), jnp.eye(1)), known, jnp.ones(m))
         assert (posterior.m[0], posterior.P[0, 0], loglik) == (1, 1, 0)
 
 
@@ -149,3 +156,89 @@ def test_the_smoother_of_an_empty_record_is_empty(form, back):
 def test_no_information_is_no_prior_of_a_lagged_filter():
     with pytest.raises(ValueError, match="prior"):
         fixed_lag(kalman(LEVEL), 1).init(Information(np.zeros(1), -np.eye(1)))
+
+
+def square(x, u, t):
+    return x**2
+
+
+def still(x, u, t):
+    return x
+
+
+def first_and_bearing(x, u, t):
+    return jnp.stack([x[0], x[0] / jnp.hypot(x[0], x[1])])  # no number at the origin
+
+
+@pytest.mark.parametrize("factory", [extended, iterated_extended])
+def test_a_forecast_is_linearised_at_the_mean_ahead(factory):
+    stepper = forecast(factory(Nonlinear(still, square, np.full(1, 0.1), np.full(1, 0.2))))
+    run = quick(lambda ys: rollout(stepper.step, stepper.init(Gaussian(np.full(1, 2.0), np.eye(1))), ys)[1])
+    future = run(np.full((2, 1), np.nan))
+    np.testing.assert_allclose(future.mu, 4.0)
+    np.testing.assert_allclose(future.S[:, 0, 0], [16 * 1.1 + 0.2, 16 * 1.2 + 0.2])
+
+
+def drift(t, x, u):
+    return 0 * x
+
+
+@pytest.mark.parametrize("name", ["continuous", "robust"])
+def test_a_missing_row_that_is_no_number_teaches_nothing(name):
+    R, prior, ys = np.full(2, 0.1), Gaussian(np.zeros(2), np.eye(2)), np.array([[0.3, np.nan]])
+    xs = ys
+    if name == "continuous":
+        stepper = continuous_extended(drift, first_and_bearing, 0.1 * np.eye(2), R, rk4)
+        xs = {"y": ys, "t": np.ones(1), "dt": np.ones(1)}
+    else:
+        stepper = robust(extended(Nonlinear(still, first_and_bearing, R, R)), student_t(np.inf))
+    found = quick(lambda xs: rollout(stepper.step, stepper.init(prior), xs)[1])(xs)
+    np.testing.assert_allclose(found.m, [[0.3 * 1.1 / 1.2, 0.0]], rtol=1e-9)
+    np.testing.assert_allclose(found.loglik, [-0.5 * (0.09 / 1.2 + np.log(2 * np.pi * 1.2))], rtol=1e-9)
+
+
+def test_a_prior_of_mixed_scales_that_is_no_covariance_is_named():
+    with pytest.raises(ValueError, match="prior.P: expected variances of at least 0, got -5"):
+        kalman(PERFECT).init(Gaussian(np.zeros(2), np.diag([1e7, -5.0])))
+
+
+def test_gradients_of_filter_and_smoother_with_gaps():
+    prior, models, _, ys = random_case(2, 1, 1, 4, 6, 0.4)
+    ys[1] = np.nan
+    model = LinearGaussian(*(models[0][name] for name in "FQHR"))
+
+    def loss(at):
+        F, Q = at
+        estimates = run(kalman, model._replace(F=F, Q=Q), Gaussian(*prior), ys)
+        back = rts()
+        smoothed = rollout(back.step, back.init(estimates), estimates, reverse=True)[1]
+        return estimates.loglik.sum() + jnp.sum(jnp.sin(smoothed.m)) + jnp.sum(smoothed.P)
+
+    check_gradient(loss, (model.F, model.Q))
+    single = jax.tree.map(np.float32, (model, Gaussian(*prior), ys))
+    small, exact = compiled(kalman, *single), compiled(kalman, model, Gaussian(*prior), ys)
+    assert all(a.dtype == np.float32 for a in small)
+    np.testing.assert_allclose(small.m, exact.m, atol=1e-4)
+    np.testing.assert_allclose(small.loglik, exact.loglik, rtol=1e-4, atol=1e-4)
+
+
+def test_a_nonlinear_filter_from_the_first_observed_state_is_the_linear_one():
+    prior, models, _, ys = random_case(2, 1, 1, 3, 6, 0.4)
+    model = LinearGaussian(*(models[0][name] for name in "FQHR"))
+
+    def f(F, x, u, t):
+        return F @ x
+
+    bent = Nonlinear(Partial(f, model.F), Partial(f, model.H), model.Q, model.R)
+    one, other = (compiled(form, m, Gaussian(*prior), ys, True) for form, m in ((kalman, model), (extended, bent)))
+    for a, b in zip(one, other, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
+
+
+def test_a_misspelt_name_and_an_input_without_an_effect_are_named():
+    for xs, words in (
+        ({"y": YS, "Rr": np.ones((4, 1, 1))}, "xs: expected names among .*, got 'Rr'; meant 'R'"),
+        ({"y": YS, "u": np.ones((4, 1))}, "u: expected a model with B or D"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            run(kalman, LEVEL, Gaussian(np.zeros(1), np.eye(1)), xs)
