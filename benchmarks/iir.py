@@ -25,11 +25,11 @@ def case(order, dtype, shape):
     return sos, np.random.default_rng(0).normal(size=shape).astype(dtype)
 
 
-def _peer(name, sos, x, axis):
+def _peer(name, sos, x, options):
     def side():
         from scipy import signal
 
-        return partial(getattr(signal, name), sos, x, axis=axis)
+        return partial(getattr(signal, name), sos, x, **options)
 
     return side
 
@@ -54,16 +54,16 @@ def _agree(dtype):
     return lambda ours, peer: None if peer is None else same(ours, peer)
 
 
-def row(ours, order, dtype, shape=(SAMPLES,), axis=-1, torch=False):
+def row(ours, order, dtype, shape=(SAMPLES,), torch=False, **options):
     """A function with scipy's name and signature."""
     sos, x = case(order, dtype, shape)
-    peers = {"scipy": _peer(ours.__name__, sos, x, axis), "floor": partial(_floor, x)}
+    peers = {"scipy": _peer(ours.__name__, sos, x, options), "floor": partial(_floor, x)}
     if torch:
         peers["torchaudio"] = partial(_torchaudio, sos, x)
     return Work(
         unit="ns/sample",
         scale=1e9 / x.size,
-        ours=lambda: compiled(partial(ours, axis=axis), jnp.asarray(sos), jnp.asarray(x)),
+        ours=lambda: compiled(partial(ours, **options), jnp.asarray(sos), jnp.asarray(x)),
         peers=peers,
         compare=_agree(dtype),
     )
@@ -129,11 +129,11 @@ def _rows():
         for order in (2, 4, 8, 16):
             yield f"sosfilt_o{order}{suffix}", partial(row, sosfilt, order, dtype, torch=True)
         for order in (2, 4, 8):  # samples of all channels together, as they are recorded
-            time_first = partial(row, sosfilt, order, dtype, channels, 0)
+            time_first = partial(row, sosfilt, order, dtype, channels, axis=0)
             yield f"sosfilt_64ch_o{order}{suffix}", time_first
-            time_last = partial(row, sosfilt, order, dtype, channels[::-1], -1)
+            time_last = partial(row, sosfilt, order, dtype, channels[::-1])
             yield f"sosfilt_64ch_last_o{order}{suffix}", time_last
-        yield f"sosfiltfilt_o4{suffix}", partial(row, sosfiltfilt, 4, dtype)
+        yield f"sosfiltfilt_o4{suffix}", partial(row, sosfiltfilt, 4, dtype, padlen=15)
         yield f"grad_o4{suffix}", partial(grad, 4, dtype)
         yield f"short_o4{suffix}", partial(short, 4, dtype)
 
