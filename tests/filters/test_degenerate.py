@@ -116,7 +116,7 @@ def test_a_dead_particle_at_the_end_is_never_drawn():
     weights = np.random.default_rng(4).random(1000).astype(np.float32)
     weights[-3:] = 0
     weights /= weights.sum(dtype=np.float64) * np.float32(1 + 1e-5)  # a sum a little below 1
-    drawn = ancestors_of(jnp.asarray(weights), jnp.float32(1e-6))
+    drawn = ancestors_of(jnp.asarray(weights), jnp.float32(0.9999))
     assert drawn[-1] == 996
 
 
