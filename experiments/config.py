@@ -24,7 +24,7 @@ OPTIONAL = {"simulate": (), "estimate": ("update",), "filter": ()}
 PURPOSE = {"estimate": "observations to estimate from", "filter": "a record to filter"}
 # Keys of the output that a task has no use for, and keys of the top level that one alone has.
 IDLE = {"simulate": ("keep",), "estimate": ("chunk", "phase"), "filter": ("chunk", "phase", "keep")}
-OWN = {"forecast": "estimate", "zero_phase": "filter", "gaps": "filter"}
+OWN = {"forecast": "estimate", "zero_phase": "filter", "gap": "filter"}
 MOST_STEPS = 10**12  # more would run for a day and fill any disk
 
 
@@ -72,7 +72,7 @@ class Config:
     seed: of whatever is random in the input.
     forecast: of an estimate, steps beyond the end of the record.
     zero_phase: of a filter, whether it runs forwards and backwards, without delay.
-    gaps: of a filter, what it does at a missing sample: raise, hold the value before it,
+    gap: of a filter, what it does at a missing sample: raise, hold the value before it,
         or propagate it.
     """
 
@@ -93,7 +93,7 @@ class Config:
     seed: int = 0
     forecast: int = 0
     zero_phase: bool = False
-    gaps: Literal["raise", "hold", "propagate"] = "raise"
+    gap: Literal["raise", "hold", "propagate"] = "raise"
     allow: tuple[str, ...] = ()
     resume: str | None = None
 

@@ -77,7 +77,7 @@ def prepare(config: Config) -> Prepared:
         for signal in data.values():
             _fits(config, source.path, signal, sos)
     name = "record" if source.path == "input.values" else Path(source.path).stem
-    arguments = {"design": design, **settings, "zero_phase": config.zero_phase, "gaps": config.gaps}
+    arguments = {"design": design, **settings, "zero_phase": config.zero_phase, "gap": config.gap}
     return Prepared(config, f"{name}, filtered", data, arguments, sos, fs, units,
                     _words(design, settings, fs, units, config), len(time), float(time[0]), dt,
                     source.units, quantities, {})
@@ -122,7 +122,7 @@ def _fits(config, path, signal, sos):
 
     run = sosfiltfilt if config.zero_phase else sosfilt
     try:
-        values = filled(signal, gaps=config.gaps)
+        values = filled(signal, gap=config.gap)
     except ValueError as error:
         raise OSError(f"input.path: {path}: {error}") from error
     try:

@@ -17,7 +17,7 @@ from filters.iir.zero_phase import sosfiltfilt
 from sim.inputs import sample_interval
 
 SECONDS = ("s", "sec", "second", "seconds")
-Gaps = Literal["raise", "hold", "propagate"]
+Gap = Literal["raise", "hold", "propagate"]
 
 
 def filtered(
@@ -28,7 +28,7 @@ def filtered(
     order: int | None = None,
     dim: str = "time",
     zero_phase: bool = False,
-    gaps: Gaps = "raise",
+    gap: Gap = "raise",
     **settings: Any,
 ) -> xarray.DataArray:
     """Filter along one dimension by second-order sections; all other dimensions are channels.
@@ -45,7 +45,7 @@ def filtered(
         order: its N, where it has one.
         dim: the dimension along which to filter.
         zero_phase: filter forwards and backwards (`sosfiltfilt`) instead of forwards.
-        gaps: what to do at a NaN: "raise"; "hold" the value before it, or at the start
+        gap: what to do at a NaN: "raise"; "hold" the value before it, or at the start
             the first there is; or "propagate" it, through all that depends on it.
         **settings: its other arguments: btype, rp, rs, norm, Q, gain.
 
@@ -73,7 +73,7 @@ def filtered(
     fs, units = sampling_rate(x, dim)
     sos = sections(design, fs, cutoff, order=order, units=units, **settings)
     run, axis = sosfiltfilt if zero_phase else sosfilt, x.get_axis_num(dim)
-    y = np.asarray(run(sos, filled(x, dim, gaps), axis=axis))
+    y = np.asarray(run(sos, filled(x, dim, gap), axis=axis))
     about = {
         "method": _name(design),
         "order": _poles(sos) if order is None else order,
@@ -144,23 +144,23 @@ def sections(design: Callable, fs: float, cutoff: Any, *, order: int | None = No
     return np.asarray(tf2sos(*found) if isinstance(found, tuple) else found, float)
 
 
-def filled(x: xarray.DataArray, dim: str = "time", gaps: Gaps = "raise") -> np.ndarray:
+def filled(x: xarray.DataArray, dim: str = "time", gap: Gap = "raise") -> np.ndarray:
     """The values of x with its gaps treated as `filtered` says.
 
-    >>> filled(xarray.DataArray([np.nan, 1.0, np.nan, 3.0], dims="time"), gaps="hold").tolist()
+    >>> filled(xarray.DataArray([np.nan, 1.0, np.nan, 3.0], dims="time"), gap="hold").tolist()
     [1.0, 1.0, 1.0, 3.0]
     """
-    if gaps not in get_args(Gaps):
-        raise ValueError(f"gaps: expected one of {', '.join(get_args(Gaps))}, got {gaps!r}")
+    if gap not in get_args(Gap):
+        raise ValueError(f"gap: expected one of {', '.join(get_args(Gap))}, got {gap!r}")
     values, axis = x.values, x.get_axis_num(dim)
     bad = ~np.isfinite(values)
-    if not bad.any() or gaps == "propagate":
+    if not bad.any() or gap == "propagate":
         return values
-    if gaps == "raise":
+    if gap == "raise":
         at = np.argwhere(np.moveaxis(bad, axis, 0))[0]
         value = np.moveaxis(values, axis, 0)[tuple(at)]
         raise ValueError(f"{x.name or 'x'}: expected a finite number in every sample, got {value} in "
-                         f"sample {at[0]}; gaps may be 'hold' or 'propagate'")
+                         f"sample {at[0]}; gap may be 'hold' or 'propagate'")
     missing = np.isnan(values)
     if missing.all(axis=axis).any():
         raise ValueError(f"{x.name or 'x'}: expected a number to hold, got none but nan")

@@ -114,12 +114,12 @@ def test_a_gap_is_held_or_goes_through(scansim, tmp_path):
     code, told, said = scansim(*LOWPASS)
     assert code == 4 and told is None
     assert said == ("scansim: input.path: r.csv: force: expected a finite number in every sample, got nan "
-                    "in sample 200; gaps may be 'hold' or 'propagate'\n").replace(
+                    "in sample 200; gap may be 'hold' or 'propagate'\n").replace(
                         "r.csv", str(tmp_path / "r.csv"))
-    assert scansim(*LOWPASS, "gaps=propagate", "zero_phase=false")[0] == 0
+    assert scansim(*LOWPASS, "gap=propagate", "zero_phase=false")[0] == 0
     assert int(np.isnan(read("out/trajectory.nc").force_filtered).sum()) == 200
     Path("out").rename("propagated")
-    assert scansim(*LOWPASS, "gaps=hold")[0] == 0
+    assert scansim(*LOWPASS, "gap=hold")[0] == 0
     data = read("out/trajectory.nc")
     force[200] = force[199]
     expected = scipy.signal.sosfiltfilt(SOS, force)

@@ -102,14 +102,14 @@ def test_a_gap_is_refused_held_or_goes_through():
         filtered(x, butter, 8.0, order=3)
     held = x.values.copy()
     held[0], held[50:52] = held[1], held[49]
-    y = filtered(x, butter, 8.0, order=3, gaps="hold")
+    y = filtered(x, butter, 8.0, order=3, gap="hold")
     np.testing.assert_allclose(y, scipy.signal.sosfilt(SOS, held), rtol=1e-10, atol=1e-12)
-    known = filtered(x[1:], butter, 8.0, order=3, gaps="propagate")
+    known = filtered(x[1:], butter, 8.0, order=3, gap="propagate")
     assert np.isfinite(known[:49]).all() and np.isnan(known[49:]).all()
     with pytest.raises(ValueError, match="expected a number to hold, got none but nan"):
-        filtered(x * np.nan, butter, 8.0, order=3, gaps="hold")
-    with pytest.raises(ValueError, match="gaps: expected one of raise, hold, propagate, got 'restart'"):
-        filtered(x, butter, 8.0, order=3, gaps="restart")
+        filtered(x * np.nan, butter, 8.0, order=3, gap="hold")
+    with pytest.raises(ValueError, match="gap: expected one of raise, hold, propagate, got 'restart'"):
+        filtered(x, butter, 8.0, order=3, gap="restart")
 
 
 def test_what_was_packed_is_not_packed_again():
