@@ -73,7 +73,8 @@ def prepare(config: Config) -> Prepared:
         try:
             sos = sections(design, fs, units=units, **settings)
         except ValueError as error:
-            raise ValueError(f"design.{error}") from error
+            dot = "" if str(error).startswith("design:") else "design."
+            raise ValueError(f"{dot}{error}") from error
         for signal in data.values():
             _fits(config, source.path, signal, sos)
     name = "record" if source.path == "input.values" else Path(source.path).stem
@@ -132,12 +133,13 @@ def _fits(config, path, signal, sos):
     except UserWarning as warning:
         raise ValueError(f"design: {warning}") from None
     except ValueError as error:
-        raise ValueError(f"input: {path}: {error}") from error
+        place = "design" if str(error).startswith("sos:") else f"input: {path}"
+        raise ValueError(f"{place}: {error}") from error
 
 
 def _words(design, settings, fs, units, config):
     settings = {key: value for key, value in settings.items() if value is not None}
-    cutoff = " to ".join(f"{edge:g}" for edge in np.atleast_1d(settings.pop("cutoff")))
+    cutoff = " and ".join(f"{edge:g}" for edge in np.atleast_1d(settings.pop("cutoff")))
     rest = "".join(f", {key} {value}" for key, value in settings.items())
     phase = "zero phase" if config.zero_phase else "causal"
     return f"{design.__name__}{rest}, cutoff {cutoff} {units}, sampled at {fs:g} {units}, {phase}"

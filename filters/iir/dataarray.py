@@ -140,7 +140,12 @@ def sections(design: Callable, fs: float, cutoff: Any, *, order: int | None = No
         takes = ", ".join(signature.parameters)
         raise ValueError(f"design: {_name(design)}({takes}): {error} (order is its N, cutoff its "
                          "Wn or w0)") from None
-    found = design(**given)
+    try:
+        found = design(**given)
+    except ValueError as error:  # said of N, Wn or w0, which have other names here
+        name, colon, words = str(error).partition(":")
+        name = {"N": "order", "Wn": "cutoff", "w0": "cutoff"}.get(name, name)
+        raise ValueError(f"{name}{colon}{words}") from None
     return np.asarray(tf2sos(*found) if isinstance(found, tuple) else found, float)
 
 
