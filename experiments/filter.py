@@ -117,9 +117,8 @@ def _fits(config, path, signal, sos):
     """What is wrong with a signal, before a run is claimed."""
     import jax
 
-    from filters.iir import sosfilt
+    from filters.iir import sosfilt, sosfiltfilt
     from filters.iir.dataarray import filled
-    from filters.iir.zero_phase import sosfiltfilt
 
     run = sosfiltfilt if config.zero_phase else sosfilt
     try:

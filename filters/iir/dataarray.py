@@ -84,7 +84,8 @@ def filtered(
         **{name: str(v) if isinstance(v, bool | None) else v for name, v in settings.items()},
         "sos": sos.ravel().tolist(),
     }
-    attributes = x.attrs | {f"filter_{name}": value for name, value in about.items()}
+    kept = {name: v for name, v in x.attrs.items() if not str(name).startswith("filter_")}
+    attributes = kept | {f"filter_{name}": value for name, value in about.items()}
     # A new array: the encoding of x, packed to 16 bits say, is not for what was computed.
     return xarray.DataArray(y, x.coords, x.dims, x.name, attributes)
 

@@ -82,6 +82,11 @@ def test_a_design_of_two_polynomials_and_one_of_scipy():
     np.testing.assert_allclose(filtered(signals(), scipy.signal.butter, 8.0, order=3), CAUSAL, rtol=1e-10)
 
 
+def test_of_two_filters_the_attributes_tell_the_last():
+    once = filtered(signals(), iirnotch, 20.0, Q=5.0)
+    assert "filter_Q" not in filtered(once, butter, 8.0, order=3).attrs and "filter_Q" in once.attrs
+
+
 def test_every_function_that_designs_a_digital_filter_will_do():
     given = {"rp": 1.0, "rs": 40.0, "Q": 4.0, "gain": 6.0}
     for name in design.__all__:
