@@ -1,0 +1,301 @@
+"""Filters that are stable whatever their parameters: to fit and to learn them.
+
+A parametrisation is a pair of functions, from unconstrained numbers to a filter and back.
+Each bounded quantity is a tanh or a logistic function of its parameter, held off the edge
+of stability by a few roundings of its dtype, so that sections are stable as they are
+stored, in float32 too.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from filters.iir.arrays import common_dtype
+
+
+class Parametrisation(NamedTuple):
+    """A pair of functions.
+
+    Attributes:
+        filter: parameters → sos or (b, a), differentiable, stable for finite parameters.
+        parameters: its inverse, for a filter that is stable.
+    """
+
+    filter: Callable[[Any], Any]
+    parameters: Callable[[Any], Any]
+
+
+def polar_sections(parameters):
+    """Sections from the radius and the angle of a conjugate pair of poles.
+
+        p = r e^{±iθ},   a₁ = −2 r cos θ,   a₂ = r²,   r = σ(u),   θ = π σ(v)
+
+    with σ the logistic function. Its sections have no two different real poles.
+
+    Args:
+        parameters: (S, 5), rows b₀ b₁ b₂ u v.
+
+    Returns:
+        sos (S, 6).
+
+    Raises:
+        ValueError: the parameters are not (S, 5).
+
+    Reference: J. O. Smith, *Introduction to Digital Filters*, "Two-pole", 2007.
+
+    >>> polar_sections([[1.0, 0.0, 0.0, 0.0, 0.0]]).round(6).tolist()
+    [[1.0, 0.0, 0.0, 1.0, -0.0, 0.25]]
+    """
+    p = _rows("parameters", parameters, 5)
+    rim, near = _polar_limits(p.dtype)
+    r = jax.nn.sigmoid(p[:, 3]) * (1 - rim)
+    angle = near + (np.pi - 2 * near) * jax.nn.sigmoid(p[:, 4])
+    return _sections(p, -2 * r * jnp.cos(angle), r * r)
+
+
+def polar_parameters(sos):
+    """The inverse of `polar_sections`.
+
+    Args:
+        sos: (S, 6), each section with a conjugate pair of poles inside the unit circle.
+
+    Returns:
+        (S, 5), rows b₀ b₁ b₂ u v.
+
+    Raises:
+        ValueError: sos is not (S, 6), or, where the numbers are known, a section is
+            unstable or has real poles (`triangle_parameters` takes those).
+
+    >>> polar_parameters([[1.0, 0.0, 0.0, 1.0, 0.0, 0.25]]).round(6).tolist()
+    [[1.0, 0.0, 0.0, 0.0, 0.0]]
+    """
+    sos = _normalised(sos)
+    a1, a2 = sos[:, 4], sos[:, 5]
+    rim, near = _polar_limits(sos.dtype)
+    r = jnp.sqrt(a2)
+    share = r / (1 - rim)
+    turn = (jnp.arccos(-a1 / (2 * r)) - near) / (np.pi - 2 * near)
+    inside = (share > 0) & (share < 1) & (turn > 0) & (turn < 1)
+    _demand(inside, "sos", "conjugate poles inside the unit circle", sos)
+    return jnp.stack([*sos[:, :3].T, jax.scipy.special.logit(share), jax.scipy.special.logit(turn)], 1)
+
+
+def _polar_limits(dtype):
+    """How near r may come to 1, and θ to 0 and π: both so that rounding a₁ and a₂ keeps
+    1 ± a₁ + a₂ = (1 − r)² + 2 r (1 ± cos θ) above 0."""
+    eps = float(jnp.finfo(dtype).eps)
+    return 8 * eps, 8 * eps**0.5
+
+
+def triangle_sections(parameters):
+    """Sections from a point in the stability triangle: every stable section is one.
+
+        a₂ = tanh v,   a₁ = (1 + a₂) tanh u
+
+    Args:
+        parameters: (S, 5), rows b₀ b₁ b₂ u v.
+
+    Returns:
+        sos (S, 6).
+
+    Raises:
+        ValueError: the parameters are not (S, 5).
+
+    Reference: E. I. Jury, *Theory and Application of the z-Transform Method*, Wiley 1964;
+    a₂ and a₁/(1 + a₂) are the section's reflection coefficients.
+
+    >>> triangle_sections([[1.0, 0.0, 0.0, 0.0, 0.0]]).tolist()
+    [[1.0, 0.0, 0.0, 1.0, 0.0, 0.0]]
+    """
+    p = _rows("parameters", parameters, 5)
+    a2 = _bounded(p[:, 4])
+    return _sections(p, (1 + a2) * _bounded(p[:, 3]), a2)
+
+
+def triangle_parameters(sos):
+    """The inverse of `triangle_sections`.
+
+    Args:
+        sos: (S, 6), each section with its poles inside the unit circle.
+
+    Returns:
+        (S, 5), rows b₀ b₁ b₂ u v.
+
+    Raises:
+        ValueError: sos is not (S, 6), or, where the numbers are known, a section is
+            unstable.
+
+    >>> triangle_parameters([[1.0, 0.0, 0.0, 1.0, 0.0, 0.0]]).tolist()
+    [[1.0, 0.0, 0.0, 0.0, 0.0]]
+    """
+    sos = _normalised(sos)
+    a1, a2 = sos[:, 4], sos[:, 5]
+    k = jnp.stack([a1 / (1 + a2), a2], axis=1)
+    _demand(_inside(k), "sos", "poles inside the unit circle", sos)
+    return jnp.concatenate([sos[:, :3], _unbounded(k)], axis=1)
+
+
+def reflection_polynomials(parameters):
+    """A transfer function of any order from reflection coefficients kₘ = tanh uₘ.
+
+    The polynomial is stable; rounding its coefficients may move poles that crowd at high
+    order, as it does those of every polynomial: then prefer sections.
+
+    Args:
+        parameters: (b, u), numerator (M,) and parameters (N,).
+
+    Returns:
+        (b, a), with a (N + 1,) from `step_up`.
+
+    Raises:
+        ValueError: u or b is no vector.
+
+    Reference: as `step_up`.
+
+    >>> b, a = reflection_polynomials(([1.0], [0.0, 0.0]))
+    >>> a.tolist()
+    [1.0, 0.0, 0.0]
+    """
+    b, u = parameters
+    return _vector("b", b), step_up(_bounded(_vector("u", u)))
+
+
+def reflection_parameters(filter):
+    """The inverse of `reflection_polynomials`.
+
+    Args:
+        filter: (b, a), real.
+
+    Returns:
+        (b / a₀, u).
+
+    Raises:
+        ValueError: b or a is no vector, or, where the numbers are known, a has a root
+            outside the unit circle.
+
+    >>> b, u = reflection_parameters(([1.0], [1.0, 0.0, 0.0]))
+    >>> u.tolist()
+    [0.0, 0.0]
+    """
+    b, a = _vector("b", filter[0]), _vector("a", filter[1])
+    k = step_down(a)
+    _demand(_inside(k), "a", "roots inside the unit circle", a)
+    return b / a[0].astype(b.dtype), _unbounded(k)
+
+
+def step_up(k):
+    """The polynomial with given reflection coefficients.
+
+        Aₘ(z) = Aₘ₋₁(z) + kₘ z⁻ᵐ Aₘ₋₁(1/z),   A₀ = 1
+
+    Its roots are inside the unit circle if and only if every |kₘ| < 1 (Schur, Cohn).
+
+    Args:
+        k: (N,) reflection coefficients.
+
+    Returns:
+        a (N + 1,), with a₀ = 1 and a_N = k_N.
+
+    Raises:
+        ValueError: k is no vector.
+
+    Reference: J. D. Markel and A. H. Gray, *Linear Prediction of Speech*, Springer 1976,
+    section 5.1.
+
+    >>> step_up([0.5, 0.25]).tolist()
+    [1.0, 0.625, 0.25]
+    """
+    k = _vector("k", k)
+    a = jnp.ones(1, k.dtype)
+    for m in range(len(k)):
+        a = jnp.pad(a, (0, 1))
+        a = a + k[m] * a[::-1]
+    return a
+
+
+def step_down(a):
+    """The reflection coefficients of a polynomial, the inverse of `step_up`.
+
+        kₘ = aₘ⁽ᵐ⁾,   Aₘ₋₁(z) = (Aₘ(z) − kₘ z⁻ᵐ Aₘ(1/z)) / (1 − kₘ²)
+
+    Args:
+        a: (N + 1,), a₀ ≠ 0; it is divided by a₀.
+
+    Returns:
+        k (N,). One of absolute value 1 or more tells of a root on or outside the unit
+        circle; those before it are then without meaning (or not finite).
+
+    Raises:
+        ValueError: a is no vector.
+
+    Reference: as `step_up`.
+
+    >>> step_down([1.0, 0.625, 0.25]).tolist()
+    [0.5, 0.25]
+    """
+    a = _vector("a", a)
+    a, k = a / a[0], []
+    for m in range(len(a) - 1, 0, -1):
+        k.append(a[m])
+        a = (a - a[m] * a[::-1])[:m] / (1 - a[m] * a[m])
+    return jnp.stack(k[::-1]) if k else a[:0]
+
+
+polar = Parametrisation(polar_sections, polar_parameters)
+triangle = Parametrisation(triangle_sections, triangle_parameters)
+reflection = Parametrisation(reflection_polynomials, reflection_parameters)
+
+
+def _edge(dtype):
+    return 1 - 8 * float(jnp.finfo(dtype).eps)
+
+
+def _bounded(u):
+    return jnp.tanh(u) * _edge(u.dtype)
+
+
+def _unbounded(k):
+    return jnp.arctanh(k / _edge(k.dtype))
+
+
+def _inside(k):
+    return jnp.abs(k) < _edge(k.dtype)
+
+
+def _sections(p, a1, a2):
+    return jnp.stack([p[:, 0], p[:, 1], p[:, 2], jnp.ones_like(a1), a1, a2], axis=1)
+
+
+def _normalised(sos):
+    """Rows over their a₀."""
+    sos = _rows("sos", sos, 6)
+    return sos / sos[:, 3:4]
+
+
+def _rows(name, x, n):
+    x = jnp.asarray(x)
+    if x.ndim != 2 or len(x) == 0 or x.shape[1] != n:
+        raise ValueError(f"{name}: expected shape (sections, {n}), got {x.shape}")
+    return _real(name, x)
+
+
+def _vector(name, x):
+    x = jnp.asarray(x)
+    if x.ndim != 1 or (name in ("a", "b") and len(x) == 0):
+        raise ValueError(f"{name}: expected a vector of coefficients, got shape {x.shape}")
+    return _real(name, x)
+
+
+def _real(name, x):
+    if jnp.iscomplexobj(x):
+        raise ValueError(f"{name}: expected real numbers, got {x.dtype}")
+    return x.astype(common_dtype(x))
+
+
+def _demand(holds, name, expected, got):
+    """Raise where it is known not to hold; what is traced becomes NaN instead."""
+    if not isinstance(holds, jax.core.Tracer) and not np.all(holds):
+        raise ValueError(f"{name}: expected {expected}, got {np.asarray(got).tolist()}")
