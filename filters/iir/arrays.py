@@ -23,8 +23,17 @@ def common_dtype(*arrays):
 
 
 def numbers(x):
-    """x as an array: what is no JAX array yet stays with NumPy, which costs nothing."""
-    return x if isinstance(x, jax.Array) else np.asarray(x)
+    """x as an array: what is no JAX array yet stays with NumPy, which costs nothing.
+
+    Raises:
+        TypeError: it has no numbers, or longer ones than JAX has.
+    """
+    if isinstance(x, jax.Array):
+        return x
+    x = np.asarray(x)
+    if x.dtype.kind in "OSUMm" or x.dtype.char in "gG":
+        raise TypeError(f"expected numbers of at most 64 bits (128 if complex), got {x.dtype}")
+    return x
 
 
 def signal(x, axis):
@@ -33,7 +42,7 @@ def signal(x, axis):
     Raises:
         ValueError: x has no axes, or not that one.
     """
-    x = jnp.asarray(x)
+    x = jnp.asarray(numbers(x))
     if not -x.ndim <= axis < x.ndim:
         raise ValueError(f"axis: expected one of the {x.ndim} axes of x, got {axis}")
     return x, axis % x.ndim

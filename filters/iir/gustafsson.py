@@ -79,7 +79,7 @@ def least_squares(A, b):
     U, s, V = jnp.linalg.svd(A, full_matrices=False)
     kept = s > jnp.finfo(s.dtype).eps * jnp.max(s, initial=0)
     scale = jnp.where(kept, 1 / jnp.where(kept, s, 1), 0)
-    return V.conj().T @ (scale[:, None] * (U.conj().T @ b))
+    return V.conj().T @ (scale.astype(A.dtype)[:, None] * (U.conj().T @ b))
 
 
 @least_squares.defjvp

@@ -112,11 +112,12 @@ def lfiltic(b, a, y, x=None):
     [2.0]
     """
     b, a = polynomials(b, a)
-    y, x = (jnp.atleast_1d(jnp.asarray(v)) for v in (y, [0.0] if x is None else x))
+    y = jnp.atleast_1d(jnp.asarray(y))
+    x = y[:0] if x is None else jnp.atleast_1d(jnp.asarray(x))
     for name, v in (("y", y), ("x", x)):
         if v.ndim != 1:
             raise ValueError(f"{name}: expected a vector of samples, got shape {v.shape}")
-    dtype = common_dtype(b, a, y) if x is None else common_dtype(b, a, y, x)
+    dtype = common_dtype(b, a, y, x)
     return _lfiltic(*(v.astype(dtype) for v in (b, a, y, x)))
 
 

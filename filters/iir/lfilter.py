@@ -72,12 +72,12 @@ def filtered(b, a, x, zi, axis, form):
     finite, (b, a) = len(a) == 1, normalised(b, a)
     n, last = len(a) - 1, axis == x.ndim - 1
     z = at_rest(n, x, axis, x.dtype) if zi is None else jnp.moveaxis(zi, axis, 0)
-    if finite and form is None:
+    if n == 0 or (finite and form is None):
         y, z = _finite(b, z, jnp.moveaxis(x, axis, -1))
         return jnp.moveaxis(y, -1, axis), jnp.moveaxis(z, 0, axis)
     x = x if last else jnp.moveaxis(x, axis, 0)
     y, z = run(direct_step, (b, a), tuple(z), x, form, last)
-    z = jnp.stack(z) if n else jnp.zeros((0, *x.shape[1:]), x.dtype)
+    z = jnp.stack(z)
     return (y if last else jnp.moveaxis(y, 0, axis)), jnp.moveaxis(z, 0, axis)
 
 
@@ -112,7 +112,8 @@ def direct_stepper(b, a, channels: tuple[int, ...] = ()) -> Stepper:
         channels: the shape of a sample.
 
     Returns:
-        A stepper: ``init(zi=None)`` with zi (n, …channels); see `sos_stepper`.
+        A stepper: ``init(zi=None)`` with zi (n, …channels); see `sos_stepper`. It is
+        `lfilter` to rounding: there the division by a₀ is compiled with the rest.
 
     Raises:
         ValueError: as `lfilter`.

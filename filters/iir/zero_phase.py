@@ -51,7 +51,7 @@ def filtfilt(
     """
     b, a = polynomials(b, a)
     x, axis = signal(x, axis)
-    edge = _edge(x.shape[axis], padtype, padlen, method, 3 * max(len(b), len(a)))
+    edge = _edge(x.shape[axis], padtype, padlen, method, irlen, 3 * max(len(b), len(a)))
     if method == "pad":
         check_settles("a", a)
     dtype = common_dtype(b, a, x)
@@ -90,14 +90,14 @@ def sosfiltfilt(
     default = None
     if not isinstance(sos, jax.core.Tracer):
         default = 3 * (2 * len(sos) + 1 - int(np.min(np.sum(np.asarray(sos)[:, [2, 5]] == 0, 0))))
-    edge = _edge(x.shape[axis], padtype, padlen, method, default)
+    edge = _edge(x.shape[axis], padtype, padlen, method, irlen, default)
     if method == "pad":
         check_settles("sos", sos[:, 3:])
     dtype = common_dtype(sos, x)
     return _sosfiltfilt(sos.astype(dtype), x.astype(dtype), axis, padtype, edge, irlen, form)
 
 
-def _edge(samples, padtype, padlen, method, default):
+def _edge(samples, padtype, padlen, method, irlen, default):
     """Samples of padding at each end; None for Gustafsson's method."""
     if padtype not in (*PADDINGS, None):
         raise ValueError(
@@ -106,6 +106,8 @@ def _edge(samples, padtype, padlen, method, default):
     if method not in METHODS:
         raise ValueError(f"method: must be 'pad' or 'gust', got {method!r}")
     if method == "gust":
+        if irlen is not None and not (isinstance(irlen, int) and irlen > 0):
+            raise ValueError(f"irlen: expected a whole number of samples from 1 on, got {irlen}")
         return None
     edge = 0 if padtype is None else default if padlen is None else padlen
     if edge is None:
