@@ -11,8 +11,16 @@ treated alike. A tuple of a few is three times faster than one array, sample by 
     associative  the same, the states of the blocks by `lax.associative_scan`: accelerators
 
 T, O, Aᴸ and R are what the step itself makes of an impulse and of unit states in L
-samples, so they are as accurate as it is. All three differentiate in both modes; a
-reverse pass keeps the state of every 16th sample, or fewer.
+samples, and the states go from block to block in float64 where it is enabled. Largest
+error for a pair of poles at radius 0.9999 and angle 0.05, 10⁵ samples of noise, relative:
+
+                  float64   float32   float32, no float64 enabled
+    scan          1.4e-13   1.0e-4    1.0e-4   (as scipy)
+    block         3.7e-12   3.7e-6    2.5e-3
+    associative   1.1e-11   3.7e-6    4.7e-2
+
+All three differentiate in both modes; a reverse pass keeps the state of every 16th
+sample, or fewer.
 
 Reference: A. Burrus, "Block realization of digital filters", IEEE Trans. Audio
 Electroacoust. 20 (1972).
@@ -156,16 +164,19 @@ def _by_blocks(step, coefficients, z, x, associative):
     n, channels, samples = len(z), x.shape[:-1], x.shape[-1]
     length = _length(n, x.dtype)
     whole, rest = divmod(samples, length)
-    b = blocks(step, coefficients, z, length, x.dtype)
+    # From block to block in the widest floats there are: an error of Aᴸ would build up.
+    wide = jnp.promote_types(x.dtype, jnp.zeros(()).dtype)
+    b = blocks(step, jax.tree.map(lambda c: c.astype(wide), coefficients), z, length, wide)
+    T, O, R = (m.astype(x.dtype) for m in (b.T, b.O, b.R))  # noqa: E741
     padded = jnp.pad(x, [(0, 0)] * len(channels) + [(0, -samples % length)])
     X = padded.reshape(np.prod(channels, dtype=int), whole + (rest > 0), length)
-    entering = jnp.moveaxis(X @ b.R.T, 1, 0)  # (blocks, channels, n)
-    start = _packed(z).reshape(n, len(X)).T
+    entering = jnp.moveaxis(X @ R.T, 1, 0).astype(wide)  # (blocks, channels, n)
+    start = _packed(z).reshape(n, len(X)).T.astype(wide)
     states = (_prefix if associative else _sequence)(b.A, start, entering)
-    S = jnp.moveaxis(states[:-1], 0, 1)
-    Y = jnp.concatenate([X, S], axis=2) @ jnp.concatenate([b.T, b.O], axis=1).T
+    S = jnp.moveaxis(states[:-1], 0, 1).astype(x.dtype)
+    Y = jnp.concatenate([X, S], axis=2) @ jnp.concatenate([T, O], axis=1).T
     y = Y.reshape(*channels, Y.shape[1] * length)[..., :samples]
-    z = _like(z, states[whole].T.reshape(n, *channels))
+    z = _like(z, states[whole].astype(x.dtype).T.reshape(n, *channels))
     if rest:  # what is left of a block, sample by sample
         tail = jnp.moveaxis(x[..., whole * length :], -1, 0)
         z, _ = rollout(Partial(step, coefficients), z, tail)
