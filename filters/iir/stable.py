@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from filters.iir.arrays import common_dtype
+from filters.iir.lattice import real, step_down, step_up, vector
 
 
 class Parametrisation(NamedTuple):
@@ -160,7 +160,7 @@ def reflection_polynomials(parameters):
     [1.0, 0.0, 0.0]
     """
     b, u = parameters
-    return _vector("b", b), step_up(_bounded(_vector("u", u)))
+    return vector("b", b), step_up(_bounded(vector("u", u)))
 
 
 def reflection_parameters(filter):
@@ -173,75 +173,19 @@ def reflection_parameters(filter):
         (b / a₀, u).
 
     Raises:
-        ValueError: b or a is no vector, or, where the numbers are known, a has a root
+        ValueError: it is no pair, b or a is no vector, or, where the numbers are known, a has a root
             outside the unit circle.
 
     >>> b, u = reflection_parameters(([1.0], [1.0, 0.0, 0.0]))
     >>> u.tolist()
     [0.0, 0.0]
     """
-    b, a = _vector("b", filter[0]), _vector("a", filter[1])
+    if not isinstance(filter, tuple | list) or len(filter) != 2:
+        raise ValueError(f"filter: expected a pair (b, a), got {type(filter).__name__}")
+    b, a = vector("b", filter[0]), vector("a", filter[1])
     k = step_down(a)
     _demand(_inside(k), "a", "roots inside the unit circle", a)
     return b / a[0].astype(b.dtype), _unbounded(k)
-
-
-def step_up(k):
-    """The polynomial with given reflection coefficients.
-
-        Aₘ(z) = Aₘ₋₁(z) + kₘ z⁻ᵐ Aₘ₋₁(1/z),   A₀ = 1
-
-    Its roots are inside the unit circle if and only if every |kₘ| < 1 (Schur, Cohn).
-
-    Args:
-        k: (N,) reflection coefficients.
-
-    Returns:
-        a (N + 1,), with a₀ = 1 and a_N = k_N.
-
-    Raises:
-        ValueError: k is no vector.
-
-    Reference: J. D. Markel and A. H. Gray, *Linear Prediction of Speech*, Springer 1976,
-    section 5.1.
-
-    >>> step_up([0.5, 0.25]).tolist()
-    [1.0, 0.625, 0.25]
-    """
-    k = _vector("k", k)
-    a = jnp.ones(1, k.dtype)
-    for m in range(len(k)):
-        a = jnp.pad(a, (0, 1))
-        a = a + k[m] * a[::-1]
-    return a
-
-
-def step_down(a):
-    """The reflection coefficients of a polynomial, the inverse of `step_up`.
-
-        kₘ = aₘ⁽ᵐ⁾,   Aₘ₋₁(z) = (Aₘ(z) − kₘ z⁻ᵐ Aₘ(1/z)) / (1 − kₘ²)
-
-    Args:
-        a: (N + 1,), a₀ ≠ 0; it is divided by a₀.
-
-    Returns:
-        k (N,). One of absolute value 1 or more tells of a root on or outside the unit
-        circle; those before it are then without meaning (or not finite).
-
-    Raises:
-        ValueError: a is no vector.
-
-    Reference: as `step_up`.
-
-    >>> step_down([1.0, 0.625, 0.25]).tolist()
-    [0.5, 0.25]
-    """
-    a = _vector("a", a)
-    a, k = a / a[0], []
-    for m in range(len(a) - 1, 0, -1):
-        k.append(a[m])
-        a = (a - a[m] * a[::-1])[:m] / (1 - a[m] * a[m])
-    return jnp.stack(k[::-1]) if k else a[:0]
 
 
 polar = Parametrisation(polar_sections, polar_parameters)
@@ -279,20 +223,7 @@ def _rows(name, x, n):
     x = jnp.asarray(x)
     if x.ndim != 2 or len(x) == 0 or x.shape[1] != n:
         raise ValueError(f"{name}: expected shape (sections, {n}), got {x.shape}")
-    return _real(name, x)
-
-
-def _vector(name, x):
-    x = jnp.asarray(x)
-    if x.ndim != 1 or (name in ("a", "b") and len(x) == 0):
-        raise ValueError(f"{name}: expected a vector of coefficients, got shape {x.shape}")
-    return _real(name, x)
-
-
-def _real(name, x):
-    if jnp.iscomplexobj(x):
-        raise ValueError(f"{name}: expected real numbers, got {x.dtype}")
-    return x.astype(common_dtype(x))
+    return real(name, x)
 
 
 def _demand(holds, name, expected, got):

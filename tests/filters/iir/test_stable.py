@@ -8,12 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.signal
+from filters.iir.lattice import step_down, step_up
 from filters.iir.stable import (
     polar,
     polar_sections,
     reflection,
-    step_down,
-    step_up,
     triangle,
     triangle_sections,
 )
