@@ -65,11 +65,10 @@ def test_a_transfer_function_from_a_start_and_only_a_part_of_the_record():
     np.testing.assert_allclose(found.filter[1], a, rtol=0, atol=1e-8)
 
 
-def test_a_zero_on_the_circle_in_the_start_and_in_the_target():
+def test_a_zero_on_the_circle_has_no_nan_for_a_slope():
     notch = np.array([[1.0, 0.0, 1.0, 1.0, 0.0, 0.5]])
-    w = np.pi * np.arange(1, 20) / 20  # π/2, where both are 0, among them
-    target = np.abs(scipy.signal.freqz_sos(notch, w)[1])
-    fit = fit_response(w, target, notch * [1, 1, 1, 1, 1, 0.8], steps=40)
+    w = np.pi * np.arange(1, 61) / 60  # π/2, where it is 0, among them
+    fit = fit_response(w, np.abs(scipy.signal.freqz_sos(notch, w)[1]), 1)
     assert fit.loss[-1] < 1e-12
 
 
