@@ -200,7 +200,8 @@ def _starts(start, parametrisation, dtype):
     if isinstance(start, int | np.integer) and not isinstance(start, bool):
         if start < 1:
             raise ValueError(f"start: expected at least one section, got {start}")
-        several = [_spread(int(start), radius, turn) for radius in (0.5, 0.9) for turn in (0.3, 0.7)]
+        places = [(radius, turn) for radius in (0.5, 0.9) for turn in (0.3, 0.7)]
+        several = [_spread(int(start), *place) for place in places]
         if parametrisation is reflection:
             several = [tuple(reduce(np.convolve, p) for p in _polynomials(sos)) for sos in several]
     else:

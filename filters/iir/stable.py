@@ -80,7 +80,8 @@ def polar_parameters(sos):
     turn = (jnp.arccos(-a1 / (2 * r)) - near) / (np.pi - 2 * near)
     inside = (share > 0) & (share < 1) & (turn > 0) & (turn < 1)
     _demand(inside, "sos", "conjugate poles inside the unit circle", sos)
-    return jnp.stack([*sos[:, :3].T, jax.scipy.special.logit(share), jax.scipy.special.logit(turn)], 1)
+    u, v = jax.scipy.special.logit(share), jax.scipy.special.logit(turn)
+    return jnp.stack([*sos[:, :3].T, u, v], axis=1)
 
 
 def _polar_limits(dtype):

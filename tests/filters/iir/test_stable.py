@@ -95,7 +95,8 @@ def test_gradients_there_and_back():  # forwards, every fit takes them
 
     def around(p, pair):  # there, somewhere else, and back
         filter = jax.tree.map(lambda x: 0.9 * x, pair.filter(p))
-        return jnp.concatenate([x.ravel() for x in jax.tree.leaves((filter, pair.parameters(filter)))])
+        leaves = jax.tree.leaves((filter, pair.parameters(filter)))
+        return jnp.concatenate([x.ravel() for x in leaves])
 
     for pair, at in ((polar, p), (triangle, p), (reflection, reflected)):
         check_grads(jax.jit(partial(around, pair=pair)), (at,), 1, ("rev",), rtol=1e-6)

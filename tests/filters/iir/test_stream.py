@@ -116,7 +116,8 @@ def test_gaps_of_a_transfer_function_and_one_policy_for_all():
     x = noise(T, 2)
     x[10:12, 0] = x[40, 1] = nan
     state, y = in_blocks(direct_stream(*BA, (2,), gap="restart"), x, [0, 11])
-    pieces = [scipy.signal.lfilter(*BA, x[:10, 0]), [nan, nan], scipy.signal.lfilter(*BA, x[12:, 0])]
+    before, after = (scipy.signal.lfilter(*BA, part) for part in (x[:10, 0], x[12:, 0]))
+    pieces = [before, [nan, nan], after]
     np.testing.assert_allclose(y[:, 0], np.concatenate(pieces), rtol=0, atol=1e-13)
     np.testing.assert_allclose(y[41:, 1], scipy.signal.lfilter(*BA, x[41:, 1]), rtol=0, atol=1e-13)
 
