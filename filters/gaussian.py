@@ -129,7 +129,7 @@ def parts(name: str, stepper: Stepper) -> tuple:
     """(functions, residual, retract) of a filter; ValueError if `gaussian_filter` made it not."""
     step = getattr(stepper.step, "func", stepper.step)
     if step is not _step:
-        made = getattr(step, "__module__", step)
+        made = getattr(step, "__module__", None) or step
         raise ValueError(f"{name}: expected a filter that gaussian_filter made, got one of {made}")
     return stepper.step.args
 

@@ -165,7 +165,7 @@ def _by_blocks(step, coefficients, z, x, associative):
     length = _length(n, x.dtype)
     whole, rest = divmod(samples, length)
     # From block to block in the widest floats there are: an error of Aᴸ would build up.
-    wide = jnp.promote_types(x.dtype, jnp.zeros(()).dtype)
+    wide = np.promote_types(x.dtype, jnp.zeros(()).dtype)
     b = blocks(step, jax.tree.map(lambda c: c.astype(wide), coefficients), z, length, wide)
     T, O, R = (m.astype(x.dtype) for m in (b.T, b.O, b.R))  # noqa: E741
     padded = jnp.pad(x, [(0, 0)] * len(channels) + [(0, -samples % length)])

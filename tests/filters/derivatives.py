@@ -6,7 +6,11 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 # What is tested here stands in the trace: unoptimised it compiles in half the time.
-QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+QUICK = {
+    "xla_backend_optimization_level": 0,
+    "xla_llvm_disable_expensive_passes": True,
+    "xla_cpu_use_fusion_emitters": False,
+}
 
 
 def quick(function, **statics):

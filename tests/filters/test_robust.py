@@ -134,7 +134,7 @@ def test_a_step_stays_in_its_loop(update):
         (lambda: gate(-1.0), "threshold: expected a number above 0, got -1.0"),
         (lambda: student_t(0.0), "dof: expected a number above 0"),
         (lambda: huber(1.0, iterations=0), "iterations: expected an integer of at least 1"),
-        (lambda: robust(Stepper(None, None), gate(1.0)), "stepper: expected one that gaussian_filter"),
+        (lambda: robust(Stepper(None, None), gate(1.0)), "with_update: expected a filter that gaussian_filter"),
         (lambda: filtered(*case(), gate(np.ones(2))), "threshold: expected a number or one for each of 0"),
     ],
 )
