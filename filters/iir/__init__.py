@@ -8,18 +8,28 @@ here, the names of `filters.iir.design` for designing, and steppers to stand in 
 from filters.iir import design
 from filters.iir.convert import normalize, sos2tf, sos2zpk, tf2sos, tf2zpk, zpk2sos, zpk2tf
 from filters.iir.design import *  # noqa: F403
+from filters.iir.fitting import Fit, fit_records, fit_response
 from filters.iir.initial import lfilter_zi, lfiltic, sosfilt_zi
 from filters.iir.lfilter import direct_stepper, lfilter
 from filters.iir.response import freqz, freqz_sos, freqz_zpk, group_delay, sosfreqz
 from filters.iir.sosfilt import sos_stepper, sosfilt
+from filters.iir.stable import Parametrisation, polar, reflection, triangle
 from filters.iir.state_space import ss_stepper, ssfilt
+from filters.iir.stream import Stream, StreamState, direct_stream, sos_stream
 from filters.iir.varying import state_variable_stepper, varying_sos_stepper
 from filters.iir.zero_phase import filtfilt, sosfiltfilt
 
 __all__ = [
     *design.__all__,
+    "Fit",
+    "Parametrisation",
+    "Stream",
+    "StreamState",
     "direct_stepper",
+    "direct_stream",
     "filtfilt",
+    "fit_records",
+    "fit_response",
     "freqz",
     "freqz_sos",
     "freqz_zpk",
@@ -28,9 +38,12 @@ __all__ = [
     "lfilter_zi",
     "lfiltic",
     "normalize",
+    "polar",
+    "reflection",
     "sos2tf",
     "sos2zpk",
     "sos_stepper",
+    "sos_stream",
     "sosfilt",
     "sosfilt_zi",
     "sosfiltfilt",
@@ -40,6 +53,7 @@ __all__ = [
     "state_variable_stepper",
     "tf2sos",
     "tf2zpk",
+    "triangle",
     "varying_sos_stepper",
     "zpk2sos",
     "zpk2tf",

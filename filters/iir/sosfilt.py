@@ -89,7 +89,7 @@ def sos_stepper(sos, channels: tuple[int, ...] = ()) -> Stepper:
     Returns:
         A stepper: ``init(zi=None)`` with zi (S, 2, …channels); the input x of its step
         and its output y are samples (…channels). By `rollout` it gives what
-        `sosfilt(..., axis=0, form="scan")` gives, bit for bit; it may also stand in a
+        `sosfilt(..., axis=0, form="scan")` gives, to rounding; it may also stand in a
         cascade with a plant or an estimator, or be called live.
 
     Raises:

@@ -116,7 +116,7 @@ def ss_stepper(system) -> Stepper:
 
     Returns:
         A stepper: ``init(x0=None)`` with x0 (n,), its state. By `rollout` it gives what
-        `ssfilt(..., axis=0, form="scan")` gives, bit for bit; it may also stand in a
+        `ssfilt(..., axis=0, form="scan")` gives, to rounding; it may also stand in a
         cascade, or be called live.
 
     Raises:
