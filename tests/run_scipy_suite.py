@@ -14,14 +14,15 @@ Against scipy 1.17.1 (✗ failed):
     sosfilt, sosfilt_zi                                            36 passed
     filtfilt, sosfiltfilt                                          10 passed
     resampling by way of filtfilt                                  15 passed
-    lfilter: objects, whole numbers                                 0 passed     2 ✗  (2) (3)
-    design, response, conversion                                  196 passed    17 ✗  (4)
+    lfilter: objects, whole numbers                                 1 passed     1 ✗  (3)
+    design, response, conversion (buttord and its like are scipy's) 199 passed    13 ✗  (4)
 
 (1) One a dtype asks for an error that begins "Parameter b is not"; ours names b first.
-(2) JAX has no long double and no objects: a TypeError that says so (since then the test
-    of objects passes).
+(2) JAX has no long double and no objects: a TypeError that says so.
 (3) Whole numbers are filtered as floats, where scipy refuses them.
-(4) Counted while these were still being written; run this for those of today.
+(4) Zeros or poles that are real or none come as complex, where scipy has float64 (8);
+    no BadCoefficients warning (2); iirnotch and iirpeak take one Q (2), which scipy
+    refuses in other words; freqz flattens a two-dimensional worN (1).
 """
 
 import importlib
