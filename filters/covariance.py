@@ -11,8 +11,8 @@ def floating(x):
 
 
 def symmetric(P):
-    """(P + Pᵀ) / 2."""
-    return 0.5 * (P + P.T)
+    """(P + Pᵀ) / 2, of the first two axes."""
+    return 0.5 * (P + jnp.swapaxes(P, 0, 1))
 
 
 def check_definite(name, Q, H, R):

@@ -36,9 +36,10 @@ def backward_sampler(retract: Callable | None = None, local: Callable | None = N
 
     Returns:
         A stepper for ``rollout(..., reverse=True)``. ``init(estimates)`` takes the
-        stacked `Estimate` of any Gaussian filter but the diffuse one; xs are those estimates and standard
-        normal noise (N, d), as wide as P, as a pair. It emits the states x (n,). Where P⁻
-        is singular the result is NaN; a state known exactly from the next one is drawn so.
+        stacked `Estimate` of any Gaussian filter but the diffuse one; xs are those
+        estimates and standard normal noise (N, d), as wide as P, as a pair. It emits the
+        states x (n,). Where P⁻ is singular the result is NaN; a state known exactly from
+        the next one is drawn so.
 
     Raises:
         ValueError: one of retract and local without the other, or neither where m is not as

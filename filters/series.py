@@ -6,14 +6,8 @@ import jax
 import jax.numpy as jnp
 from jax.tree_util import Partial
 
-from filters.gaussian import (
-    Estimate,
-    Expected,
-    Gaussian,
-    check_semidefinite,
-    condition,
-    floating,
-)
+from filters.covariance import check_semidefinite, floating, symmetric
+from filters.gaussian import Estimate, Expected, Gaussian, condition
 from filters.kalman import LinearGaussian, at_step, checked, split
 from sim import Stepper, rollout
 from sim.linalg import PRODUCT_LIMIT
@@ -134,9 +128,9 @@ def _one_block(model, _, x):
     before, y, u = x
     m = _affine(model.F, before.m, model.B, u, model.b)
     FP = _times(model.F, before.P)
-    P = _plus(_symmetric(_times(FP, _transposed(model.F))), model.Q)
+    P = _plus(symmetric(_times(FP, _transposed(model.F))), model.Q)
     C = _times(P, _transposed(model.H))
-    S = _plus(_symmetric(_times(model.H, C)), model.R)
+    S = _plus(symmetric(_times(model.H, C)), model.R)
     mu = _affine(model.H, m, model.D, u, model.d)
     posterior, loglik = condition(Gaussian(m, P), Expected(mu, S, C), y)
     estimate = Estimate(*posterior, m, P, _transposed(FP), y - mu, S, loglik)
@@ -160,17 +154,13 @@ def _transposed(a):
     return jnp.swapaxes(a, 0, 1)
 
 
-def _symmetric(P):
-    return 0.5 * (P + _transposed(P))
-
-
 def _affine(F, m, B, u, b):
     m = _times(F, m[:, None])[:, 0]
-    if B is not None and u is not None:
+    if B is not None:
         m = m + _times(B, u[:, None])[:, 0]
     return m if b is None else m + b
 
 
 def _plus(P, Q):
     """P + Q, for Q a matrix or its diagonal."""
-    return P + (Q[None] * jnp.eye(len(Q), dtype=Q.dtype)[..., None] if Q.ndim == 2 else _symmetric(Q))
+    return P + (Q[None] * jnp.eye(len(Q), dtype=Q.dtype)[..., None] if Q.ndim == 2 else symmetric(Q))

@@ -155,10 +155,13 @@ def least_squares(prior, unknown, models, inputs, ys):
     return x.reshape(-1, n), P, loglik
 
 
-@pytest.mark.parametrize("diffuse", [(True, False, True), (False, False, False), None])
-def test_equals_least_squares_with_nothing_known_of_some(diffuse):
+@pytest.mark.parametrize(
+    ("diffuse", "seed"),
+    [((True, False, True), 3), ((False, False, False), 3), (None, 4), (None, 3)],
+)
+def test_equals_least_squares_with_nothing_known_of_some(diffuse, seed):
     # Correlated R, missing components, matrices that vary in time.
-    (m, P), models, inputs, ys = random_case(3, 2, 1, 6, 3, 0.3, varying=True)
+    (m, P), models, inputs, ys = random_case(3, 2, 1, 6, seed, 0.3, varying=True)
     unknown = np.array((True,) * 3 if diffuse is None else diffuse)
     P = P * np.outer(~unknown, ~unknown)
     xs = as_xs(models, inputs, ys, True)
@@ -166,7 +169,9 @@ def test_equals_least_squares_with_nothing_known_of_some(diffuse):
     mean, cov, loglik = least_squares((m, P), unknown, models, inputs, ys)
     tolerance = dict(rtol=1e-9, atol=1e-9)
     np.testing.assert_allclose(smoothed.m, mean[1:], **tolerance)
-    np.testing.assert_allclose(smoothed.P, cov[1:], rtol=1e-8, atol=1e-8)
+    # The last case knows the first state only to a variance of 2600, whose digits it loses.
+    lost = 2e-12 * np.abs(cov).max()
+    np.testing.assert_allclose(smoothed.P, cov[1:], rtol=1e-9, atol=max(1e-9, lost))
     np.testing.assert_allclose(estimates.loglik.sum(), loglik, **tolerance)
     np.testing.assert_allclose(estimates.m[-1], mean[-1], **tolerance)
     check_covariances(estimates.P, estimates.P_pred, estimates.S, smoothed.P)
