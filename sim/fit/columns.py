@@ -1,0 +1,48 @@
+"""Records as columns: a series (T,) or several (T, k), as float64 NumPy."""
+
+import numpy as np
+
+
+def columns(name, x):
+    """x as (T, k) float64, from (T,) or (T, k)."""
+    x = np.asarray(x)
+    if x.ndim not in (1, 2) or not len(x):
+        raise ValueError(f"{name}: expected shape (T,) or (T, k) with T above 0, got {x.shape}")
+    if not (np.issubdtype(x.dtype, np.number) or x.dtype == bool) or np.iscomplexobj(x):
+        raise ValueError(f"{name}: expected real numbers, got {x.dtype}")
+    return x.astype(np.float64).reshape(len(x), -1)
+
+
+def records(name, x):
+    """A list of (T, k): x is one record, or a list or tuple of them of any lengths."""
+    if not isinstance(x, list | tuple):
+        return [columns(name, x)]
+    if not x:
+        raise ValueError(f"{name}: expected at least one record, got an empty {type(x).__name__}")
+    found = [columns(f"{name}[{i}]", record) for i, record in enumerate(x)]
+    if len({record.shape[1] for record in found}) > 1:
+        widths = [record.shape[1] for record in found]
+        raise ValueError(f"{name}: expected records of one number of columns, got {widths}")
+    return found
+
+
+def same_lengths(name, us, other, ys):
+    """Raise where the records of two lists differ in number or in length."""
+    if [len(u) for u in us] != [len(y) for y in ys]:
+        raise ValueError(
+            f"{name}: expected the lengths of {other}, {[len(y) for y in ys]}, "
+            f"got {[len(u) for u in us]}"
+        )
+
+
+def finite(name, xs, advice):
+    """Raise where a record has a number that is not finite."""
+    for i, x in enumerate(xs):
+        bad = np.argwhere(~np.isfinite(x))
+        if len(bad):
+            row, column = bad[0]
+            where = f"{name}[{i}]" if len(xs) > 1 else name
+            raise ValueError(
+                f"{where}: expected finite numbers, got {x[row, column]} at sample {row} of "
+                f"column {column}; {advice}"
+            )
