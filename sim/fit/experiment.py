@@ -1,0 +1,114 @@
+"""Recorded experiments, as a rollout takes them."""
+
+from collections.abc import Callable, Sequence
+from functools import reduce
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from sim.inputs import zero_order_hold
+
+
+class Experiment(NamedTuple):
+    """One record: what entered each of N steps, and what was observed after it.
+
+    Attributes:
+        xs: what enters the steps, a pytree with the leading axis N, or None.
+        y: (N, outputs), observed at the end of each step; NaN is missing.
+        y0: (outputs,), observed before the first step; None where the model says nothing
+            of that instant.
+    """
+
+    xs: Any
+    y: Any
+    y0: Any = None
+
+
+def sampled(t, u, y, hold: Callable = zero_order_hold) -> Experiment:
+    """T samples of input and output at the same instants, as T − 1 steps between them.
+
+    Args:
+        t: (T,) times in s, regular.
+        u: input, any pytree of (T, …), or None.
+        y: (T,) or (T, outputs); NaN is missing.
+        hold: what the input does between samples, of `sim.inputs`: `zero_order_hold`,
+            `first_order_hold`, `cubic`, `band_limited`.
+
+    Returns:
+        An `Experiment` of T − 1 steps; the first sample of y is its y0.
+
+    Raises:
+        ValueError: sizes differ, times are irregular, an input is not finite, or no
+            output is.
+
+    >>> e = sampled([0.0, 0.1, 0.2], jnp.array([1.0, 2.0, 3.0]), jnp.array([0.0, 1.0, 3.0]))
+    >>> e.y.tolist(), e.y0.tolist()
+    ([[1.0], [3.0]], [0.0])
+    """
+    y = outputs(y)
+    if len(y) != len(np.asarray(t)):
+        raise ValueError(f"y: expected {len(np.asarray(t))} samples, as many as t, got {len(y)}")
+    for leaf in jax.tree.leaves(u):
+        if not np.isfinite(np.asarray(leaf)).all():
+            raise ValueError("u: expected finite samples; an input cannot have gaps")
+    xs = None if u is None else jax.tree.map(jnp.asarray, hold(t, u))
+    return Experiment(xs, jnp.asarray(y[1:]), jnp.asarray(y[0]))
+
+
+def outputs(y) -> np.ndarray:
+    """Observed samples as (T, outputs).
+
+    Raises:
+        ValueError: another shape, an infinite sample, or an output without any.
+    """
+    y = np.asarray(y)
+    if y.ndim not in (1, 2) or not np.issubdtype(y.dtype, np.number) or np.iscomplexobj(y):
+        raise ValueError(f"y: expected real samples (T,) or (T, outputs), got {y.dtype}{y.shape}")
+    y = y.astype(floating(y.dtype)).reshape(len(y), -1)
+    if np.isinf(y).any():
+        raise ValueError("y: expected finite samples, or NaN where one is missing, got infinity")
+    empty = np.isnan(y).all(axis=0)
+    if empty.any():
+        raise ValueError(f"y: expected samples, got NaN only in output {int(np.argmax(empty))}")
+    return y
+
+
+def checked(experiments: Experiment | Sequence[Experiment]) -> tuple[Experiment, ...]:
+    """One or several experiments, with the same outputs.
+
+    Raises:
+        ValueError: none, or outputs that differ in number or have no sample.
+    """
+    if isinstance(experiments, Experiment):
+        experiments = (experiments,)
+    experiments = tuple(experiments)
+    if not experiments:
+        raise ValueError("experiments: expected at least one, got none")
+    for i, e in enumerate(experiments):
+        if not isinstance(e, Experiment):
+            raise ValueError(f"experiments[{i}]: expected an Experiment, got {type(e).__name__}")
+        if np.ndim(e.y) != 2 or e.y.shape[1] != experiments[0].y.shape[1]:
+            raise ValueError(
+                f"experiments[{i}].y: expected shape (N, {experiments[0].y.shape[-1]}), "
+                f"got {np.shape(e.y)}"
+            )
+    together = np.concatenate([np.asarray(e.y) for e in experiments])
+    outputs(together)
+    return experiments
+
+
+def spread(experiments: Sequence[Experiment]) -> np.ndarray:
+    """The standard deviation of each output over all experiments, (outputs,): the unit in
+    which residuals are counted. 1 for an output that never changes."""
+    sd = np.nanstd(np.concatenate([np.asarray(e.y) for e in experiments]), axis=0)
+    return np.where(sd > 0, sd, 1.0)
+
+
+def floating(*dtypes) -> np.dtype:
+    """The widest of some types as a float that JAX has: whole numbers become its default."""
+    default = np.dtype(jnp.result_type(float))
+    floats = [d for d in map(np.dtype, dtypes) if np.issubdtype(d, np.floating)]
+    widest = reduce(np.promote_types, floats, np.dtype("float32")) if floats else default
+    return min(widest, default, key=lambda d: d.itemsize)

@@ -1,0 +1,129 @@
+"""Levenberg and Marquardt's method, between evaluations of the residuals.
+
+A search of few parameters: `proposed` says where to look next, the caller evaluates the
+residuals there, and `judged` takes the place or turns back. The state of a search is one
+pytree of arrays, so that a search may be saved, continued, or run for many starts by `vmap`.
+
+Why not optimistix: here one forward-mode pass gives residual and Jacobian together, long
+records reach the method as a triangle of n rows, and what is saved goes on bit for bit.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+SEARCHING, CONVERGED, STUCK = 0, 1, 2
+_TURNS = 12  # rejected steps in a row before a search is stuck
+
+
+class Evaluated(NamedTuple):
+    """What is known at one z.
+
+    Attributes:
+        loss: ½ |r|².
+        R: (n, n), upper triangular, RᵀR = JᵀJ.
+        q: (n,), Rᵀ q = Jᵀ r.
+    """
+
+    loss: jax.Array
+    R: jax.Array
+    q: jax.Array
+
+
+class Search(NamedTuple):
+    """The state of a search.
+
+    Attributes:
+        z: (n,), the best place yet.
+        at: what is known there.
+        scale: (n,), the largest column norms of the Jacobian yet.
+        damping: λ.
+        turns: rejected steps in a row.
+        steps: evaluations after the first.
+        bad: how many of them were not finite.
+        status: `SEARCHING`, `CONVERGED` or `STUCK`.
+    """
+
+    z: jax.Array
+    at: Evaluated
+    scale: jax.Array
+    damping: jax.Array
+    turns: jax.Array
+    steps: jax.Array
+    bad: jax.Array
+    status: jax.Array
+
+
+def reduced(r, J) -> Evaluated:
+    """The triangle of residuals r (m,) and their Jacobian J (m, n), m of any size.
+
+    >>> found = reduced(jnp.array([3.0, 4.0]), jnp.eye(2))
+    >>> float(found.loss), jnp.abs(found.R.T @ found.q).tolist()
+    (12.5, [3.0, 4.0])
+    """
+    n = J.shape[1]
+    rows = jnp.zeros((max(0, n + 1 - len(r)), n + 1), J.dtype)
+    both = jnp.concatenate([jnp.concatenate([J, r[:, None]], axis=1), rows])
+    triangle = jnp.linalg.qr(both, mode="r")
+    return Evaluated(0.5 * jnp.sum(r * r), triangle[:n, :n], triangle[:n, n])
+
+
+def begun(z, at: Evaluated) -> Search:
+    """The state of a search that begins at z."""
+    whole = jnp.zeros((), jnp.result_type(int))
+    damping = jnp.asarray(1e-3, z.dtype)
+    return Search(z, at, _scaled(at.R), damping, whole, whole, whole, whole)
+
+
+def _scaled(R, before=None):
+    scale = jnp.linalg.norm(R, axis=0)
+    # A parameter that changes nothing (yet) is held by a share of the others' scale.
+    scale = jnp.maximum(scale, 1e-6 * jnp.max(scale) + jnp.finfo(R.dtype).tiny)
+    return scale if before is None else jnp.maximum(scale, before)
+
+
+def proposed(search: Search):
+    """z + δ with (JᵀJ + λ D²) δ = −Jᵀ r, by orthogonal triangles: no square is formed."""
+    n = len(search.z)
+    held = jnp.diag(jnp.sqrt(search.damping) * search.scale)
+    right = jnp.concatenate([search.at.q, jnp.zeros_like(search.at.q)])
+    both = jnp.concatenate([jnp.concatenate([search.at.R, held]), right[:, None]], axis=1)
+    triangle = jnp.linalg.qr(both, mode="r")
+    delta = jax.scipy.linalg.solve_triangular(triangle[:n, :n], triangle[:n, n])
+    return search.z - delta
+
+
+def judged(search: Search, z, found: Evaluated, tolerance) -> Search:
+    """The search after its proposal z was evaluated.
+
+    The step is taken where the loss falls; λ shrinks by how well the linear model had
+    foretold it (Nielsen), and grows faster with every turn. It has converged where a full
+    step is foretold to lower the loss by less than ``tolerance`` of it.
+    """
+    delta = z - search.z
+    linear = search.at.R @ delta + search.at.q
+    foretold = 0.5 * jnp.sum(search.at.q**2) - 0.5 * jnp.sum(linear**2)
+    finite = jnp.isfinite(found.loss) & jnp.all(jnp.isfinite(found.R))
+    gain = (search.at.loss - found.loss) / jnp.maximum(foretold, jnp.finfo(z.dtype).tiny)
+    better = finite & (found.loss < search.at.loss)
+    grown = search.damping * 2.0 ** (search.turns + 1).astype(z.dtype)
+    shrunk = search.damping * jnp.maximum(1 / 10, 1 - (2 * jnp.clip(gain, 0, 1) - 1) ** 3)
+    turns = jnp.where(better, 0, search.turns + 1)
+    # What is left of the loss that the Jacobian can lower at all is |q|².
+    floor = tolerance * (search.at.loss + jnp.finfo(z.dtype).tiny)
+    fell = search.at.loss - found.loss
+    small = (foretold <= floor) & (better & (fell <= floor) | finite & ~better)
+    done = small | (found.loss == 0)
+    status = jnp.where(done, CONVERGED, jnp.where(turns >= _TURNS, STUCK, SEARCHING))
+    kept = jax.tree.map(lambda a, b: jnp.where(better, a, b), found, search.at)
+    return Search(
+        jnp.where(better, z, search.z),
+        kept,
+        jnp.where(better, _scaled(kept.R, search.scale), search.scale),
+        jnp.clip(jnp.where(better, shrunk, grown), 1e-12, 1e12),
+        turns,
+        search.steps + 1,
+        search.bad + (~finite).astype(search.bad.dtype),
+        status.astype(search.status.dtype),
+    )

@@ -1,0 +1,122 @@
+"""What a search makes small: errors of a simulation, or of predictions by a filter."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from sim import rollout
+from sim.fit.experiment import Experiment
+from sim.inputs import at
+
+
+def every_output(p, y, u):
+    """All numbers of what a step emits, in the order of its leaves."""
+    return jnp.concatenate([jnp.ravel(leaf) for leaf in jax.tree.leaves(y)])
+
+
+def itself(p, x0):
+    return x0
+
+
+def state(carry):
+    return getattr(carry, "y", carry)
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """The error of a free run, y − ŷ: the output error.
+
+        ŷ_k = h(θ, s_k, u_k),   s_{k+1} = step(θ; s_k, u)
+
+    Args:
+        model: ``model(p) -> Stepper``, a stepper of any kind (an integrator over a vector
+            field, a network, a filter, a cascade) for parameters p, any pytree.
+        observe: ``observe(p, y, u) -> (outputs,)``, what is measured of what the stepper
+            emits, with u the input at that instant; by default all of it.
+        initial: ``initial(p, x0)``, what the stepper's ``init`` takes; by default x0.
+        final: ``final(carry)``, what would be the x0 of a run that goes on from there; by
+            default the y of an integrator's carry, or all of another's.
+
+    Reference: L. Ljung, *System Identification*, 2nd ed., Prentice Hall 1999, section 4.2.
+    """
+
+    model: Callable
+    observe: Callable = every_output
+    initial: Callable = itself
+    final: Callable = state
+
+    def run(self, p, x0, e: Experiment):
+        """The end of a run: the carry there, and the simulated outputs (N, outputs)."""
+        stepper = self.model(p)
+        x0 = self.initial(p, x0)
+        carry = stepper.init() if x0 is None else stepper.init(x0)
+        end, ys = rollout(stepper.step, carry, e.xs, length=len(e.y))
+        return end, jax.vmap(self.observe, (None, 0, 0))(p, ys, at(e.xs, 1.0))
+
+    def first(self, p, x0, e: Experiment):
+        """What is observed at the initial state, (outputs,)."""
+        before = jax.tree.map(lambda x: x[0], e.xs)
+        return self.observe(p, self.initial(p, x0), at(before, 0.0))
+
+    def errors(self, p, x0, e: Experiment):
+        """y − ŷ at every sample, (N, outputs) or with a row for y0, 0 where missing; and
+        the state after the last step, shaped as x0."""
+        end, simulated = self.run(p, x0, e)
+        measured = e.y
+        if simulated.shape != measured.shape:
+            raise ValueError(
+                f"observe: expected {measured.shape[1]} outputs as the record has, "
+                f"got shape {simulated.shape[1:]}"
+            )
+        if e.y0 is not None:
+            simulated = jnp.concatenate([self.first(p, x0, e)[None], simulated])
+            measured = jnp.concatenate([e.y0[None], measured])
+        missing = jnp.isnan(measured)
+        errors = jnp.where(missing, 0, jnp.where(missing, 0, measured) - simulated)
+        return errors, self.final(end)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The negative log-likelihood of a record, by the innovations of a filter.
+
+        −ℓ(θ) = ½ Σ_k [v_kᵀ S_k⁻¹ v_k + log |2π S_k|]
+
+    Args:
+        model: ``model(p) -> Stepper``, any filter of the project, whose step takes the
+            observations and emits ``loglik`` and ``innovation``.
+        initial: ``initial(p, x0)``, the prior that the filter's ``init`` takes.
+
+    An `Experiment` carries what the filter's step takes as ``xs``, and as y the
+    observations that are in it.
+
+    Reference: A. C. Harvey, *Forecasting, Structural Time Series Models and the Kalman
+    Filter*, Cambridge 1989, section 3.4.
+    """
+
+    model: Callable
+    initial: Callable = itself
+
+    def run(self, p, x0, e: Experiment):
+        stepper = self.model(p)
+        return rollout(stepper.step, stepper.init(self.initial(p, x0)), e.xs, length=len(e.y))
+
+    def loss(self, p, x0, e: Experiment):
+        """−ℓ(θ), a scalar."""
+        return -jnp.sum(self.run(p, x0, e)[1].loglik)
+
+    def errors(self, p, x0, e: Experiment):
+        """The innovations, (N, outputs), 0 where missing; and the filter's last carry."""
+        end, ys = self.run(p, x0, e)
+        return jnp.where(jnp.isnan(ys.innovation), 0, ys.innovation), end
+
+
+Objective = Any
+
+
+def likelihood(objective) -> bool:
+    """Whether an objective is a log-likelihood, not a sum of squares."""
+    return hasattr(objective, "loss")

@@ -1,0 +1,346 @@
+"""What is known of the parameters beforehand: signs, bounds, ties, shapes and priors.
+
+A search moves a vector z ∈ ℝⁿ without any bounds; a kind says how z makes a value. A kind
+is a frozen dataclass with two methods, and a new one needs no more:
+
+    value(z, shape) -> the parameter       free(value) -> z, where the search starts
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.tree_util import keystr, tree_flatten_with_path
+
+from sim.fit.experiment import floating
+from sim.fit.words import listed, nearest
+
+
+class Kind(Protocol):
+    """How a part of the vector of a search makes one parameter."""
+
+    def value(self, z, shape): ...
+
+    def free(self, value): ...
+
+
+@dataclass(frozen=True)
+class Free:
+    """θ = s z: any number; s is the size of the value at the start, or 1 where that is 0."""
+
+    scale: float = 1.0
+
+    def value(self, z, shape):
+        return self.scale * z.reshape(shape)
+
+    def free(self, value):
+        return value.ravel() / self.scale
+
+
+@dataclass(frozen=True)
+class Positive:
+    """θ = eᶻ."""
+
+    def value(self, z, shape):
+        return jnp.exp(z).reshape(shape)
+
+    def free(self, value):
+        if not np.all(value > 0):
+            raise ValueError(f"expected a start above 0, got {value}")
+        return np.log(value).ravel()
+
+
+@dataclass(frozen=True)
+class Bounded:
+    """θ = a + (b − a) / (1 + e⁻ᶻ), between a and b."""
+
+    lower: float
+    upper: float
+
+    def __post_init__(self):
+        if not (np.isfinite([self.lower, self.upper]).all() and self.lower < self.upper):
+            raise ValueError(
+                f"bounds: expected two finite numbers that increase, got {self.lower}, {self.upper}"
+            )
+
+    def value(self, z, shape):
+        return (self.lower + (self.upper - self.lower) * jax.nn.sigmoid(z)).reshape(shape)
+
+    def free(self, value):
+        if not np.all((value > self.lower) & (value < self.upper)):
+            raise ValueError(
+                f"expected a start between its bounds {self.lower:g} and {self.upper:g}, got {value}"
+            )
+        share = (value - self.lower) / (self.upper - self.lower)
+        return np.log(share / (1 - share)).ravel()
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """Not searched: the value of the start."""
+
+    def value(self, z, shape):
+        raise NotImplementedError("a fixed parameter is taken from the start")
+
+    def free(self, value):
+        return np.zeros(0, value.dtype)
+
+
+@dataclass(frozen=True)
+class Tied:
+    """θ = factor · another parameter of the same shape, by its name."""
+
+    to: str
+    factor: float = 1.0
+
+    def value(self, z, shape):
+        raise NotImplementedError("a tied parameter is taken from another")
+
+    def free(self, value):
+        return np.zeros(0, value.dtype)
+
+
+@dataclass(frozen=True)
+class Triangular:
+    """A lower triangular matrix (n, n), with a positive diagonal eᶻ on request."""
+
+    positive: bool = False
+
+    def value(self, z, shape):
+        rows, columns = np.tril_indices(shape[0])
+        matrix = jnp.zeros(shape, z.dtype).at[rows, columns].set(z)
+        if not self.positive:
+            return matrix
+        diagonal = np.arange(shape[0])
+        return matrix.at[diagonal, diagonal].set(jnp.exp(jnp.diagonal(matrix)))
+
+    def free(self, value):
+        _square(value)
+        matrix = np.array(value)
+        if np.any(np.triu(matrix, 1)):
+            raise ValueError(f"expected a lower triangular start, got {value.tolist()}")
+        if self.positive:
+            if not np.all(np.diagonal(matrix) > 0):
+                raise ValueError(f"expected a start with a positive diagonal, got {value.tolist()}")
+            np.fill_diagonal(matrix, np.log(np.diagonal(matrix)))
+        return matrix[np.tril_indices(len(matrix))]
+
+
+@dataclass(frozen=True)
+class PositiveDefinite:
+    """A symmetric positive definite matrix L Lᵀ (n, n), by its Cholesky factor."""
+
+    def value(self, z, shape):
+        L = Triangular(positive=True).value(z, shape)
+        return L @ L.T
+
+    def free(self, value):
+        _square(value)
+        try:
+            L = np.linalg.cholesky(value)
+        except np.linalg.LinAlgError:
+            L = None
+        if L is None or not np.allclose(value, value.T):
+            raise ValueError(
+                f"expected a symmetric positive definite start, got {value.tolist()}"
+            )
+        return Triangular(positive=True).free(L)
+
+
+@dataclass(frozen=True)
+class Prior:
+    """θ ~ N(mean, sd²), beside what its kind says: a row (θ − mean) / sd of the residuals."""
+
+    mean: float
+    sd: float
+    kind: Kind | None = None
+
+    def __post_init__(self):
+        if not self.sd > 0:
+            raise ValueError(f"sd: expected a standard deviation above 0, got {self.sd}")
+
+
+def _square(value):
+    if value.ndim != 2 or value.shape[0] != value.shape[1]:
+        raise ValueError(f"expected a square matrix, got shape {value.shape}")
+
+
+class Declared(NamedTuple):
+    """The parameters of a search: hashable, so that equal ones share a compiled search.
+
+    Attributes:
+        tree: the structure of the parameters.
+        names, shapes, kinds, priors: of each leaf; dotted names.
+        sizes: how many numbers of z belong to each leaf.
+    """
+
+    tree: Any
+    names: tuple[str, ...]
+    shapes: tuple[tuple[int, ...], ...]
+    kinds: tuple[Kind, ...]
+    priors: tuple[tuple[float, float] | None, ...]
+    sizes: tuple[int, ...]
+
+
+def declare(start: Any, kinds: Mapping[str, Any] | None = None) -> tuple[Declared, Any]:
+    """Hold kinds against the parameters of a start.
+
+    Args:
+        start: the parameters at the start, any pytree of floats.
+        kinds: for dotted names of its leaves, or of a part of the pytree for all leaves
+            in it: a kind; or in the words of a configuration "positive", "fixed",
+            "positive_definite", "triangular", "free", a pair of bounds, "= other" for
+            a tie. What is not named is free.
+
+    Returns:
+        What is declared, and z at the start (n,).
+
+    Raises:
+        ValueError: no such name or kind, a start outside its bounds, or nothing to search.
+
+    >>> declared, z = declare({"mass": 2.0, "gain": 0.5}, {"mass": "positive", "gain": "fixed"})
+    >>> z.tolist(), float(values(declared, z, {"mass": 2.0, "gain": 0.5})["gain"])
+    ([0.6931471805599453], 0.5)
+    """
+    leaves, tree = tree_flatten_with_path(start)
+    if not leaves:
+        raise ValueError("start: expected at least one parameter, got none")
+    names = tuple(keystr(path, simple=True, separator=".") or "parameter" for path, _ in leaves)
+    given = {name: as_kind(name, kind) for name, kind in (kinds or {}).items()}
+    for name in given:
+        if not any(_within(leaf, name) for leaf in names):
+            raise ValueError(f"parameters: there is no {name!r}; {nearest(name, names)}")
+    chosen, priors, zs, shapes = [], [], [], []
+    dtype = floating(*(jnp.asarray(leaf).dtype for _, leaf in leaves))
+    for name, (_, leaf) in zip(names, leaves, strict=True):
+        value = np.asarray(leaf, dtype)
+        if not np.isfinite(value).all():
+            raise ValueError(f"start: expected finite parameters, got {name} = {value}")
+        # The longest name says it most exactly.
+        kind = max(((len(n), n) for n in given if _within(name, n)), default=None)
+        kind, prior = _parted(given[kind[1]] if kind else None)
+        if kind is None or kind == Free():
+            kind = Free(float(np.max(np.abs(value), initial=0.0)) or 1.0)
+        try:
+            z = np.asarray(kind.free(value), dtype)
+        except ValueError as error:
+            raise ValueError(f"parameters: {name}: {error}") from None
+        chosen.append(kind)
+        priors.append(prior)
+        zs.append(z)
+        shapes.append(value.shape)
+    declared = Declared(
+        tree, names, tuple(shapes), tuple(chosen), tuple(priors), tuple(len(z) for z in zs)
+    )
+    _check_ties(declared)
+    if not sum(declared.sizes):
+        raise ValueError("parameters: expected at least one to search, got all of them fixed")
+    return declared, np.concatenate(zs)
+
+
+def as_kind(name: str, kind: Any) -> Any:
+    """A kind, or what a configuration says for one."""
+    words = {
+        "free": Free(), "positive": Positive(), "fixed": Fixed(), "triangular": Triangular(),
+        "positive_definite": PositiveDefinite(),
+    }  # fmt: skip
+    if isinstance(kind, str):
+        if kind.startswith("="):
+            return Tied(kind[1:].strip())
+        if kind not in words:
+            raise ValueError(f"parameters: {name}: no kind {kind!r}; {nearest(kind, words)}")
+        return words[kind]
+    if isinstance(kind, Mapping):
+        return _mapped(name, kind)
+    if isinstance(kind, Sequence) and len(kind) == 2:
+        return Bounded(*map(float, kind))
+    if not hasattr(kind, "free") and not isinstance(kind, Prior):
+        raise ValueError(f"parameters: {name}: expected {listed(words)}, two bounds, '= name' or "
+                         f"a prior, got {kind!r}")  # fmt: skip
+    return kind
+
+
+def _mapped(name, said):
+    unknown = set(said) - {"kind", "mean", "sd"}
+    if unknown or not {"mean", "sd"} <= set(said):
+        raise ValueError(f"parameters: {name}: expected the keys mean, sd and, if wanted, kind; "
+                         f"got {listed(said)}")  # fmt: skip
+    kind = as_kind(name, said["kind"]) if said.get("kind") is not None else None
+    return Prior(float(said["mean"]), float(said["sd"]), kind)
+
+
+def _within(leaf, name):
+    return leaf == name or leaf.startswith((f"{name}.", f"{name}["))
+
+
+def _parted(kind):
+    if isinstance(kind, Prior):
+        return kind.kind, (kind.mean, kind.sd)
+    return kind, None
+
+
+def _check_ties(declared):
+    for i, (name, kind) in enumerate(zip(declared.names, declared.kinds, strict=True)):
+        if not isinstance(kind, Tied):
+            continue
+        if kind.to not in declared.names:
+            raise ValueError(
+                f"parameters: {name}: tied to {kind.to!r}; {nearest(kind.to, declared.names)}"
+            )
+        j = declared.names.index(kind.to)
+        if isinstance(declared.kinds[j], Tied):
+            raise ValueError(f"parameters: {name}: tied to {kind.to}, which is tied itself")
+        if declared.shapes[j] != declared.shapes[i]:
+            raise ValueError(
+                f"parameters: {name}: expected the shape of {kind.to}, {declared.shapes[j]}, "
+                f"got {declared.shapes[i]}"
+            )
+
+
+def values(declared: Declared, z, start):
+    """The parameters that z makes; those that are fixed come from the start."""
+    found, at = [], 0
+    rows = zip(declared.kinds, declared.shapes, declared.sizes, jax.tree.leaves(start), strict=True)
+    for kind, shape, size, leaf in rows:
+        if isinstance(kind, Fixed):
+            found.append(jnp.asarray(leaf, z.dtype))
+        elif isinstance(kind, Tied):
+            found.append(None)
+        else:
+            found.append(kind.value(z[at : at + size], shape))
+        at += size
+    for i, kind in enumerate(declared.kinds):
+        if isinstance(kind, Tied):
+            found[i] = kind.factor * found[declared.names.index(kind.to)]
+    return jax.tree.unflatten(declared.tree, found)
+
+
+def prior_residuals(declared: Declared, parameters):
+    """(θ − mean) / sd of all parameters with a prior, (k,)."""
+    rows = [
+        (leaf.ravel() - prior[0]) / prior[1]
+        for leaf, prior in zip(jax.tree.leaves(parameters), declared.priors, strict=True)
+        if prior is not None
+    ]
+    return jnp.concatenate(rows) if rows else None
+
+
+def searched(declared: Declared) -> tuple[str, ...]:
+    """A name for each number of the searched parameters, those of matrices with indices."""
+    names = []
+    for name, shape, kind in zip(declared.names, declared.shapes, declared.kinds, strict=True):
+        if not isinstance(kind, Fixed | Tied):
+            names += [name + index(i) for i in np.ndindex(shape)]
+    return tuple(names)
+
+
+def index(i: tuple[int, ...]) -> str:
+    """Where in a leaf: "" of a scalar, "[0, 1]" of a matrix.
+
+    >>> index(()), index((0, 1))
+    ('', '[0, 1]')
+    """
+    return f"[{', '.join(map(str, i))}]" if i else ""
