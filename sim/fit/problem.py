@@ -51,8 +51,9 @@ class Problem:
         given: their initial states, stacked the same way.
         start: the parameters at the start, for those that are fixed.
         weights: (outputs,), of an error in the unit of y.
-        join: weight of the continuity between one experiment and the next, or None.
-        joined: for each group, whether an experiment goes on with the next one (E,).
+        join: (m,), weights of the numbers of a state in the gap between the end of one
+            experiment and the start of the next; None where each is for itself.
+        joined: for each group, whether the next experiment goes on from the end of one (E,).
         objective, declared, states: static.
         order: for each place in the groups, which of the user's experiments it is; static.
     """
@@ -92,6 +93,20 @@ class Problem:
                 found[next(at)] = (self.states.state(s[i], own), e)
         return self.parameters(theta), found
 
+    @property
+    def samples(self) -> int:
+        """How many numbers were observed."""
+        return sum(int(np.isfinite(np.asarray(leaf)).sum())
+                   for group in self.groups for leaf in (group.y, group.y0) if leaf is not None)  # fmt: skip
+
+    @property
+    def unknowns(self) -> int:
+        """How many numbers are free, those that continuity settles not among them."""
+        starts = sum(len(group.y) for group in self.groups)
+        if self.join is not None:
+            starts -= sum(int(np.sum(joined)) for joined in self.joined)
+        return sum(self.declared.sizes) + self.states.size * starts
+
     def weighted(self, weights=None, join=None):
         return replace(self, weights=self.weights if weights is None else weights,
                        join=self.join if join is None else join)  # fmt: skip
@@ -121,52 +136,72 @@ def _with_slopes(f, theta, s):
 def evaluated(problem: Problem, z) -> Evaluated:
     """Loss and triangle of all residuals at z."""
     theta, states = problem.parts(z)
-    n, m, total = len(theta), problem.states.size, len(z)
-    loss, blocks, at = jnp.zeros((), z.dtype), [], n
-    for group, given, joined, s in zip(
-        problem.groups, problem.given, problem.joined, states, strict=True
-    ):
+    n, m = len(theta), problem.states.size
+    loss, joins, blocks, own = jnp.zeros((), z.dtype), [], [], n
+    rows = zip(problem.groups, problem.given, problem.joined, states, strict=True)
+    for group, given, joined, s in rows:
+
         def one(s, e, given):
             return _with_slopes(lambda theta, s: _errors(problem, theta, s, e, given), theta, s)
 
         (r, end), (J, J_end) = jax.vmap(one)(s, group, given)
         found = jax.vmap(reduced)(r, J)
         loss += jnp.sum(found.loss)
-        for i in range(len(r)):
-            own = at + i * m
-            blocks.append(_placed(found.R[i], found.q[i], n, own, m, total))
-            if problem.join is not None and i + 1 < len(r):
-                weight = problem.join * joined[i]
-                gap = weight * (end[i] - s[i + 1])
-                loss += 0.5 * jnp.sum(gap * gap)
-                rows = _placed(weight[:, None] * J_end[i], gap, n, own, m, total)
-                columns = slice(own + m, own + 2 * m)
-                rows = rows.at[:, columns].add(-jnp.diag(weight))
-                blocks.append(rows)
-        at += len(r) * m
+        places = own + m * np.arange(len(s))
+        blocks.append(_placed(found.R, found.q, n, places, len(z)))
+        if problem.join is not None:
+            gap, slope = _gaps(problem.join, joined, s, end, J_end)
+            loss += 0.5 * jnp.sum(gap * gap)
+            joins.append(_placed(slope, gap, n, places[:-1], len(z)))
+        own += m * len(s)
     prior = prior_residuals(problem.declared, problem.parameters(theta))
     if prior is not None:
-        def rows(theta, s):
+
+        def prior_rows(theta, s):
             return prior_residuals(problem.declared, problem.parameters(theta))
 
-        r, J = _with_slopes(rows, theta, theta[:0])
+        r, J = _with_slopes(prior_rows, theta, theta[:0])
         loss += 0.5 * jnp.sum(r * r)
-        blocks.append(_placed(J, r, n, n, 0, total))
-    everything = jnp.concatenate(blocks)
+        blocks.append(_placed(J[None], r[None], n, np.array([n]), len(z)))
+    # Heavy rows first: so a triangle keeps the digits of the light ones.
+    everything = jnp.concatenate([*joins, *blocks])
     small = reduced(everything[:, -1], everything[:, :-1])
     return Evaluated(loss, small.R, small.q)
 
 
-def _placed(J, r, n, own, m, total):
-    """Rows (k, total + 1) with the columns of the parameters, of one experiment's states, and r."""
-    rows = jnp.zeros((len(r), total + 1), J.dtype)
-    rows = rows.at[:, :n].set(J[:, :n]).at[:, -1].set(r)
-    return rows.at[:, own : own + m].set(J[:, n:]) if m else rows
+def _gaps(join, joined, s, end, J_end):
+    """Weighted gaps between an experiment's end and the start of the next, (E − 1, m), and
+    their slopes along (θ, own state, next state); 0 where none goes on."""
+    goes_on = joined[:-1]
+    # An end from which none goes on may be anything, infinite too.
+    gap = jnp.where(goes_on[:, None], join[None] * (end[:-1] - s[1:]), 0)
+    slope = jnp.where(goes_on[:, None, None], join[None, :, None] * J_end[:-1], 0)
+    ahead = jnp.where(goes_on[:, None, None], -jnp.diag(join)[None], 0)
+    return gap, jnp.concatenate([slope, ahead], axis=2)
+
+
+def _placed(J, r, n, places, total):
+    """Rows (E, k, n + c) of E experiments, whose last c columns belong at their places among
+    all, as rows (E k, total + 1) with r the last column."""
+    count, k, width = J.shape
+    wide = jnp.zeros((count, k, total + 1), J.dtype)
+    wide = wide.at[:, :, :n].set(J[:, :, :n]).at[:, :, -1].set(r)
+    columns = places[:, None, None] + np.arange(width - n)
+    wide = wide.at[np.arange(count)[:, None, None], np.arange(k)[:, None], columns].set(J[:, :, n:])
+    return wide.reshape(count * k, total + 1)
 
 
 @jax.jit
 def residuals(problem: Problem, z):
     """y − ŷ of each experiment, (N, outputs) or with a row for y0, in the units of y; 0 where
     missing."""
-    p, each = problem.each(z)
-    return [problem.objective.errors(p, x0, e)[0] for x0, e in each]
+    theta, states = problem.parts(z)
+    p, found, at = problem.parameters(theta), [None] * len(problem.order), iter(problem.order)
+    for group, given, s in zip(problem.groups, problem.given, states, strict=True):
+
+        def one(s, e, given):
+            return problem.objective.errors(p, problem.states.state(s, given), e)[0]
+
+        for errors in jax.vmap(one)(s, group, given):
+            found[next(at)] = errors
+    return found

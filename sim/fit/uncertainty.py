@@ -52,28 +52,36 @@ def uncertainty(problem, z, at) -> Uncertainty:
     Reference: G. A. F. Seber and C. J. Wild, *Nonlinear Regression*, Wiley 1989,
     section 2.1; L. Ljung, *System Identification*, 2nd ed. 1999, section 9.
     """
-    R = np.asarray(at.R, float)
     value, slope = (np.asarray(v, float) for v in _values(problem, z))
     names = searched(problem.declared) + _state_names(problem)
-    count = sum(int(np.isfinite(np.asarray(leaf)).sum())
-                for group in problem.groups for leaf in (group.y, group.y0) if leaf is not None)  # fmt: skip
-    count += sum(prior is not None for prior in problem.declared.priors)
-    variance = 2 * float(at.loss) / max(count - len(z), 1)
+    W, undetermined = root(problem, at)
+    covariance = slope @ W @ W.T @ slope.T
+    said, lost = [], np.zeros(len(value), bool)
+    for direction in undetermined:
+        along = np.abs(slope @ direction) / np.maximum(np.abs(value), 1e-300)
+        moved = along > 0.05 * along.max()
+        lost |= moved
+        said.append(_said([n for n, m in zip(names, moved, strict=True) if m]))
+    error = np.sqrt(np.maximum(np.diagonal(covariance), 0))
+    return Uncertainty(names, value, np.where(lost, np.inf, error), covariance, tuple(said))
+
+
+def variance(problem, loss) -> float:
+    """σ² = Σ r² / (m − n), of a weighted error."""
+    count = problem.samples + sum(prior is not None for prior in problem.declared.priors)
+    return 2 * float(loss) / max(count - problem.unknowns, 1)
+
+
+def root(problem, at):
+    """W (n, k) with cov z = W Wᵀ, and the directions of z that nothing determines, (n − k, n)."""
+    R = np.asarray(at.R, float)
     scale = np.linalg.norm(R, axis=0)
     dead = scale <= OPEN**2 * max(scale.max(), np.finfo(float).tiny)
     scale = np.where(dead, 1.0, scale)
     _, s, V = np.linalg.svd(R / scale)
     kept = s > OPEN * s[0]
-    root = (V[kept].T / s[kept]) / scale[:, None]
-    covariance = variance * slope @ root @ root.T @ slope.T
-    said, spread = [], np.zeros(len(value), bool)
-    for direction in V[~kept]:
-        along = np.abs(slope @ (direction / scale)) / np.maximum(np.abs(value), 1e-300)
-        moved = along > 0.05 * along.max()
-        spread |= moved
-        said.append(_said([n for n, m in zip(names, moved, strict=True) if m]))
-    error = np.sqrt(np.maximum(np.diagonal(covariance), 0))
-    return Uncertainty(names, value, np.where(spread, np.inf, error), covariance, tuple(said))
+    W = (V[kept].T / s[kept]) / scale[:, None]
+    return np.sqrt(variance(problem, at.loss)) * W, V[~kept] / scale
 
 
 def _said(names):
