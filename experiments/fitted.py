@@ -191,7 +191,7 @@ def _record(trace, prefix, taken):
     dim = _free(f"{prefix}time", taken)
     of = {"experiment": trace.name}
     about = {"units": "s", "long_name": "elapsed time", **of, "role": "time"}
-    found = {dim: _variable((dim,), np.asarray(trace.time, float), **about)}
+    found = {dim: _variable((dim,), np.asarray(trace.time, float), coordinate=True, **about)}
     both = [name for name in trace.measured if name in trace.simulated]
     residual = {n: np.asarray(trace.measured[n]) - np.asarray(trace.simulated[n]) for n in both}
     parts = (trace.inputs, trace.measured, trace.simulated, residual, trace.band)
@@ -209,7 +209,7 @@ def _test(name, plain, lags, correlation, bound, p):
     dim, of = f"{plain}_lag", {"residual_test": name}
     dims = (dim,)
     return {
-        dim: _variable(dims, np.asarray(lags), long_name=f"lag, {name}", **of),
+        dim: _variable(dims, lags, coordinate=True, long_name=f"lag, {name}", **of),
         f"{plain}_correlation": _variable(dims, correlation, long_name=f"correlation, {name}", **of),
         f"{plain}_bound": _variable(
             dims[: np.ndim(bound)], bound, long_name=f"bound of the correlation, {name}", **of),
@@ -264,12 +264,11 @@ def _tables(fitted):
     return {name: variable for name, variable in tables.items() if variable[1].size}
 
 
-def _variable(dims, values, **attributes):
-    """As xarray takes a variable: integers stay only as coordinates, lags and flags."""
+def _variable(dims, values, *, coordinate=False, **attributes):
+    """As xarray takes a variable: floats, but for vectors of integers."""
     values = np.asarray(values)
     if values.dtype.kind != "f" and not (values.dtype.kind == "i" and dims):
         values = values.astype(float)
-    coordinate = len(dims) == 1 and attributes.get("role") == "time"
     fill = np.nan if values.dtype.kind == "f" and not coordinate else None
     return dims, values, attributes, {"_FillValue": fill}
 
