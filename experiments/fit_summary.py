@@ -81,6 +81,8 @@ def _score(trace, name, output):
 def residual(fitted: Fitted) -> str:
     """Whether the residual passes its tests at 5 %; empty without any."""
     failing = [f"{name}, p {p:.2g}" for name, (*_, p) in fitted.tests.items() if p < 0.05]
+    if len(failing) > 3:
+        failing[2:] = [f"{len(failing) - 2} more tests"]
     if failing:
         return f"the residual still holds structure ({'; '.join(failing)})"
     return "the residual passes its tests at 5 %" if fitted.tests else ""

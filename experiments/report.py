@@ -78,9 +78,11 @@ def _page(fitted, config_yaml):
         yield "<h2>Findings</h2>\n<ul>"
         yield from (f"<li>{escape(text)}</li>" for text in fitted.said)
         yield "</ul>"
-    yield "<h2>Scores</h2>"
-    yield _table("This fit beside those published", fit_summary.published(fitted), "this fit")
-    yield _table("By experiment and output", fit_summary.scores(fitted))
+    published, scores = fit_summary.published(fitted), fit_summary.scores(fitted)
+    if published or scores:
+        yield "<h2>Scores</h2>"
+        yield _table("This fit beside those published", published, "this fit")
+        yield _table("By experiment and output", scores)
     yield "<h2>Parameters</h2>"
     yield _table("", fit_summary.parameters(fitted))
     yield "<h2>Data and simulation</h2>"
