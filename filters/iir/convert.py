@@ -1,5 +1,7 @@
 """One filter in three forms: second-order sections, zeros and poles, two polynomials."""
 
+import warnings
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,6 +11,12 @@ from filters.iir.pairing import conjugates, pair
 from filters.iir.roots import quadratic, roots
 
 PAIRINGS = ("nearest", "keep_odd", "minimal")
+NEGLIGIBLE = 1e-14  # for a leading coefficient, where the denominator begins with 1
+BAD = "Badly conditioned filter coefficients (numerator): the results may be meaningless"
+
+
+class BadCoefficients(UserWarning):
+    """The numerator begins with 0, or nearly: its roots may be meaningless."""
 
 
 def zpk2sos(z, p, k, pairing=None, *, analog=False):
@@ -157,11 +165,19 @@ def normalize(b, a):
     Raises:
         ValueError: a is not one polynomial, or it is 0.
 
+    Warns:
+        BadCoefficients: b begins with a number that is 0 to 1e-14, where a begins with 1.
+
     Reference: `scipy.signal.normalize`.
 
     >>> [x.tolist() for x in normalize([2.0], [0.0, 2.0, 1.0])]
     [[1.0], [1.0, 0.5]]
     """
+    return normalized(b, a)
+
+
+def normalized(b, a):
+    """`normalize`; who called the caller is whom a warning is for."""
     if np.ndim(a) > 1:
         raise ValueError(f"a: Denominator polynomial must be rank-1 array, got {np.shape(a)}")
     if np.ndim(b) > 2:
@@ -169,7 +185,7 @@ def normalize(b, a):
             f"b: Numerator polynomial must be rank-1 or rank-2 array, got {np.shape(b)}"
         )
     ar = arithmetic(b, a)
-    b, a = (_inexact(ar, ar.xp.asarray(x)) for x in (b, a))
+    b, a = (ar.inexact(x) for x in (b, a))
     b, a = (x if x.ndim else x.reshape(1) for x in (b, a))
     if not traced(a):
         nonzero = np.flatnonzero(np.asarray(a))
@@ -178,8 +194,11 @@ def normalize(b, a):
         a = a[nonzero[0] :]
     b, a = b / a[0], a / a[0]
     if not traced(b):
-        large = np.flatnonzero(np.any(np.abs(np.atleast_2d(b)) > 1e-14, axis=0))
-        b = b[..., min(large[0] if len(large) else b.shape[-1], b.shape[-1] - 1) :]
+        large = np.flatnonzero(np.any(np.abs(np.atleast_2d(b)) > NEGLIGIBLE, axis=0))
+        small = large[0] if len(large) else b.shape[-1]
+        if small:
+            warnings.warn(BAD, BadCoefficients, stacklevel=3)
+        b = b[..., min(small, b.shape[-1] - 1) :]
     return b, a
 
 
@@ -193,7 +212,11 @@ def tf2zpk(b, a):
             trimmed, except from traced polynomials, which must have none.
 
     Returns:
-        z (n,), p (m,), k.
+        z (n,), p (m,), k: roots of numbers that are all real come in a real dtype; those
+        of JAX arrays are complex.
+
+    Warns:
+        BadCoefficients: as `normalize`.
 
     A root differentiates where it is simple: dr = −db(r)/b′(r); in a repeated root the
     derivative is infinite. Traced, the roots are eigenvalues of the companion matrix,
@@ -205,7 +228,7 @@ def tf2zpk(b, a):
     >>> z.tolist(), p.imag.round(6).tolist(), float(k)
     ([-0.5], [0.5, -0.5], 2.0)
     """
-    b, a = normalize(b, a)
+    b, a = normalized(b, a)
     k = b[0]
     return roots(b / k), roots(a), k
 
@@ -226,7 +249,7 @@ def sos2tf(sos):
     ([1.0, 2.0, 1.0, 0.0, 0.0], [1.0, 0.0, -0.25, 0.0, 0.0])
     """
     ar = arithmetic(sos)
-    sos = _inexact(ar, ar.xp.asarray(sos))
+    sos = ar.inexact(sos)
     b = a = ar.xp.ones(1, sos.dtype)
     for s in range(len(sos)):
         b, a = ar.xp.convolve(b, sos[s, :3]), ar.xp.convolve(a, sos[s, 3:])
@@ -257,6 +280,9 @@ def sos2zpk(sos):
         z, p (2 n_sections,) complex, section by section, padded with 0 where a section
         has fewer; k.
 
+    Warns:
+        BadCoefficients: the numerator of a section begins with a number that is 0 to 1e-14.
+
     Differentiable where the two roots of a section differ.
 
     Reference: `scipy.signal.sos2zpk`.
@@ -269,8 +295,6 @@ def sos2zpk(sos):
     sos = ar.real(sos)
     z, b = quadratic(ar, sos[:, :3])
     p, a = quadratic(ar, sos[:, 3:])
+    if not traced(sos) and np.any(np.abs(sos[:, 0]) <= NEGLIGIBLE * np.abs(a)):
+        warnings.warn(BAD, BadCoefficients, stacklevel=2)
     return z.reshape(-1), p.reshape(-1), ar.xp.prod(b / a)
-
-
-def _inexact(ar, x):
-    return ar.complex(x) if ar.xp.iscomplexobj(x) else ar.real(x)

@@ -143,8 +143,10 @@ def sections(design: Callable, fs: float, cutoff: Any, *, order: int | None = No
                          "Wn or w0)") from None
     try:
         found = design(**given)
-    except ValueError as error:  # said of N, Wn or w0, which have other names here
+    except (TypeError, ValueError) as error:  # said of N, Wn or w0, which have other names here
         name, colon, words = str(error).partition(":")
+        if name not in given and isinstance(error, TypeError):  # a fault in the design
+            raise
         name = {"N": "order", "Wn": "cutoff", "w0": "cutoff"}.get(name, name)
         raise ValueError(f"{name}{colon}{words}") from None
     return np.asarray(tf2sos(*found) if isinstance(found, tuple) else found, float)

@@ -29,13 +29,19 @@ class Arithmetic(NamedTuple):
     def complex(self, x):
         return self.xp.asarray(x, self.complex_dtype)
 
+    def inexact(self, x):
+        """x as it comes: complex if it is, else real."""
+        x = self.xp.asarray(x)
+        return self.complex(x) if self.xp.iscomplexobj(x) else self.real(x)
+
     def rect(self, re, im):
         """re + i·im, the two of one shape."""
         return re + 1j * im if self.xp is np else jax.lax.complex(re, im)
 
     def times(self, x, z):
         """x·z for a real x: unlike (x + 0i)·z it keeps the sign of a zero imaginary part."""
-        return x * z if self.xp is np else jax.lax.complex(x * z.real, x * z.imag)
+        plain = self.xp is np or not self.xp.iscomplexobj(z)
+        return x * z if plain else jax.lax.complex(x * z.real, x * z.imag)
 
 
 def traced(*values):

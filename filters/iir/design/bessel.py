@@ -37,13 +37,13 @@ def besselap(N, norm="phase"):
     if norm not in NORMS:
         raise ValueError(f"norm: normalization not understood, expected {NORMS}, got {norm!r}")
     if not N:
-        return np.zeros(0, complex), np.zeros(0, complex), 1.0
+        return np.zeros(0), np.zeros(0, complex), 1.0
     p = _zeros(N)
     last = math.factorial(2 * N) // math.factorial(N) // 2**N  # θ_N(0)
     if norm == "phase":
-        return np.zeros(0, complex), p * 10 ** (-math.log10(last) / N), 1.0
+        return np.zeros(0), p * 10 ** (-math.log10(last) / N), 1.0
     scale = _half_power(p) if norm == "mag" else 1.0
-    return np.zeros(0, complex), p / scale, float(last * scale**-N)
+    return np.zeros(0), p / scale, float(last * scale**-N)
 
 
 def _zeros(N):

@@ -21,6 +21,7 @@ def iirnotch(w0, Q, fs=2.0):
 
     Raises:
         ValueError: w0 is not between 0 and fs/2, or Q is not above 0.
+        TypeError: one of them is several numbers.
 
     Reference: S. J. Orfanidis, *Introduction to Signal Processing*, 1996, sec. 11.3.
 
@@ -125,7 +126,9 @@ def _checked(w0, Q, fs):
     fs = sampling_frequency(fs, allow_none=False)
     for name, value in (("w0", w0), ("Q", Q)):
         if np.shape(value) != ():
-            raise ValueError(f"{name}: expected one number, got shape {np.shape(value)}")
+            raise TypeError(f"{name}: expected one number, got shape {np.shape(value)}")
+        if isinstance(value, str):
+            raise ValueError(f"{name}: expected a number, got {value!r}")
     if not traced(w0, fs) and not 0 < float(w0) < float(fs) / 2:
         raise ValueError(
             f"w0: w0 must be between 0 and {float(fs) / 2} (Nyquist, fs/2), got {w0}"

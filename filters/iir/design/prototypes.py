@@ -26,7 +26,7 @@ def buttap(N):
     """
     N = order(N)
     p = -np.exp(1j * _angles(N))
-    return np.zeros(0, complex), p, 1.0
+    return np.zeros(0), p, 1.0
 
 
 def cheb1ap(N, rp):
@@ -50,9 +50,9 @@ def cheb1ap(N, rp):
     N, rp = order(N), decibels("rp", rp, "passband ripple (rp)")
     ar = arithmetic(rp)
     xp, rp = ar.xp, ar.real(rp)
-    z = xp.zeros(0, ar.complex_dtype)
+    z = xp.zeros(0, ar.real_dtype)
     if not N:
-        return z, z, xp.exp(-rp * (LN10 / 20))
+        return z, ar.complex(z), xp.exp(-rp * (LN10 / 20))
     eps2 = ripple(ar, rp)
     mu = xp.arcsinh(1 / xp.sqrt(eps2)) / N
     p = -_sinh(ar, mu, _angles(N))

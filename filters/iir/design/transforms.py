@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from filters.iir.convert import normalize
+from filters.iir.convert import normalized
 from filters.iir.numeric import arithmetic, sampling_frequency, traced
 
 
@@ -25,7 +25,7 @@ def lp2lp_zpk(z, p, k, wo=1.0):
 
     >>> z, p, k = lp2lp_zpk([], [-1.0], 1.0, wo=2.0)
     >>> p.tolist(), float(k)
-    ([(-2+0j)], 2.0)
+    ([-2.0], 2.0)
     """
     ar, z, p, (k, wo) = _taken(z, p, k, wo)
     return ar.times(wo, z), ar.times(wo, p), k * wo ** relative_degree(z, p)
@@ -46,9 +46,9 @@ def lp2hp_zpk(z, p, k, wo=1.0):
     ([0.0], [-2.0], 1.0)
     """
     ar, z, p, (k, wo) = _taken(z, p, k, wo)
-    zeros = ar.xp.zeros(relative_degree(z, p), ar.complex_dtype)
-    gain = k * (ar.xp.prod(-z) / ar.xp.prod(-p)).real
-    return ar.xp.concatenate([ar.complex(wo) / z, zeros]), ar.complex(wo) / p, gain
+    zeros = ar.xp.zeros(relative_degree(z, p), z.dtype)
+    z_hp, p_hp = (ar.xp.asarray(wo, r.dtype) / r for r in (z, p))
+    return ar.xp.concatenate([z_hp, zeros]), p_hp, k * _gain(ar, -z, -p)
 
 
 def lp2bp_zpk(z, p, k, wo=1.0, bw=1.0):
@@ -73,7 +73,7 @@ def lp2bp_zpk(z, p, k, wo=1.0, bw=1.0):
     ar, z, p, (k, wo, bw) = _taken(z, p, k, wo, bw)
     degree = relative_degree(z, p)
     # Written as in scipy: the sign of a zero decides which of two solutions is first.
-    z, p = (ar.times(bw, r) / ar.complex(2.0) for r in (z, p))
+    z, p = (ar.times(bw, ar.complex(r)) / ar.complex(2.0) for r in (z, p))
     zeros = ar.xp.zeros(degree, ar.complex_dtype)
     return ar.xp.concatenate([_split(ar, z, wo), zeros]), _split(ar, p, wo), k * bw**degree
 
@@ -94,12 +94,13 @@ def lp2bs_zpk(z, p, k, wo=1.0, bw=1.0):
     """
     ar, z, p, (k, wo, bw) = _taken(z, p, k, wo, bw)
     degree = relative_degree(z, p)
-    half = ar.complex(bw / 2)
+    if ar.xp.iscomplexobj(z) or ar.xp.iscomplexobj(p):
+        z, p = ar.complex(z), ar.complex(p)
+    z_hp, p_hp = (ar.complex(ar.xp.asarray(bw / 2, r.dtype) / r) for r in (z, p))
     centre = ar.xp.zeros(degree, ar.real_dtype) + wo
     zero = ar.xp.zeros_like(centre)
-    z_bs = [_split(ar, half / z, wo), ar.rect(zero, centre), ar.rect(zero, -centre)]
-    gain = k * (ar.xp.prod(-z) / ar.xp.prod(-p)).real
-    return ar.xp.concatenate(z_bs), _split(ar, half / p, wo), gain
+    z_bs = [_split(ar, z_hp, wo), ar.rect(zero, centre), ar.rect(zero, -centre)]
+    return ar.xp.concatenate(z_bs), _split(ar, p_hp, wo), k * _gain(ar, -z, -p)
 
 
 def bilinear_zpk(z, p, k, fs):
@@ -124,11 +125,10 @@ def bilinear_zpk(z, p, k, fs):
     fs = sampling_frequency(fs, allow_none=False)
     ar, z, p, (k, fs) = _taken(z, p, k, fs)
     degree = relative_degree(z, p)
-    fs2 = ar.complex(2 * fs)
-    zeros = -ar.xp.ones(degree, ar.complex_dtype)
-    z_z = ar.xp.concatenate([(fs2 + z) / (fs2 - z), zeros])
-    gain = k * (ar.xp.prod(fs2 - z) / ar.xp.prod(fs2 - p)).real
-    return z_z, (fs2 + p) / (fs2 - p), gain
+    z_2, p_2 = (ar.xp.asarray(2 * fs, r.dtype) for r in (z, p))
+    zeros = -ar.xp.ones(degree, z.dtype)
+    z_z = ar.xp.concatenate([(z_2 + z) / (z_2 - z), zeros])
+    return z_z, (p_2 + p) / (p_2 - p), k * _gain(ar, z_2 - z, p_2 - p)
 
 
 def bilinear(b, a, fs=1.0):
@@ -146,6 +146,9 @@ def bilinear(b, a, fs=1.0):
     Raises:
         ValueError: b or a is not one polynomial, or fs is not one number.
 
+    Warns:
+        BadCoefficients: as `filters.iir.convert.normalize`.
+
     Reference: `scipy.signal.bilinear`.
 
     >>> b, a = bilinear([1.0], [1.0, 1.0], fs=1.0)
@@ -158,7 +161,7 @@ def bilinear(b, a, fs=1.0):
     fs = sampling_frequency(fs, allow_none=False)
     ar = arithmetic(b, a, fs)
     b, a = (c if traced(c) else np.trim_zeros(np.atleast_1d(c), "f") for c in (b, a))
-    b, a = (ar.complex(c) if ar.xp.iscomplexobj(c) else ar.real(c) for c in (b, a))
+    b, a = (ar.inexact(c) for c in (b, a))
     fs = ar.real(fs)
     n = max(len(b), len(a)) - 1
 
@@ -168,7 +171,7 @@ def bilinear(b, a, fs=1.0):
         matrix = _bilinear_matrix(n)[: len(c)]
         return (c[::-1] * scale.astype(c.dtype)) @ ar.xp.asarray(matrix, c.dtype)
 
-    return normalize(mapped(b), mapped(a))
+    return normalized(mapped(b), mapped(a))
 
 
 def _bilinear_matrix(n):
@@ -192,8 +195,13 @@ def relative_degree(z, p):
 
 def _taken(z, p, *scalars):
     ar = arithmetic(z, p, scalars)
-    z, p = ar.complex(z).reshape(-1), ar.complex(p).reshape(-1)
+    z, p = ar.inexact(z).reshape(-1), ar.inexact(p).reshape(-1)
     return ar, z, p, [ar.real(x) for x in scalars]
+
+
+def _gain(ar, numerators, denominators):
+    """The real part of the one product over the other."""
+    return (ar.complex(ar.xp.prod(numerators)) / ar.complex(ar.xp.prod(denominators))).real
 
 
 def _split(ar, r, wo):

@@ -8,7 +8,17 @@ import scipy.signal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from filters.iir.convert import normalize, sos2tf, sos2zpk, tf2sos, tf2zpk, zpk2sos, zpk2tf
+from filters.iir import bilinear
+from filters.iir.convert import (
+    BadCoefficients,
+    normalize,
+    sos2tf,
+    sos2zpk,
+    tf2sos,
+    tf2zpk,
+    zpk2sos,
+    zpk2tf,
+)
 from tests.filters.derivatives import check_gradient, quick
 
 inside = st.floats(0.05, 0.97)
@@ -129,7 +139,8 @@ def test_sections_to_roots_differentiate():
         return k + jnp.sum(z.real**3) + jnp.sum((z.imag - p.imag) ** 2) + jnp.sum(p.real**2)
 
     check_gradient(loss, jnp.array([1.1, 0.05]))
-    z, p, k = sos2zpk(sos)
+    with pytest.warns(BadCoefficients):
+        z, p, k = sos2zpk(sos)
     np.testing.assert_allclose(z[2:], [-0.25, 0.0])
     assert k == 2.0
     with pytest.warns(scipy.signal.BadCoefficients):
@@ -144,8 +155,40 @@ def test_several_numerators_and_leading_zeros():
     eb, ea = scipy.signal.zpk2tf(z, [0.1, 0.2], np.array([2.0, 3.0]))
     np.testing.assert_allclose(b, eb)
     np.testing.assert_allclose(a, ea)
-    b, a = normalize([0.0, 2.0, 4.0], [0.0, 2.0, 1.0])
+    with pytest.warns(BadCoefficients):
+        b, a = normalize([0.0, 2.0, 4.0], [0.0, 2.0, 1.0])
     assert b.tolist() == [1.0, 2.0] and a.tolist() == [1.0, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("name", "call"),
+    [
+        ("normalize", lambda f: f([1e-15, 2.0], [0.0, 1.0, 1.0])),
+        ("normalize", lambda f: f([[0.0, 1.0], [1e-16, 2.0]], [1.0, 1.0])),
+        ("tf2zpk", lambda f: f([1e-15], [1.0, 1.0])),
+        ("sos2zpk", lambda f: f(np.array([[1e-15, 2.0, 1.0, 1.0, 0.5, 0.2]]))),
+    ],
+)
+def test_a_numerator_that_begins_with_almost_0_is_warned_of_as_scipy_does(name, call):
+    ours = {"normalize": normalize, "tf2zpk": tf2zpk, "sos2zpk": sos2zpk}[name]
+    with pytest.warns(scipy.signal.BadCoefficients):
+        expected = call(getattr(scipy.signal, name))
+    with pytest.warns(BadCoefficients, match="Badly conditioned") as caught:
+        found = call(ours)
+    assert len(caught) == 1 and caught[0].filename == __file__
+    if name != "sos2zpk":  # which has closed forms, and keeps the root far out
+        for x, y in zip(found, expected, strict=True):
+            np.testing.assert_allclose(x, y)
+
+
+def test_only_numbers_are_warned_of_and_only_where_they_are_bad():
+    z, p, k = quick(sos2zpk)(jnp.array([[0.0, 2.0, 1.0, 1.0, 0.5, 0.2]]))
+    assert np.all(np.isfinite(z)) and k == 2.0
+    b, a = normalize([1e-13, 2.0], [1.0, 1.0])
+    assert b.tolist() == [1e-13, 2.0]
+    with pytest.warns(BadCoefficients) as caught:
+        bilinear([1.0, -1.0], [1.0, 3.0, 2.0], fs=0.5)  # its zero goes to infinity
+    assert caught[0].filename == __file__
 
 
 def test_mistakes_are_named():

@@ -141,6 +141,13 @@ def test_a_mistake_is_one_line_that_names_it(change, message):
     assert "\n" not in str(caught.value)
 
 
+def test_a_fault_of_a_design_is_its_own_and_not_the_users():
+    with pytest.raises(ValueError, match="Q: expected one number, got shape"):
+        filtered(signals(), iirnotch, 8.0, Q=[1.0, 2.0])
+    with pytest.raises(TypeError, match="unsupported operand"):
+        filtered(signals(), lambda w0, fs: w0 + "Hz", 8.0)
+
+
 def test_irregular_times_say_where():
     times = np.arange(N) * 10.0
     times[70:] += 5

@@ -73,6 +73,28 @@ def test_bessel_prototypes_equal_scipys_to_order_24(norm):
     close(design.bessel(5, 0.3, norm=norm), scipy.signal.bessel(5, 0.3, norm=norm))
 
 
+@pytest.mark.parametrize("kind", list(RIPPLES))
+@pytest.mark.parametrize("btype", ["low", "high", "bandpass", "bandstop"])
+@pytest.mark.parametrize("analog", [False, True])
+def test_zeros_that_are_real_come_in_scipys_dtype(kind, btype, analog):
+    ripples = [{"p": 1.0, "s": 40.0}[r] for r in RIPPLES[kind]]
+    for N in range(4):
+        args = (N, *ripples, [0.2, 0.5] if "band" in btype else 0.3, btype, analog, "zpk")
+        ours, theirs = getattr(design, kind)(*args), getattr(scipy.signal, kind)(*args)
+        assert [np.asarray(x).dtype for x in ours] == [np.asarray(x).dtype for x in theirs]
+
+
+@pytest.mark.parametrize("name", ["lp2lp_zpk", "lp2hp_zpk", "lp2bp_zpk", "lp2bs_zpk"])
+def test_transforms_keep_real_roots_real_where_scipy_does(name):
+    for z, p in (([], [-1, -2]), ([-3.0], [-0.5 - 0.5j, -0.5 + 0.5j]), ([2j, -2j], [-1.0, -2.0])):
+        ours = getattr(design, name)(z, p, 3.0, 15.0)
+        theirs = getattr(scipy.signal, name)(z, p, 3.0, 15.0)
+        digital = design.bilinear_zpk(z, p, 1.0, 2.0), scipy.signal.bilinear_zpk(z, p, 1.0, 2.0)
+        for x, y in zip((*ours, *digital[0]), (*theirs, *digital[1]), strict=True):
+            assert np.asarray(x).dtype == np.asarray(y).dtype
+            np.testing.assert_allclose(x, y, rtol=1e-14)
+
+
 def test_prototypes_of_order_0_pass_everything():
     for name, ripples in (("buttap", ()), ("cheb1ap", (2,)), ("cheb2ap", (30,))):
         close(getattr(design, name)(0, *ripples), getattr(scipy.signal, name)(0, *ripples))
@@ -187,6 +209,9 @@ def test_mistakes_are_named_in_one_line():
     assert "not understood" in message(design.bessel, 4, 0.2, norm="best")
     assert "between 0 and" in message(design.iirnotch, 1.5, 30.0)
     assert message(design.iirnotch, 0.5, 0.0).startswith("Q: ")
+    assert message(design.iirpeak, "blabla", 30.0) == "w0: expected a number, got 'blabla'"
+    with pytest.raises(TypeError, match="Q: expected one number, got shape"):
+        design.iirnotch(0.5, [1, 2, 3])
     assert "divisible" in message(design.iircomb, 0.3, 30.0)
     assert "notch or peak" in message(design.iircomb, 0.5, 30.0, "both")
     assert message(design.biquad_lowpass, [0.2, 1.0]).startswith("w0: ")

@@ -14,6 +14,7 @@ CASES = [
     ("butter", 5, (), (0.3,), "lowpass"),
     ("butter", 5, (), (0.21, 0.34), "bandpass"),
     ("butter", 3, (), (0.05, 0.93), "bandpass"),  # the real pole splits into two real ones
+    ("butter", 2, (), (0.3,), "highpass"),  # zeros in a real dtype
     ("cheby1", 2, (1.2,), (0.21, 0.34), "bandstop"),
     ("cheby2", 3, (40.0,), (0.21, 0.64), "bandpass"),
     ("ellip", 3, (0.7, 50.0), (0.3,), "highpass"),
