@@ -6,12 +6,21 @@ here, the names of `filters.iir.design` for designing, and steppers to stand in 
 """
 
 from filters.iir import design
-from filters.iir.convert import normalize, sos2tf, sos2zpk, tf2sos, tf2zpk, zpk2sos, zpk2tf
+from filters.iir.convert import (
+    BadCoefficients,
+    normalize,
+    sos2tf,
+    sos2zpk,
+    tf2sos,
+    tf2zpk,
+    zpk2sos,
+    zpk2tf,
+)
 from filters.iir.design import *  # noqa: F403
 from filters.iir.fitting import Fit, fit_records, fit_response
 from filters.iir.initial import lfilter_zi, lfiltic, sosfilt_zi
 from filters.iir.lfilter import direct_stepper, lfilter
-from filters.iir.response import freqz, freqz_sos, freqz_zpk, group_delay, sosfreqz
+from filters.iir.response import freqs, freqz, freqz_sos, freqz_zpk, group_delay, sosfreqz
 from filters.iir.sosfilt import sos_stepper, sosfilt
 from filters.iir.stable import Parametrisation, polar, reflection, triangle
 from filters.iir.state_space import ss_stepper, ssfilt
@@ -21,6 +30,7 @@ from filters.iir.zero_phase import filtfilt, sosfiltfilt
 
 __all__ = [
     *design.__all__,
+    "BadCoefficients",
     "Fit",
     "Parametrisation",
     "Stream",
@@ -30,6 +40,7 @@ __all__ = [
     "filtfilt",
     "fit_records",
     "fit_response",
+    "freqs",
     "freqz",
     "freqz_sos",
     "freqz_zpk",

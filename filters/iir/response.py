@@ -28,7 +28,7 @@ def freqz(b, a=1, worN=512, whole=False, plot=None, fs=TWO_PI, include_nyquist=F
         include_nyquist: whether the last is fs/2 (unless whole).
 
     Returns:
-        w (N,), and h, complex: (N,) from one filter.
+        w (N,), or of the shape of worN, and h, complex: the same from one filter.
 
     Raises:
         ValueError: worN is negative, or fs is not one number.
@@ -52,6 +52,67 @@ def freqz(b, a=1, worN=512, whole=False, plot=None, fs=TWO_PI, include_nyquist=F
     if plot is not None:
         plot(w, h)
     return w, h
+
+
+def freqs(b, a, worN=200, plot=None):
+    """Frequency response of an analog filter.
+
+        H(iω) = Σ bₖ (iω)^(n−k) / Σ aₖ (iω)^(m−k)
+
+    Args:
+        b, a: (n+1,), (m+1,) coefficients in s, highest power first.
+        worN: a number of frequencies, spaced evenly in their logarithm over the decades
+            around the poles and zeros; or the frequencies in rad/s, of any shape.
+        plot: called with w and h.
+
+    Returns:
+        w (worN,), or of its shape, and h, complex, the same.
+
+    Raises:
+        ValueError: worN is a number where b and a are traced, so that their roots are not
+            known.
+
+    Reference: `scipy.signal.freqs`.
+
+    >>> w, h = freqs([1.0], [1.0, 1.0], worN=[0.0, 1.0])
+    >>> abs(h).round(4).tolist()
+    [1.0, 0.7071]
+    """
+    worN = 200 if worN is None else worN
+    ar = arithmetic(b, a, worN)
+    try:
+        N = operator.index(worN)
+    except TypeError:
+        worN = worN if isinstance(worN, jax.Array) else np.real(worN)
+        w = ar.xp.atleast_1d(ar.real(worN))
+    else:
+        w = ar.real(_decades(b, a, N))
+    s = ar.rect(ar.xp.zeros_like(w), w)
+
+    def value(c):
+        c, total = ar.complex(c).reshape(-1), ar.xp.zeros_like(s)
+        for k in range(len(c)):
+            total = total * s + c[k]
+        return total
+
+    h = value(b) / value(a)
+    if plot is not None:
+        plot(w, h)
+    return w, h
+
+
+def _decades(b, a, N):
+    """N frequencies from the decade below the lowest pole or zero to that above the highest."""
+    if traced(b, a):
+        raise ValueError(f"worN: expected the frequencies where b and a are traced, got {N}")
+    zeros, poles = (np.roots(np.ravel(np.asarray(c))).astype(complex) for c in (b, a))
+    roots = np.append(poles if len(poles) else [-1000.0], zeros[np.abs(zeros) < 1e5])
+    roots = roots[roots.imag >= 0]
+    # A root at 0 is taken to be at 1: it has no decade.
+    re, im = np.abs(roots.real + (np.abs(roots) < 1e-10)), roots.imag
+    low = np.round(np.log10(0.1 * np.min(re + 2 * im)) - 0.5)
+    high = np.round(np.log10(np.max(3 * re + 1.5 * im)) + 0.5)
+    return np.logspace(low, high, N)
 
 
 def freqz_sos(sos, worN=512, whole=False, fs=TWO_PI):
@@ -85,7 +146,7 @@ def freqz_sos(sos, worN=512, whole=False, fs=TWO_PI):
     if not traced(sos) and not np.all(np.asarray(sos[:, 3]) == 1):
         raise ValueError(f"sos: sos[:, 3] should be all ones, got {sos[:, 3].real}")
     waves = _waves(ar, w, 3)
-    h = ar.xp.prod((waves @ sos[:, :3].T) / (waves @ sos[:, 3:].T), axis=1)
+    h = ar.xp.prod((waves @ sos[:, :3].T) / (waves @ sos[:, 3:].T), axis=-1)
     return w * (fs / TWO_PI), h
 
 
@@ -115,9 +176,9 @@ def freqz_zpk(z, p, k, worN=512, whole=False, fs=TWO_PI):
     [1.0, 0.0]
     """
     ar, w, fs = _frequencies((z, p, k), worN, whole, fs)
-    at = ar.rect(ar.xp.cos(w), ar.xp.sin(w))[:, None]
-    z, p = (ar.complex(x).reshape(1, -1) for x in (z, p))
-    h = ar.complex(k) * ar.xp.prod(at - z, axis=1) / ar.xp.prod(at - p, axis=1)
+    at = ar.rect(ar.xp.cos(w), ar.xp.sin(w))[..., None]
+    z, p = (ar.complex(x).reshape(*(1,) * w.ndim, -1) for x in (z, p))
+    h = ar.complex(k) * ar.xp.prod(at - z, axis=-1) / ar.xp.prod(at - p, axis=-1)
     return w * (fs / TWO_PI), h
 
 
@@ -173,19 +234,23 @@ def _frequencies(system, worN, whole, fs, endpoint=False):
     except TypeError:
         if not isinstance(worN, jax.Array):
             worN = np.real(worN)
-        return ar, TWO_PI * ar.real(worN).reshape(-1) / fs, fs
+        return ar, TWO_PI * ar.xp.atleast_1d(ar.real(worN)) / fs, fs
     if N < 0:
         raise ValueError(f"worN: worN must be nonnegative, got {N}")
     return ar, ar.real(np.linspace(0, TWO_PI if whole else np.pi, N, endpoint=endpoint)), fs
 
 
 def _waves(ar, w, n):
-    """(N, n), e^{−iωk}."""
-    angle = w[:, None] * ar.real(np.arange(n))[None]
+    """(…, n), e^{−iωk}."""
+    angle = w[..., None] * ar.real(np.arange(n)).reshape(*(1,) * w.ndim, n)
     return ar.rect(ar.xp.cos(angle), -ar.xp.sin(angle))
 
 
 def _sum_along(waves, c):
-    """Σₖ waves[:, k] c[k], the frequencies along the last axis of c[k]."""
-    waves = waves.T.reshape(len(c), *(1,) * (c.ndim - 2), -1)
-    return (waves * c).sum(axis=0)
+    """Σₖ waves[…, k] c[k], the frequencies along the last axes of c[k]."""
+    n, *own = c.shape
+    ndim = max(len(own), waves.ndim - 1)
+    shape = waves.shape[:-1]
+    waves = waves.reshape(*(1,) * (ndim - len(shape)), *shape, n)
+    c = c.reshape(n, *(1,) * (ndim - len(own)), *own)
+    return sum(waves[..., k] * c[k] for k in range(n))

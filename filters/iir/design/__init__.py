@@ -21,6 +21,7 @@ from filters.iir.design.biquad import (
 from filters.iir.design.elliptic import ellipap
 from filters.iir.design.iirfilter import bessel, butter, cheby1, cheby2, ellip, iirfilter
 from filters.iir.design.notch import iircomb, iirnotch, iirpeak
+from filters.iir.design.order import buttord, cheb1ord, cheb2ord, ellipord, iirdesign
 from filters.iir.design.prototypes import buttap, cheb1ap, cheb2ap
 from filters.iir.design.transforms import (
     bilinear,
@@ -46,13 +47,18 @@ __all__ = [
     "biquad_peaking",
     "buttap",
     "butter",
+    "buttord",
     "cheb1ap",
+    "cheb1ord",
     "cheb2ap",
+    "cheb2ord",
     "cheby1",
     "cheby2",
     "ellip",
     "ellipap",
+    "ellipord",
     "iircomb",
+    "iirdesign",
     "iirfilter",
     "iirnotch",
     "iirpeak",

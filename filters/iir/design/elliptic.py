@@ -76,7 +76,7 @@ def ellipap(N, rp, rs):
 def _degree(ar, N, k1):
     """The modulus k with K′/K = K₁′/(N K₁), by the theta functions k = (ϑ₂/ϑ₃)²."""
     xp = ar.xp
-    means = _agm(xp, xp.stack([xp.sqrt((1 - k1) * (1 + k1)), k1]))
+    means = agm(xp, xp.stack([xp.sqrt((1 - k1) * (1 + k1)), k1]))
     log_q = -np.pi / N * means[0] / means[1]
     n = np.arange(NOME_TERMS)
     theta2 = xp.sum(xp.exp(log_q * ar.real(n * (n + 1))))
@@ -84,7 +84,7 @@ def _degree(ar, N, k1):
     return 4 * xp.exp(log_q / 2) * (theta2 / theta3) ** 2
 
 
-def _agm(xp, b):
+def agm(xp, b):
     """The arithmetic-geometric mean of 1 and b; K(k) = π / (2 agm(1, k′))."""
 
     def step(carry, _):

@@ -10,7 +10,7 @@ import scipy.signal
 
 from filters.iir.convert import sos2tf
 from filters.iir.design import butter, cheby2
-from filters.iir.response import freqz, freqz_sos, freqz_zpk, group_delay, sosfreqz
+from filters.iir.response import freqs, freqz, freqz_sos, freqz_zpk, group_delay, sosfreqz
 from tests.filters.derivatives import check_gradient, quick
 
 FREQUENCIES = (
@@ -51,6 +51,44 @@ def test_nyquist_broadcasting_and_plot():
     seen = []
     w, h = freqz([1.0], plot=lambda w, h: seen.append((w, h)))
     assert seen[0][0] is w and seen[0][1] is h
+
+
+def test_frequencies_of_two_axes_keep_them():
+    w = np.random.default_rng(0).uniform(0, 3, (3, 4))
+    z, p, k = butter(3, 0.3, output="zpk")
+    (b, a), sos = butter(3, 0.3), butter(3, 0.3, output="sos")
+    same(freqz(b, a, w), scipy.signal.freqz(b, a, w))
+    same(freqz_zpk(z, p, k, w), scipy.signal.freqz_zpk(z, p, k, w))
+    one_axis = freqz_sos(sos, w.ravel())[1].reshape(w.shape)
+    same(freqz_sos(sos, w), (w, one_axis))
+    same(group_delay((b, a), w), (w, group_delay((b, a), w.ravel())[1].reshape(w.shape)))
+    many = np.random.default_rng(1).uniform(size=(4, 2, 1, 1))
+    for frequencies in (w, np.empty((3, 0))):
+        same(freqz(many, many + 1, frequencies), scipy.signal.freqz(many, many + 1, frequencies))
+    traced = quick(lambda b, w: freqz(b, a, w)[1])(jnp.asarray(b), jnp.asarray(w))
+    np.testing.assert_allclose(traced, freqz(b, a, w)[1], atol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("b", "a"),
+    [([1, 0], [1, 8, 25]), ([2.0], [3.0]), (*butter(5, [2.0, 90.0], "band", True),)],
+    ids=["zero at 0", "number", "band"],
+)
+def test_analog_responses_equal_scipys(b, a):
+    for worN in (None, 9, 0, [0.0, 0.5, 1e3], 2.0, 2.0 + 0j, np.ones((2, 3))):
+        same(freqs(b, a, worN), scipy.signal.freqs(b, a, worN))
+    seen = []
+    freqs(b, a, 3, plot=lambda w, h: seen.append((w, h)))
+    assert len(seen[0][0]) == 3
+
+
+def test_analog_responses_differentiate():
+    def loss(a):
+        return jnp.sum(jnp.abs(freqs([1.0], a, [0.5, 2.0])[1]))
+
+    check_gradient(loss, jnp.array([1.0, 0.4, 2.0]))
+    with pytest.raises(ValueError, match="worN: expected the frequencies"):
+        jax.jit(lambda a: freqs([1.0], a)[1])(jnp.ones(2))
 
 
 def test_a_zero_response_has_no_delay():
