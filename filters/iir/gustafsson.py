@@ -15,7 +15,14 @@ even and odd in time part the problem in two, each of half the unknowns:
 
     (A + R A)(u − v) = δ + R δ,   (A − R A)(u + v) = δ − R δ
 
-Only runs of the filter are needed, in whatever realization it comes.
+Only runs of the filter are needed, in whatever realization it comes. But it must be one
+that A can be told from in rounded numbers: what remains is 0, the two orders agree for some
+u and v, and where poles crowd the rounding of the runs, times the condition of A, takes its
+place. Butterworth's filter of order 6 at 0.02 (200 samples; A of condition 4e8 in the states
+of the direct form), held against the same least squares in 120 digits, largest error over
+largest value: by sections 1e-13; by polynomials 4e-4 to 1e-3, and scipy's, which has
+polynomials only, 1e-3 to 2e-3. Of order 8 sections keep 3e-11 where both of the others have
+no digit left. So `sosfiltfilt`, not `filtfilt`, for narrow bands.
 
 Reference: F. Gustafsson, "Determining the initial states in forward-backward filtering",
 IEEE Trans. Signal Process. 44 (1996), 988-992.

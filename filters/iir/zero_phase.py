@@ -31,7 +31,8 @@ def filtfilt(
             point), "even" (mirrored), "constant", or None (not at all).
         padlen: by how many samples; None is 3 max(M, N).
         method: "pad", or "gust": no padding, but those states before each pass with which
-            forward-backward comes nearest to backward-forward (`filters.iir.gustafsson`).
+            forward-backward comes nearest to backward-forward (`filters.iir.gustafsson`,
+            which says how many digits polynomials lose: for narrow bands `sosfiltfilt`).
         irlen: with "gust", how many samples the response of the filter lasts; given, a
             signal of more than twice as many costs far less. None is the whole signal.
         form: as in `lfilter`.

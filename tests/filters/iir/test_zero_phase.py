@@ -1,5 +1,6 @@
 """Forward and backward: scipy's numbers, Gustafsson's ends for sections too, slopes."""
 
+from decimal import Decimal, localcontext
 from functools import partial
 
 import jax
@@ -57,6 +58,62 @@ def test_gustafssons_ends_are_scipys_also_for_sections(design, irlen):
     expected = scipy.signal.filtfilt(b, a, x, method="gust", irlen=irlen)
     assert error(filtfilt(b, a, x, method="gust", irlen=irlen), expected) < 1e-10
     assert error(sosfiltfilt(sos, x, method="gust", irlen=irlen), expected) < 1e-10
+
+
+def gustafsson_exactly(b, a, x, digits=80):
+    """Gustafsson's least squares in decimals: over the states of the direct form before each
+    pass, the squares of forward-backward less backward-forward, by the normal equations."""
+    with localcontext(prec=digits):
+        n, N = len(b) - 1, len(x)
+        b, a, x = ([Decimal(v) for v in c] for c in (b, a, x))
+
+        def run(x, z):
+            y, z = [], [*z, Decimal(0)]
+            for v in x:
+                y.append(b[0] * v + z[0])
+                z[:-1] = [z[i + 1] + b[i + 1] * v - a[i + 1] * y[-1] for i in range(n)]
+            return y
+
+        def both(x, u, v):
+            """Forward-backward, and that less backward-forward."""
+            y = run(run(x, u)[::-1], v)[::-1]
+            return y, [p - q for p, q in zip(y, run(run(x[::-1], v)[::-1], u), strict=True)]
+
+        def dot(p, q):
+            return sum(s * t for s, t in zip(p, q, strict=True))
+
+        rest, silence = [Decimal(0)] * n, [Decimal(0)] * N
+        y, d = both(x, rest, rest)
+        units = np.eye(2 * n, dtype=int).tolist()
+        units = [[Decimal(v) for v in row] for row in units]
+        moves, columns = zip(*(both(silence, e[:n], e[n:]) for e in units), strict=True)
+        rows = [[dot(p, q) for q in columns] + [-dot(p, d)] for p in columns]
+        for i in range(2 * n):  # Gauss and Jordan; positive definite, so no pivots
+            rows[i] = [v / rows[i][i] for v in rows[i]]
+            for j in range(2 * n):
+                if j != i:
+                    rows[j] = [p - rows[j][i] * q for p, q in zip(rows[j], rows[i], strict=True)]
+        states = [row[-1] for row in rows]
+        left = [d[t] + dot(states, [c[t] for c in columns]) for t in range(N)]
+        y = [y[t] + dot(states, [c[t] for c in moves]) for t in range(N)]
+        assert max(map(abs, left)) < Decimal("1e-50")  # the two orders agree
+        return np.array(y, float)
+
+
+def test_gustafssons_ends_are_right_where_scipys_are_not():
+    sos = scipy.signal.butter(6, 0.02, output="sos")
+    x = noise(np.random.default_rng(0), (200,))
+    with localcontext(prec=80):
+        b = a = [Decimal(1)]
+        for row in sos:
+            row = [Decimal(v) for v in row.tolist()]
+            b, a = np.convolve(b, row[:3]), np.convolve(a, row[3:])
+    exact = gustafsson_exactly(b, a, x)
+    assert error(sosfiltfilt(sos, x, method="gust"), exact) < 1e-11
+    b, a = scipy.signal.butter(6, 0.02)
+    exact = gustafsson_exactly(b, a, x)  # of the polynomials as they are rounded
+    theirs = error(scipy.signal.filtfilt(b, a, x, method="gust"), exact)
+    assert 1e-4 < theirs and error(filtfilt(b, a, x, method="gust"), exact) < 2 * theirs
 
 
 def test_gustafssons_ends_for_complex_sections_are_the_same_both_ways():
