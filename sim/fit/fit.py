@@ -1,54 +1,26 @@
 """From records to parameters: `fit`."""
 
-import time as clock
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from sim.check import positive
+from sim.fit import descent, gauss_newton, windows
 from sim.fit import least_squares as lm
-from sim.fit.experiment import Experiment, checked, spread
-from sim.fit.parameters import declare
-from sim.fit.problem import Problem, States, evaluated, residuals
-from sim.fit.uncertainty import Uncertainty, uncertainty
-
+from sim.fit.assemble import assembled, beside
+from sim.fit.experiment import Experiment
+from sim.fit.found import Best, Fit, Progress, concluded, noise
+from sim.fit.gauss_newton import GaussNewton
+from sim.fit.losses import loss
+from sim.fit.objectives import likelihood
+from sim.fit.problem import Problem, evaluated
 
 # Rounds in which outputs are weighted by their own noise; the third changes little.
 REWEIGHTED = 2
-
-
-class Progress(NamedTuple):
-    """The whole state of a fit: the search, the weights of the outputs, and their round."""
-
-    search: lm.Search
-    weights: Any
-    round: int
-
-
-class Fit(NamedTuple):
-    """Parameters found, and how.
-
-    Attributes:
-        params: the parameters, a pytree as that of the start.
-        states: the initial state of each experiment.
-        loss: (steps + 1,), half the weighted sum of squared errors; it never grows.
-        noise: (outputs,), the standard deviation of the errors, in the units of y.
-        uncertainty: how far to trust the parameters.
-        message: how the search ended, in words.
-        search: the whole state of the search, one pytree: `fit` goes on from it.
-        problem: what was searched.
-    """
-
-    params: Any
-    states: tuple[Any, ...]
-    loss: np.ndarray
-    noise: np.ndarray
-    uncertainty: Uncertainty
-    message: str
-    search: Any
-    problem: Problem
 
 
 def fit(
@@ -58,7 +30,10 @@ def fit(
     *,
     parameters: Mapping[str, Any] | None = None,
     states: Any = None,
-    free_states: bool = True,
+    free_states: bool | None = None,
+    solver: Any = None,
+    validation: Experiment | Sequence[Experiment] | None = None,
+    patience: int | None = None,
     steps: int = 100,
     tolerance: float = 1e-9,
     search: Any = None,
@@ -68,17 +43,28 @@ def fit(
 
         min_{θ, s} ½ Σ_k |W (y_k − ŷ_k(θ, s))|²
 
-    by the method of Levenberg and Marquardt with a forward-mode Jacobian.
+    for a `Simulation`; min −log-likelihood for a `Prediction`. What is known beforehand adds
+    the terms of its priors.
 
     Args:
-        objective: `Simulation(model, observe)`.
+        objective: `Simulation`, `Prediction`, or `Truncated` of either.
         start: the parameters to start from, any pytree of floats.
         experiments: one `Experiment` or several, of any lengths.
         parameters: kinds by dotted name (see `declare`): bounds, signs, ties, priors.
         states: the initial state, for all experiments or a list with one for each; None
             for a model whose ``init`` takes nothing.
-        free_states: whether they are estimated too, each experiment's own.
-        steps: evaluations at most.
+        free_states: whether they are estimated too, each experiment's own; by default those
+            of a simulation are, and the prior of a filter is not.
+        solver: how to search. None is the method of Levenberg and Marquardt with a
+            forward-mode Jacobian for a sum of squares, and L-BFGS for a likelihood;
+            `GaussNewton()` suits many parameters; any transformation of optax
+            (``optax.adam(schedule)``, ``optax.chain(…)``, ``optax.lbfgs()``) is descent.
+        validation: experiments that are not fitted: the parameters are those with the
+            smallest loss on them. Their initial states are as given by ``states``: the one
+            of all, or those at the end of a list.
+        patience: evaluations without a new best, by validation if there is any, after
+            which the search stops; by default 20 with validation, and never without.
+        steps: evaluations at most; passes over the records for `Truncated`.
         tolerance: a relative fall of the loss that is too small to go on for.
         search: the ``search`` of a `Fit` that is to go on; bit for bit as if it had not
             stopped.
@@ -89,7 +75,7 @@ def fit(
 
     Raises:
         ValueError: a name, a kind, a size or a sample is wrong, there are fewer samples
-            than unknowns, or the model is not finite at the start.
+            than unknowns, a solver does not suit the objective, or the model is not finite at the start.
 
     Reference: L. Ljung, *System Identification*, 2nd ed., Prentice Hall 1999, chapters 7
     and 10.
@@ -104,55 +90,88 @@ def fit(
     >>> round(float(found.params["a"]), 6), round(float(found.params["b"]), 6)
     (0.8, 0.5)
     """
-    problem, z = assembled(objective, start, experiments, parameters, states, free_states)
+    method = chosen(objective, solver)
+    objective = getattr(objective, "objective", objective)
+    own, others = _parted(states, validation)
+    problem, z = assembled(objective, start, experiments, parameters, own, free_states)
+    watched = None if validation is None else beside(problem, validation, others)
+    if patience is None:
+        patience = np.inf if watched is None else 20
+    else:
+        patience = positive("patience", patience)
     if search is None:
-        at = evaluated(problem, z)
-        _check_start(at)
-        search = Progress(lm.begun(z, at), problem.weights, 0)
+        search = begun(method, problem, watched, z, 0)
     problem = problem.weighted(search.weights)
-    losses = [float(search.search.at.loss)]
+    losses = [float(method.loss(search.search))]
+    seen = None if watched is None else [float(_watch(method, search.search, problem, watched))]
     # Outputs, and priors, count by how well the model explains them: known only afterwards.
-    rounds = REWEIGHTED if len(problem.weights) > 1 or any(problem.declared.priors) else 0
+    alone = len(problem.weights) == 1 and not any(problem.declared.priors)
+    rounds = 0 if alone or likelihood(objective) else REWEIGHTED
     while True:
-        inner = search.search
-        while int(inner.steps) < steps and int(inner.status) == lm.SEARCHING:
-            inner = advanced(problem, inner, tolerance)
-            losses.append(float(inner.at.loss))
+        inner, best = search.search, search.best
+        while _going(inner, best, steps, patience):
+            inner = method.advance(problem, inner, tolerance)
+            value = _watch(method, inner, problem, watched)
+            best = _bettered(best, inner.z, value)
+            losses.append(float(method.loss(inner)))
+            if seen is not None:
+                seen.append(float(value))
             if report is not None:
                 report(int(inner.steps), losses[-1])
-        search = search._replace(search=inner)
+        search = search._replace(search=inner, best=best)
+        if int(best.waited) >= patience:
+            return concluded(problem, search, losses, seen, _stopped(watched, patience))
         if int(inner.status) == lm.SEARCHING or search.round >= rounds:
-            return concluded(problem, search, losses)
-        problem = problem.weighted(1 / noise(problem, inner.z))
-        again = lm.begun(inner.z, evaluated(problem, inner.z))
-        again = again._replace(steps=inner.steps, bad=inner.bad)
-        search = Progress(again, problem.weights, search.round + 1)
+            return concluded(problem, search, losses, seen)
+        problem = problem.weighted(1 / noise(problem, best.z))
+        again = begun(method, problem, watched, best.z, search.round + 1)
+        kept = again.search._replace(steps=inner.steps, bad=inner.bad)
+        search = again._replace(search=kept)
 
 
-def assembled(objective, start, experiments, parameters=None, states=None, free_states=True):
-    """A `Problem`, and z at the start."""
-    experiments = checked(experiments)
-    declared, theta = declare(start, parameters)
-    given = _states(states, len(experiments))
-    leaves, tree = jax.tree.flatten(given[0])
-    free = free_states and bool(leaves)
-    kept = States(tree, tuple(np.shape(leaf) for leaf in leaves), free)
-    order, groups, stacked = _grouped(experiments, given, theta.dtype)
-    weights = jnp.asarray(1 / spread(experiments), theta.dtype)
-    start = jax.tree.map(lambda leaf: jnp.asarray(leaf, theta.dtype), start)
-    problem = Problem(groups, stacked, start, weights, None, tuple(None for _ in groups),
-                      objective, declared, kept, tuple(order))  # fmt: skip
-    z = [theta]
-    if free:
-        z += [np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(given[i])]) for i in order]
-    z = jnp.asarray(np.concatenate(z), theta.dtype)
-    samples = sum(int(np.isfinite(np.asarray(e.y)).sum()) for e in experiments)
-    if samples < len(z):
+class Method(NamedTuple):
+    """A way to search: ``begin(problem, z)``, ``advance(problem, search, tolerance)``, and
+    ``loss(search)``."""
+
+    begin: Callable
+    advance: Callable
+    loss: Callable
+
+
+def chosen(objective, solver) -> Method:
+    """The way to search for an objective by a solver.
+
+    Raises:
+        ValueError: the solver is none, or does not suit the objective.
+    """
+    truncated = isinstance(objective, windows.Truncated)
+    squares = not (truncated or likelihood(objective))
+    if solver is None and squares:
+        return Method(_begun, advanced, lambda search: search.at.loss)
+    if isinstance(solver, GaussNewton):
+        if not squares:
+            raise ValueError("solver: GaussNewton() takes a Simulation over whole records, "
+                             f"got {type(objective).__name__}")  # fmt: skip
+        begin, advance = gauss_newton.begun, gauss_newton.advanced
+        return Method(partial(begin, solver), partial(advance, solver), _loss)
+    if solver is None:
+        solver = windows.adam() if truncated else descent.lbfgs()
+    if not (hasattr(solver, "init") and hasattr(solver, "update")):
         raise ValueError(
-            f"experiments: expected more samples than unknowns, got {samples} samples for "
-            f"{sum(declared.sizes)} parameters and {len(z) - sum(declared.sizes)} initial states"
+            f"solver: expected None, GaussNewton() or a transformation of optax, got {solver!r}"
         )
-    return problem, z
+    if truncated:
+        advance = partial(windows.advanced, solver, objective.window)
+        return Method(partial(windows.begun, solver), advance, _loss)
+    return Method(partial(descent.begun, solver), partial(descent.advanced, solver), _loss)
+
+
+def _loss(search):
+    return search.loss
+
+
+def _begun(problem, z):
+    return lm.begun(z, evaluated(problem, z))
 
 
 @jax.jit
@@ -164,77 +183,57 @@ _judged = jax.jit(lm.judged)
 
 
 def advanced(problem: Problem, search: lm.Search, tolerance: float) -> lm.Search:
-    """The search one evaluation further."""
+    """The search by Levenberg and Marquardt one evaluation further."""
     z = _step(search)
     return _judged(search, z, evaluated(problem, z), jnp.asarray(tolerance, z.dtype))
 
 
-def noise(problem: Problem, z) -> Any:
-    """The standard deviation of the errors of each output, (outputs,)."""
-    squares, count = 0.0, 0
-    for errors, (_, e) in zip(residuals(problem, z), problem.each(z)[1], strict=True):
-        seen = np.isfinite(np.asarray(e.y)).sum(axis=0)
-        seen = seen if e.y0 is None else seen + np.isfinite(np.asarray(e.y0))
-        squares, count = squares + np.sum(np.asarray(errors) ** 2, axis=0), count + seen
-    free = np.maximum(count * (1 - len(z) / max(count.sum(), len(z) + 1)), 1)
-    sd = np.sqrt(squares / free)
-    # A perfect output leaves no noise to count by.
-    return jnp.asarray(np.maximum(sd, 1e-12 / np.asarray(problem.weights)), z.dtype)
+def begun(method: Method, problem: Problem, watched, z, round: int) -> Progress:
+    """A search that begins at z.
 
-
-def concluded(problem: Problem, progress: Progress, losses: Sequence[float]) -> Fit:
-    """What a search has found."""
-    search = progress.search
-    params, each = problem.each(search.z)
-    sd = noise(problem, search.z)
-    words = {
-        lm.SEARCHING: f"stopped after {int(search.steps)} evaluations, before it converged",
-        lm.CONVERGED: f"converged after {int(search.steps)} evaluations",
-        lm.STUCK: f"no step lowers the loss, after {int(search.steps)} evaluations",
-    }[int(search.status)]
-    if int(search.bad):
-        words += f"; the model diverged at {int(search.bad)} places tried, which it left"
-    found = uncertainty(problem, search.z, search.at)
-    return Fit(jax.tree.map(np.asarray, params), tuple(x0 for x0, _ in each), np.asarray(losses),
-               np.asarray(sd), found, words, progress, problem)  # fmt: skip
-
-
-def _check_start(at):
-    if not np.isfinite(float(at.loss)):
+    Raises:
+        ValueError: the model, or its slope, is not finite there.
+    """
+    inner = method.begin(problem, z)
+    if not np.isfinite(float(method.loss(inner))):
         raise ValueError("start: expected parameters with which the model stays finite over the "
                          "records, got a run that diverges")  # fmt: skip
-    if not np.isfinite(np.asarray(at.R)).all():
+    slope = inner.at.R if hasattr(inner, "at") else getattr(inner, "grad", 0.0)
+    if not np.isfinite(np.asarray(slope)).all():
         raise ValueError("start: expected a model that can be differentiated there, got a slope "
                          "that is not finite")  # fmt: skip
+    value = _watch(method, inner, problem, watched)
+    return Progress(inner, problem.weights, round, Best(z, value, jnp.asarray(0)))
 
 
-def _states(states, count):
-    if not isinstance(states, list):
-        states = [states] * count
-    if len(states) != count:
-        raise ValueError(f"states: expected one for each of {count} experiments, got {len(states)}")
-    kinds = {jax.tree.structure(s) for s in states}
-    if len(kinds) > 1:
-        raise ValueError("states: expected states of one structure, got several")
-    return states
+def _watch(method, inner, problem, watched):
+    """What decides which place is best: the loss on the validation experiments, if there are any."""
+    if watched is None:
+        return method.loss(inner)
+    parameters = inner.z[: sum(problem.declared.sizes)]
+    return loss(watched.weighted(problem.weights), parameters)
 
 
-def _grouped(experiments, given, dtype):
-    """Experiments of one length and shape side by side."""
-    alike = {}
-    for i, e in enumerate(experiments):
-        leaves, tree = jax.tree.flatten(e)
-        alike.setdefault((tree, tuple(np.shape(leaf) for leaf in leaves)), []).append(i)
+@jax.jit
+def _bettered(best: Best, z, value) -> Best:
+    better = value < best.loss
+    return Best(jnp.where(better, z, best.z), jnp.where(better, value, best.loss),
+                jnp.where(better, 0, best.waited + 1))  # fmt: skip
 
-    def cast(leaf):
-        leaf = jnp.asarray(leaf)
-        return leaf.astype(dtype) if jnp.issubdtype(leaf.dtype, jnp.inexact) else leaf
 
-    def stack(trees):
-        return jax.tree.map(lambda *leaves: jnp.stack([cast(leaf) for leaf in leaves]), *trees)
+def _going(inner, best, steps, patience):
+    searching = int(inner.steps) < steps and int(inner.status) == lm.SEARCHING
+    return searching and int(best.waited) < patience
 
-    order = [i for members in alike.values() for i in members]
-    groups = tuple(stack([experiments[i] for i in members]) for members in alike.values())
-    floats = [jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), s) for s in given]
-    stacked = tuple(stack([floats[i] for i in members]) for members in alike.values())
-    return order, groups, stacked
+
+def _stopped(watched, patience):
+    what = "the loss" if watched is None else "the loss on the validation experiments"
+    return f"stopped early: {what} had no new best for {patience} evaluations; the best is kept"
+
+
+def _parted(states, validation):
+    """The initial states of the experiments, and those of the validation experiments."""
+    if not isinstance(states, list) or validation is None:
+        return states, states
+    count = 1 if isinstance(validation, Experiment) else len(validation)
+    return states[:-count], states[-count:]

@@ -39,6 +39,7 @@ class Simulation:
         initial: ``initial(p, x0)``, what the stepper's ``init`` takes; by default x0.
         final: ``final(carry)``, what would be the x0 of a run that goes on from there; by
             default the y of an integrator's carry, or all of another's.
+        checkpoint_every: for long records that a gradient goes back through, see `rollout`.
 
     Reference: L. Ljung, *System Identification*, 2nd ed., Prentice Hall 1999, section 4.2.
     """
@@ -47,14 +48,23 @@ class Simulation:
     observe: Callable = every_output
     initial: Callable = itself
     final: Callable = state
+    checkpoint_every: int | None = None
+
+    def begin(self, p, x0):
+        """The first carry of a run."""
+        x0 = self.initial(p, x0)
+        stepper = self.model(p)
+        return stepper.init() if x0 is None else stepper.init(x0)
+
+    def follow(self, p, carry, e: Experiment):
+        """A run from a carry: the carry at its end, and the simulated outputs (N, outputs)."""
+        end, ys = rollout(self.model(p).step, carry, e.xs, length=len(e.y),
+                          checkpoint_every=self.checkpoint_every)  # fmt: skip
+        return end, jax.vmap(self.observe, (None, 0, 0))(p, ys, at(e.xs, 1.0))
 
     def run(self, p, x0, e: Experiment):
         """The end of a run: the carry there, and the simulated outputs (N, outputs)."""
-        stepper = self.model(p)
-        x0 = self.initial(p, x0)
-        carry = stepper.init() if x0 is None else stepper.init(x0)
-        end, ys = rollout(stepper.step, carry, e.xs, length=len(e.y))
-        return end, jax.vmap(self.observe, (None, 0, 0))(p, ys, at(e.xs, 1.0))
+        return self.follow(p, self.begin(p, x0), e)
 
     def first(self, p, x0, e: Experiment):
         """What is observed at the initial state, (outputs,)."""
@@ -65,18 +75,21 @@ class Simulation:
         """y − ŷ at every sample, (N, outputs) or with a row for y0, 0 where missing; and
         the state after the last step, shaped as x0."""
         end, simulated = self.run(p, x0, e)
-        measured = e.y
-        if simulated.shape != measured.shape:
-            raise ValueError(
-                f"observe: expected {measured.shape[1]} outputs as the record has, "
-                f"got shape {simulated.shape[1:]}"
-            )
+        errors = missed(e.y, simulated)
         if e.y0 is not None:
-            simulated = jnp.concatenate([self.first(p, x0, e)[None], simulated])
-            measured = jnp.concatenate([e.y0[None], measured])
-        missing = jnp.isnan(measured)
-        errors = jnp.where(missing, 0, jnp.where(missing, 0, measured) - simulated)
+            errors = jnp.concatenate([missed(e.y0, self.first(p, x0, e))[None], errors])
         return errors, self.final(end)
+
+
+def missed(measured, simulated):
+    """y − ŷ (…, outputs), 0 where y is missing."""
+    if simulated.shape != measured.shape:
+        raise ValueError(
+            f"observe: expected {measured.shape[-1]} outputs as the record has, "
+            f"got shape {simulated.shape[measured.ndim - 1 :]}"
+        )
+    missing = jnp.isnan(measured)
+    return jnp.where(missing, 0, jnp.where(missing, 0, measured) - simulated)
 
 
 @dataclass(frozen=True)
@@ -89,6 +102,7 @@ class Prediction:
         model: ``model(p) -> Stepper``, any filter of the project, whose step takes the
             observations and emits ``loglik`` and ``innovation``.
         initial: ``initial(p, x0)``, the prior that the filter's ``init`` takes.
+        checkpoint_every: for long records that a gradient goes back through, see `rollout`.
 
     An `Experiment` carries what the filter's step takes as ``xs``, and as y the
     observations that are in it.
@@ -99,10 +113,19 @@ class Prediction:
 
     model: Callable
     initial: Callable = itself
+    checkpoint_every: int | None = None
+
+    def begin(self, p, x0):
+        """The first carry of a run."""
+        return self.model(p).init(self.initial(p, x0))
+
+    def follow(self, p, carry, e: Experiment):
+        """A run from a carry: the carry at its end, and what the filter emits."""
+        return rollout(self.model(p).step, carry, e.xs, length=len(e.y),
+                       checkpoint_every=self.checkpoint_every)  # fmt: skip
 
     def run(self, p, x0, e: Experiment):
-        stepper = self.model(p)
-        return rollout(stepper.step, stepper.init(self.initial(p, x0)), e.xs, length=len(e.y))
+        return self.follow(p, self.begin(p, x0), e)
 
     def loss(self, p, x0, e: Experiment):
         """−ℓ(θ), a scalar."""

@@ -7,12 +7,17 @@ import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import keystr, tree_flatten_with_path
 
+from sim.fit.losses import loss
 from sim.fit.parameters import Fixed, Tied, index, searched
 from sim.fit.words import listed
 
 # A direction is open where its share of the Fisher information is below this; at the
 # square of it the search itself cannot tell.
 OPEN = 1e-7
+# The same of a curvature, which is the square of it and has lost digits to differences.
+SHARE = 1e-10
+# Unknowns up to which a search ends with a covariance.
+LARGEST = 300
 
 
 class Uncertainty(NamedTuple):
@@ -22,7 +27,9 @@ class Uncertainty(NamedTuple):
         names: of each searched number, dotted: "mass", "A[0, 1]", and "states[0].position"
             of the first experiment's initial state.
         value, standard_error: (P,).
-        covariance: (P, P), σ² (JᵀJ)⁻¹, the inverse of the Fisher information.
+        covariance: (P, P), the inverse of the information: σ² (JᵀJ)⁻¹ of a sum of squares,
+            of a likelihood the inverse of the curvature of its logarithm. None, and the
+            errors NaN, where the unknowns are too many to ask.
         open: in words, the directions that the data do not determine; their standard
             errors are infinite.
     """
@@ -52,9 +59,46 @@ def uncertainty(problem, z, at) -> Uncertainty:
     Reference: G. A. F. Seber and C. J. Wild, *Nonlinear Regression*, Wiley 1989,
     section 2.1; L. Ljung, *System Identification*, 2nd ed. 1999, section 9.
     """
+    return _told(problem, z, *root(problem, at))
+
+
+def observed(problem, z) -> Uncertainty:
+    """The covariance of a maximum of a likelihood, by the observed information.
+
+        cov z = (∂²L/∂z²)⁻¹,   L = −ℓ,   cov θ = (∂θ/∂z) cov z (∂θ/∂z)ᵀ
+
+    Args:
+        problem, z: the problem and its minimum.
+
+    Reference: B. Efron and D. V. Hinkley, Biometrika 65 (1978) 457-487.
+    """
+    H = np.asarray(_curvature(problem, z), float)
+    scale = np.sqrt(np.abs(np.diagonal(H)))
+    largest = scale.max() or 1.0
+    scale = np.where(scale <= np.sqrt(np.finfo(z.dtype).eps) * largest, largest, scale)
+    shares, V = np.linalg.eigh((H + H.T) / 2 / scale / scale[:, None])
+    kept = shares > max(SHARE, 1e3 * np.finfo(z.dtype).eps) * shares[-1]
+    W = V[:, kept] / np.sqrt(shares[kept]) / scale[:, None]
+    return _told(problem, z, W, V[:, ~kept].T / scale)
+
+
+@jax.jit
+def _curvature(problem, z):
+    return jax.jacfwd(jax.grad(loss, 1), 1)(problem, z)
+
+
+def unasked(problem, z) -> Uncertainty:
+    """The searched values alone, of a search with more unknowns than a covariance is asked for."""
+    value = np.asarray(_flat(problem, z), float)
+    said = f"more than {LARGEST} unknowns: no covariance was computed"
+    names = searched(problem.declared) + _state_names(problem)
+    return Uncertainty(names, value, np.full(len(value), np.nan), None, (said,))
+
+
+def _told(problem, z, W, undetermined) -> Uncertainty:
+    """What cov z = W Wᵀ and the undetermined directions of z say of the parameters."""
     value, slope = (np.asarray(v, float) for v in _values(problem, z))
     names = searched(problem.declared) + _state_names(problem)
-    W, undetermined = root(problem, at)
     covariance = slope @ W @ W.T @ slope.T
     said, lost = [], np.zeros(len(value), bool)
     for direction in undetermined:
@@ -93,18 +137,18 @@ def _said(names):
 @jax.jit
 def _values(problem, z):
     """The searched parameters and states as numbers, and how they move with z."""
+    return _flat(problem, z), jax.jacfwd(_flat, 1)(problem, z)
 
-    def flat(z):
-        theta, states = problem.parts(z)
-        leaves = jax.tree.leaves(problem.parameters(theta))
-        kept = [
-            jnp.ravel(leaf)
-            for leaf, kind in zip(leaves, problem.declared.kinds, strict=True)
-            if not isinstance(kind, Fixed | Tied)
-        ]
-        return jnp.concatenate([*kept, *(s.ravel() for s in states)])
 
-    return flat(z), jax.jacfwd(flat)(z)
+def _flat(problem, z):
+    theta, states = problem.parts(z)
+    leaves = jax.tree.leaves(problem.parameters(theta))
+    kept = [
+        jnp.ravel(leaf)
+        for leaf, kind in zip(leaves, problem.declared.kinds, strict=True)
+        if not isinstance(kind, Fixed | Tied)
+    ]
+    return jnp.concatenate([*kept, *(s.ravel() for s in states)])
 
 
 def _state_names(problem) -> tuple[str, ...]:

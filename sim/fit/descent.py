@@ -1,0 +1,120 @@
+"""Gradient descent by any transformation of optax, one evaluation at a time.
+
+The state of a search is one pytree of arrays: what is saved goes on bit for bit.
+"""
+
+from functools import cache, partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from sim.fit.least_squares import CONVERGED, SEARCHING, STUCK
+from sim.fit.losses import loss
+
+TURNS = 30  # refused steps in a row before a search is stuck
+
+
+class Search(NamedTuple):
+    """The state of a search.
+
+    Attributes:
+        z: (n,), where it stands.
+        loss, grad: what is known there.
+        optimiser: optax's own state.
+        share: of the optimiser's step that is tried; halved by every refusal, and doubled
+            up to 1 by every step that is taken.
+        turns: refused steps in a row.
+        steps: evaluations after the first.
+        bad: how many of them were not finite.
+        status: `SEARCHING`, `CONVERGED` or `STUCK`.
+    """
+
+    z: jax.Array
+    loss: jax.Array
+    grad: jax.Array
+    optimiser: Any
+    share: jax.Array
+    turns: jax.Array
+    steps: jax.Array
+    bad: jax.Array
+    status: jax.Array
+
+
+@cache
+def lbfgs():
+    """One L-BFGS for all searches, so that they share what is compiled."""
+    return optax.lbfgs()
+
+
+_valued = jax.jit(jax.value_and_grad(loss, 1))
+
+
+def begun(solver, problem, z) -> Search:
+    """The state of a search that begins at z."""
+    value, grad = _valued(problem, z)
+    whole = jnp.zeros((), jnp.result_type(int))
+    return Search(z, value, grad, solver.init(z), jnp.ones_like(value), whole, whole, whole, whole)
+
+
+@partial(jax.jit, static_argnums=0)
+def advanced(solver, problem, search: Search, tolerance) -> Search:
+    """The search one step of the optimiser further.
+
+    A place where the loss or its slope is not finite is refused. The search has converged
+    where the slope foretells, and the step brings, a change of less than ``tolerance`` of
+    the loss.
+    """
+
+    def value_fn(z):
+        return loss(problem, z)
+
+    update, optimiser = moved(solver, search[:3], search.optimiser, value_fn)
+    z = search.z + search.share * update
+    value, grad = _there(value_fn, z, optimiser, search.share)
+    fine = jnp.isfinite(value) & jnp.all(jnp.isfinite(grad))
+    floor = jnp.maximum(tolerance, jnp.finfo(z.dtype).eps) * jnp.abs(search.loss)
+    still = (jnp.abs(jnp.sum(update * search.grad)) <= floor) & (
+        jnp.abs(value - search.loss) <= floor
+    )
+    turns = jnp.where(fine, 0, search.turns + 1)
+    status = jnp.where(fine & still, CONVERGED, jnp.where(turns >= TURNS, STUCK, SEARCHING))
+    kept = taken(fine, (z, value, grad, optimiser), search[:4])
+    return Search(
+        *kept,
+        shared(search.share, fine),
+        turns,
+        search.steps + 1,
+        search.bad + (~fine).astype(search.bad.dtype),
+        status.astype(search.status.dtype),
+    )
+
+
+def moved(solver, at, optimiser, value_fn):
+    """The optimiser's step from (z, loss, grad), and its next state."""
+    z, value, grad = at
+    # optax counts on the usual promotion of types, whatever the caller has set.
+    with jax.numpy_dtype_promotion("standard"):
+        update = optax.with_extra_args_support(solver).update
+        return update(grad, optimiser, z, value=value, grad=grad, value_fn=value_fn)
+
+
+def taken(fine, new, old):
+    """The new where it is fine, else the old."""
+    return jax.tree.map(lambda a, b: jnp.where(fine, a, b), new, old)
+
+
+def shared(share, fine):
+    """The share of the next step: halved where this one was refused, else doubled up to 1."""
+    return jnp.where(fine, jnp.minimum(1, 2 * share), share / 2)
+
+
+def _there(value_fn, z, optimiser, share):
+    """Loss and slope at z: what a line search has already found there, else computed."""
+    value = optax.tree_utils.tree_get(optimiser, "value", None)
+    grad = optax.tree_utils.tree_get(optimiser, "grad", None)
+    if value is None or grad is None:
+        return jax.value_and_grad(value_fn)(z)
+    known = (share == 1) & jnp.isfinite(value)
+    return jax.lax.cond(known, lambda z: (value, grad), jax.value_and_grad(value_fn), z)

@@ -1,0 +1,104 @@
+"""What a search has found: parameters, noise, uncertainty, and words."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from sim.fit.least_squares import CONVERGED, SEARCHING, STUCK
+from sim.fit.objectives import likelihood
+from sim.fit.problem import Problem, evaluated, residuals
+from sim.fit.uncertainty import LARGEST, Uncertainty, observed, unasked, uncertainty
+
+
+class Best(NamedTuple):
+    """The best place of a search yet, by what is watched, and the steps since."""
+
+    z: Any
+    loss: Any
+    waited: Any
+
+
+class Progress(NamedTuple):
+    """The whole state of a fit: the search, the weights of the outputs, their round, the best."""
+
+    search: Any
+    weights: Any
+    round: int
+    best: Best | None = None
+
+
+class Fit(NamedTuple):
+    """Parameters found, and how.
+
+    Attributes:
+        params: the parameters, a pytree as that of the start.
+        states: the initial state of each experiment.
+        loss: (steps + 1,), half the weighted sum of squared errors, or −log-likelihood.
+        noise: (outputs,), the standard deviation of the errors, in the units of y.
+        uncertainty: how far to trust the parameters.
+        message: how the search ended, in words.
+        search: the whole state of the search, one pytree: `fit` goes on from it.
+        problem: what was searched.
+        validation: (steps + 1,), the loss on the validation experiments, or None.
+    """
+
+    params: Any
+    states: tuple[Any, ...]
+    loss: np.ndarray
+    noise: np.ndarray
+    uncertainty: Uncertainty
+    message: str
+    search: Any
+    problem: Problem
+    validation: np.ndarray | None = None
+
+
+def noise(problem: Problem, z) -> Any:
+    """The standard deviation of the errors of each output, (outputs,)."""
+    squares, count, unknowns = 0.0, 0, problem.unknowns
+    for errors, (_, e) in zip(residuals(problem, z), problem.each(z)[1], strict=True):
+        seen = np.isfinite(np.asarray(e.y)).sum(axis=0)
+        seen = seen if e.y0 is None else seen + np.isfinite(np.asarray(e.y0))
+        squares, count = squares + np.sum(np.asarray(errors) ** 2, axis=0), count + seen
+    free = np.maximum(count * (1 - unknowns / max(count.sum(), unknowns + 1)), 1)
+    sd = np.sqrt(squares / free)
+    # A perfect output leaves no noise to count by.
+    return jnp.asarray(np.maximum(sd, 1e-12 / np.asarray(problem.weights)), z.dtype)
+
+
+def concluded(
+    problem: Problem,
+    progress: Progress,
+    losses: Sequence[float],
+    validation: Sequence[float] | None = None,
+    ended: str | None = None,
+) -> Fit:
+    """What a search has found; ``ended`` says how where the search itself does not know."""
+    search = progress.search
+    z = search.z if progress.best is None else progress.best.z
+    params, each = problem.each(z)
+    sd = noise(problem, z)
+    words = ended or {
+        SEARCHING: f"stopped after {int(search.steps)} evaluations, before it converged",
+        CONVERGED: f"converged after {int(search.steps)} evaluations",
+        STUCK: f"no step lowers the loss, after {int(search.steps)} evaluations",
+    }[int(search.status)]
+    if int(search.bad):
+        words += f"; the model diverged at {int(search.bad)} places tried, which it left"
+    if validation is not None:
+        validation = np.asarray(validation)
+    return Fit(jax.tree.map(np.asarray, params), tuple(x0 for x0, _ in each), np.asarray(losses),
+               np.asarray(sd), _trust(problem, search, z), words, progress, problem,
+               validation)  # fmt: skip
+
+
+def _trust(problem, search, z) -> Uncertainty:
+    if len(z) > LARGEST:
+        return unasked(problem, z)
+    if likelihood(problem.objective):
+        return observed(problem, z)
+    known = hasattr(search, "at") and np.array_equal(z, search.z)
+    return uncertainty(problem, z, search.at if known else evaluated(problem, z))

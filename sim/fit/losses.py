@@ -1,0 +1,51 @@
+"""What a search makes small, as one number and as its rows, without slopes."""
+
+import jax
+import jax.numpy as jnp
+
+from sim.fit.objectives import likelihood
+from sim.fit.parameters import prior_residuals
+
+
+@jax.jit
+def loss(problem, z):
+    """L(z) = ½ |r|², or −ℓ of a likelihood; with ½ ((θ − mean) / sd)² of every prior."""
+    if not likelihood(problem.objective):
+        r = rows(problem, z)
+        return 0.5 * jnp.sum(r * r)
+
+    def one(p, x0, e):
+        return problem.objective.loss(p, x0, e)
+
+    return sum(jnp.sum(part) for part in _over(problem, z, one)) + prior_loss(problem, z)
+
+
+def rows(problem, z):
+    """r (m,): the weighted errors of all experiments, and the rows of the priors."""
+
+    def one(p, x0, e):
+        return problem.objective.errors(p, x0, e)[0] * problem.weights[None]
+
+    prior = prior_residuals(problem.declared, problem.parameters(problem.parts(z)[0]))
+    parts = [part.ravel() for part in _over(problem, z, one)]
+    return jnp.concatenate(parts if prior is None else [*parts, prior])
+
+
+def prior_loss(problem, z):
+    """½ Σ ((θ − mean) / sd)², a scalar."""
+    prior = prior_residuals(problem.declared, problem.parameters(problem.parts(z)[0]))
+    return jnp.zeros((), z.dtype) if prior is None else 0.5 * jnp.sum(prior * prior)
+
+
+def _over(problem, z, one):
+    """one(p, x0, e) of all experiments, group by group."""
+    theta, states = problem.parts(z)
+    p = problem.parameters(theta)
+    found = []
+    for group, given, s in zip(problem.groups, problem.given, states, strict=True):
+
+        def own(s, e, given):
+            return one(p, problem.states.state(s, given), e)
+
+        found.append(jax.vmap(own)(s, group, given))
+    return found
