@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.linalg import solve_discrete_are
 
+from sim import check
 from sim.fit.columns import finite, records, same_lengths
 from sim.fit.predictor import inputs_and_start, triangle
 
@@ -135,23 +136,22 @@ def _scaled(name, xs, means):
 
 
 def _horizon(horizon, order, us, ys):
-    inputs, outputs, total = us[0].shape[1], ys[0].shape[1], sum(map(len, ys))
-    if order is not None and (isinstance(order, bool) or order < 1 or order != int(order)):
-        raise ValueError(f"order: expected an integer of at least 1, got {order!r}")
+    inputs, outputs = us[0].shape[1], ys[0].shape[1]
     # The rows of Γ less one block must hold the order.
-    least = 2 if order is None else -(-order // outputs) + 1
+    least = 2 if order is None else -(-check.positive("order", order) // outputs) + 1
+    width = 2 * (inputs + outputs)
     if horizon is None:
-        horizon = max(least, min(max(20, 2 * least), total // (8 * (inputs + outputs))))
-    elif isinstance(horizon, bool) or horizon != int(horizon) or horizon < least:
-        raise ValueError(f"horizon: expected an integer of at least {least}, got {horizon!r}")
-    windows = _windows(ys, horizon)
-    width = 2 * horizon * (inputs + outputs)
-    if windows < width:
+        horizon = max(20, 2 * least)
+        while horizon > least and _windows(ys, horizon) < 4 * horizon * width:
+            horizon -= 1
+    elif check.positive("horizon", horizon) < least:
+        raise ValueError(f"horizon: expected at least {least} for order {order}, got {horizon}")
+    if _windows(ys, horizon) < horizon * width:
         raise ValueError(
-            f"y: expected at least {width + 2 * horizon - 1} samples in a record for horizon "
-            f"{horizon}, {inputs} inputs and {outputs} outputs, got {[len(y) for y in ys]}"
+            f"y: expected at least {horizon * width + 2 * horizon - 1} samples in a record for "
+            f"horizon {horizon}, {inputs} inputs and {outputs} outputs, got {[len(y) for y in ys]}"
         )
-    return int(horizon)
+    return horizon
 
 
 def _windows(ys, horizon):

@@ -58,6 +58,13 @@ def test_records_of_different_lengths_are_one_fit_with_a_start_for_each():
         assert error(simulated(*found[:4], u, x0), y) < 1e-8
 
 
+def test_many_short_records_shorten_the_horizon():
+    truth, rng = system(2, 1, 1, seed=1), np.random.default_rng(3)
+    us = [rng.normal(size=(25, 1)) for _ in range(40)]
+    ys = [simulated(*truth, u, rng.normal(size=2)) for u in us]
+    assert error(markov(*n4sid(us, ys)[:4]), markov(*truth)) < 1e-8
+
+
 @pytest.fixture(scope="module")
 def noisy():
     truth = A, B, C, D = system(3, 2, 2, seed=3)
@@ -129,7 +136,7 @@ def test_mistakes_are_named():
         ((u[:30], y[:30]), {"horizon": 10}, "y: expected at least 59 samples in a record for horizon 10"),
         ((u[:9], y), {}, r"u: expected the lengths of y, \[300\], got \[9\]"),
         ((u, gap), {}, "y: expected finite numbers, got nan at sample 9 of column 0; give the parts"),
-        ((u, y, 5), {"horizon": 4}, "horizon: expected an integer of at least 6, got 4"),
+        ((u, y, 5), {"horizon": 4}, "horizon: expected at least 6 for order 5, got 4"),
         ((u, y, 0), {}, "order: expected an integer of at least 1, got 0"),
         ((u[1:], u[:-1], 4), {}, "order: expected at most 1, all that the record shows, got 4"),
     ]:
