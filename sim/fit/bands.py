@@ -1,0 +1,98 @@
+"""How far to trust a simulated trajectory."""
+
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from sim import rollout
+from sim.fit.experiment import Experiment
+from sim.fit.found import Fit
+from sim.fit.initial import outputs
+from sim.fit.objectives import likelihood
+from sim.fit.problem import evaluated
+from sim.fit.uncertainty import root
+
+
+class Band(NamedTuple):
+    """A simulated trajectory, and how well the fit knows it.
+
+    Attributes:
+        simulated, sd: (N, outputs), with a row for y0 where the experiment has one; sd is
+            the standard deviation of the simulated, without the noise of a measurement.
+    """
+
+    simulated: np.ndarray
+    sd: np.ndarray
+
+    def interval(self, level: float = 0.95):
+        """(2, N, outputs): between these lies the noiseless output, each at a stated rate."""
+        from scipy.stats import norm
+
+        reach = norm.ppf(0.5 + level / 2) * self.sd
+        return np.stack([self.simulated - reach, self.simulated + reach])
+
+
+def bands(found: Fit, experiment: int | Experiment = 0, state: Any = None) -> Band:
+    """sd(ŷ_k)² = J_k cov(z) J_kᵀ,   J_k = ∂ŷ_k/∂z
+
+    One forward-mode pass for each direction of z, one after the other: memory is that of a
+    few trajectories.
+
+    Args:
+        found: of a `Simulation`.
+        experiment: which of those that were fitted, by number; or another one.
+        state: the initial state of another one, taken as known.
+
+    Raises:
+        ValueError: no such experiment, or a fit of a likelihood.
+
+    Reference: G. A. F. Seber and C. J. Wild, *Nonlinear Regression*, Wiley 1989,
+    section 5.1.
+    """
+    problem = found.problem
+    if likelihood(problem.objective):
+        raise ValueError("found: expected a fit of a simulation, got one of a likelihood")
+    z = minimum(found)
+    theta, _ = problem.parts(z)
+    n, m = len(theta), problem.states.size
+    W = root(problem, evaluated(problem, z))[0]
+    if isinstance(experiment, Experiment):
+        problem = replace(problem, states=problem.states._replace(free=False))
+        own, e, s = np.arange(n), experiment, theta[:0]
+        given = jax.tree.map(lambda leaf: jnp.asarray(leaf, z.dtype), state)
+    else:
+        if experiment not in range(len(problem.order)):
+            raise ValueError(f"experiment: expected a number below {len(problem.order)} or an "
+                             f"Experiment, got {experiment!r}")  # fmt: skip
+        given, e = problem.each(z)[1][experiment]
+        at = n + m * problem.order.index(experiment)
+        own, s = np.r_[:n, at : at + m], z[at : at + m]
+    directions = jnp.asarray(W[own].T, z.dtype)
+    simulated, sd = _band(problem, jnp.concatenate([theta, s]), e, given, directions)
+    return Band(np.asarray(simulated), np.asarray(sd))
+
+
+def minimum(found: Fit):
+    """z where a search has ended."""
+    progress = found.search
+    return progress.search.z if progress.best is None else progress.best.z
+
+
+@jax.jit
+def _band(problem, both, e, given, directions):
+    n = sum(problem.declared.sizes)
+
+    def simulated(both):
+        p, x0 = problem.parameters(both[:n]), problem.states.state(both[n:], given)
+        return outputs(problem.objective, p, x0, e)
+
+    def one_more(squares, direction):
+        moved = jax.jvp(simulated, (both,), (direction,))[1]
+        return squares + moved * moved, None
+
+    best = simulated(both)
+    squares, _ = rollout(one_more, jnp.zeros_like(best), directions)
+    return best, jnp.sqrt(squares)

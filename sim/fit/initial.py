@@ -1,0 +1,123 @@
+"""A run on another record: its initial state from the first samples, and its outputs."""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from sim.check import positive
+from sim.fit import least_squares as lm
+from sim.fit.experiment import Experiment, checked, floating, spread
+from sim.fit.fit import advanced
+from sim.fit.parameters import Declared, Fixed
+from sim.fit.problem import Problem, States, evaluated
+
+
+def predicted(objective, params, x0, experiment: Experiment):
+    """The outputs of a free run, ŷ (N, outputs), before them a row for y0 where there is one.
+
+    Args:
+        objective: a `Simulation`.
+        params: parameters of its model.
+        x0: the initial state.
+        experiment: what enters; of the outputs only the sizes are used.
+
+    >>> from sim import Stepper
+    >>> from sim.fit import Simulation
+    >>> decay = Simulation(lambda p: Stepper(jnp.asarray, lambda s, _: 2 * (p * s,)))
+    >>> predicted(decay, 0.5, 8.0, Experiment(None, jnp.zeros((3, 1)))).tolist()
+    [[4.0], [2.0], [1.0]]
+    """
+    return _predicted(objective, *_cast(params, x0, experiment))
+
+
+@partial(jax.jit, static_argnums=0)
+def _predicted(objective, params, x0, e):
+    return outputs(objective, params, x0, e)
+
+
+def outputs(objective, params, x0, e: Experiment):
+    """As `predicted`, within a compiled function."""
+    simulated = objective.run(params, x0, e)[1]
+    if e.y0 is None:
+        return simulated
+    return jnp.concatenate([objective.first(params, x0, e)[None], simulated])
+
+
+def initial_state(
+    objective,
+    params,
+    experiment: Experiment,
+    n: int,
+    guess: Any,
+    *,
+    steps: int = 50,
+    tolerance: float = 1e-9,
+) -> Any:
+    """argmin_s ½ Σ |y_k − ŷ_k(θ, s)|² over the first n samples, the parameters held.
+
+    So a test record is simulated from its input and its first outputs alone.
+
+    Args:
+        objective: a `Simulation`.
+        params: parameters of its model.
+        experiment: the record; what comes after the first n samples is not looked at.
+        n: samples, that of y0 among them where there is one.
+        guess: a state to search from.
+        steps, tolerance: as `fit` takes them.
+
+    Returns:
+        The state, a pytree as the guess.
+
+    Raises:
+        ValueError: the n samples are fewer than the numbers of a state or beyond the record,
+            or the run from the guess diverges.
+
+    >>> from sim import Stepper
+    >>> from sim.fit import Simulation
+    >>> decay = Simulation(lambda p: Stepper(jnp.asarray, lambda s, _: 2 * (p * s,)))
+    >>> record = Experiment(None, jnp.array([[4.0], [2.0], [7.0]]))
+    >>> round(float(initial_state(decay, 0.5, record, 2, 1.0)), 6)
+    8.0
+    """
+    params, guess, e = _cast(params, guess, experiment)
+    ahead = positive("n", n) - (e.y0 is not None)
+    if not 0 < ahead <= len(e.y):
+        raise ValueError(f"n: expected samples of at least one step and of at most {len(e.y)}, got {n}")
+    e = Experiment(jax.tree.map(lambda x: x[:ahead], e.xs), e.y[:ahead], e.y0)
+    first = jax.tree.map(lambda leaf: leaf[None], (e, guess))
+    leaves, tree = jax.tree.flatten(guess)
+    held, names = jax.tree.structure(params), jax.tree.leaves(params)
+    shapes = tuple(np.shape(leaf) for leaf in names)
+    count = len(names)
+    declared = Declared(held, ("",) * count, shapes, (Fixed(),) * count, (None,) * count,
+                        (0,) * count)  # fmt: skip
+    states = States(tree, tuple(leaf.shape for leaf in leaves), True)
+    z = jnp.concatenate([leaf.ravel() for leaf in leaves])
+    weights = jnp.asarray(1 / spread(checked(e)), z.dtype)
+    problem = Problem((first[0],), (first[1],), params, weights, None, (None,), objective,
+                      declared, states, (0,))  # fmt: skip
+    if problem.samples < len(z):
+        raise ValueError(f"n: expected at least as many samples as the {len(z)} numbers of a state, "
+                         f"got {problem.samples}")  # fmt: skip
+    search = lm.begun(z, evaluated(problem, z))
+    if not np.isfinite(float(search.at.loss)):
+        raise ValueError("guess: expected a state from which the first samples stay finite, "
+                         "got a run that diverges")  # fmt: skip
+    while int(search.steps) < steps and int(search.status) == lm.SEARCHING:
+        search = advanced(problem, search, tolerance)
+    return states.state(search.z, None)
+
+
+def _cast(params, x0, e):
+    """All in the floats of the parameters."""
+    dtype = floating(*(jnp.asarray(leaf).dtype for leaf in jax.tree.leaves(params)))
+
+    def cast(leaf):
+        leaf = jnp.asarray(leaf)
+        return leaf.astype(dtype) if jnp.issubdtype(leaf.dtype, jnp.inexact) else leaf
+
+    whole = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), (params, x0))
+    return *whole, jax.tree.map(cast, e)
