@@ -72,14 +72,17 @@ def advanced(solver, problem, search: Search, tolerance) -> Search:
 
     update, optimiser = moved(solver, search[:3], search.optimiser, value_fn)
     z = search.z + search.share * update
-    value, grad = _there(value_fn, z, optimiser, search.share)
-    fine = jnp.isfinite(value) & jnp.all(jnp.isfinite(grad))
+    found = _found(optimiser)
+    value, grad = jax.value_and_grad(value_fn)(z) if found is None else found
+    fine = jnp.isfinite(value) & jnp.all(jnp.isfinite(z)) & jnp.all(jnp.isfinite(grad))
     floor = jnp.maximum(tolerance, jnp.finfo(z.dtype).eps) * jnp.abs(search.loss)
     still = (jnp.abs(jnp.sum(update * search.grad)) <= floor) & (
         jnp.abs(value - search.loss) <= floor
     )
     turns = jnp.where(fine, 0, search.turns + 1)
-    status = jnp.where(fine & still, CONVERGED, jnp.where(turns >= TURNS, STUCK, SEARCHING))
+    # A line search that has failed would fail the same way again.
+    stuck = turns >= (TURNS if found is None else 1)
+    status = jnp.where(fine & still, CONVERGED, jnp.where(stuck, STUCK, SEARCHING))
     kept = taken(fine, (z, value, grad, optimiser), search[:4])
     return Search(
         *kept,
@@ -110,11 +113,8 @@ def shared(share, fine):
     return jnp.where(fine, jnp.minimum(1, 2 * share), share / 2)
 
 
-def _there(value_fn, z, optimiser, share):
-    """Loss and slope at z: what a line search has already found there, else computed."""
+def _found(optimiser):
+    """Loss and slope where a line search has ended, or None of an optimiser without one."""
     value = optax.tree_utils.tree_get(optimiser, "value", None)
     grad = optax.tree_utils.tree_get(optimiser, "grad", None)
-    if value is None or grad is None:
-        return jax.value_and_grad(value_fn)(z)
-    known = (share == 1) & jnp.isfinite(value)
-    return jax.lax.cond(known, lambda z: (value, grad), jax.value_and_grad(value_fn), z)
+    return None if value is None or grad is None else (value, grad)

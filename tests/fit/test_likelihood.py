@@ -1,0 +1,127 @@
+"""Maximum likelihood through the filters: published estimates, intervals, open directions."""
+
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.stats import multivariate_normal
+
+from filters import Gaussian, LinearGaussian, diffuse_kalman, kalman
+from sim.fit import Experiment, Prediction, fit
+from sim.fit.assemble import assembled
+from sim.fit.gauss_newton import GaussNewton
+from sim.fit.losses import loss
+from sim.fit.uncertainty import observed as informed
+from tests.filters.derivatives import check_gradient
+
+# Luteinizing hormone in blood at 10 minute intervals: P. J. Diggle, Time Series, 1990.
+LH = """2.4 2.4 2.4 2.2 2.1 1.5 2.3 2.3 2.5 2.0 1.9 1.7 2.2 1.8 3.2 3.2 2.7 2.2 2.2 1.9 1.9 1.8
+2.7 3.0 2.3 2.0 2.0 2.9 2.9 2.7 2.7 2.3 2.6 2.4 1.8 1.7 1.5 1.4 2.1 3.3 3.5 3.5 3.1 2.6 2.1 3.4
+3.0 2.9"""
+
+
+def observed(y):
+    y = jnp.asarray(np.reshape(y, (-1, 1)), float)
+    return Experiment(y, y)
+
+
+def level(p):
+    one = jnp.eye(1)
+    return diffuse_kalman(LinearGaussian(one, p["level"][None], one, p["noise"][None]))
+
+
+NOTHING = Gaussian(np.zeros(1), np.zeros((1, 1)))
+
+
+def test_the_level_of_the_nile_as_published(shared):
+    nile = json.loads((shared / "references" / "estimation.json").read_text())["nile"]
+    found = fit(
+        Prediction(level), {"noise": 1e4, "level": 1e3}, observed(nile["data_1871_1970"]),
+        parameters={"noise": "positive", "level": "positive"}, states=NOTHING,
+    )  # fmt: skip
+    assert found.message.startswith("converged")
+    np.testing.assert_allclose(
+        [found.params["noise"], found.params["level"]], nile["mle"], atol=0.006
+    )
+    assert not found.uncertainty.open
+    # The likelihood is within its digits of that at the rounded estimates in the books.
+    np.testing.assert_allclose(-found.loss[-1], nile["loglik_with_diffuse_constant"], atol=1e-6)
+
+
+def matrices(p):
+    n = len(p["ar"])
+    F = jnp.concatenate([p["ar"][None], jnp.eye(n)[:-1]])
+    return F, p["variance"] * jnp.diag(jnp.eye(n)[0])
+
+
+def autoregressive(p):
+    F, Q = matrices(p)
+    H = jnp.eye(len(F))[:1]
+    return kalman(LinearGaussian(F, Q, H, jnp.zeros((1, 1)), d=p["mean"][None]))
+
+
+def stationary(p, _):
+    F, Q = matrices(p)
+    n = len(F)
+    P = jnp.linalg.solve(jnp.eye(n * n) - jnp.kron(F, F), Q.ravel()).reshape(n, n)
+    return Gaussian(jnp.zeros(n), (P + P.T) / 2)
+
+
+def test_an_autoregression_as_published_with_its_standard_errors():
+    # arima(lh, order = c(3, 0, 0)), the example in the manual of R.
+    y = np.array(LH.split(), float)
+    start = {"ar": np.full(3, 0.1), "mean": 2.0, "variance": 1.0}
+    found = fit(Prediction(autoregressive, stationary), start, observed(y),
+                parameters={"variance": "positive"})  # fmt: skip
+    p = found.params
+    np.testing.assert_allclose(p["ar"], [0.6448, -0.0634, -0.2198], atol=6e-5)
+    np.testing.assert_allclose([p["mean"], p["variance"]], [2.3931, 0.1787], atol=6e-5)
+    np.testing.assert_allclose(-found.loss[-1], -27.09, atol=6e-3)
+    np.testing.assert_allclose(found.uncertainty.standard_error[:4],
+                               [0.1394, 0.1668, 0.1421, 0.0963], atol=1e-4)  # fmt: skip
+    # The loss is minus the logarithm of the joint density of the whole record.
+    n = len(y)
+    F, P = np.asarray(matrices(p)[0]), np.asarray(stationary(p, None).P)
+    covariances = [(np.linalg.matrix_power(F, k) @ P)[0, 0] for k in range(n)]
+    joint = multivariate_normal(np.full(n, p["mean"]), np.array(covariances)[
+        np.abs(np.subtract.outer(np.arange(n), np.arange(n)))])  # fmt: skip
+    np.testing.assert_allclose(-found.loss[-1], joint.logpdf(y), rtol=1e-11)
+
+
+def test_the_slope_of_a_likelihood_with_a_prior_is_that_of_differences():
+    y = np.array(LH.split(), float)[:12]
+    y[4] = np.nan
+    problem, z = assembled(
+        Prediction(level), {"noise": 0.2, "level": 0.1}, observed(y),
+        {"noise": "positive", "level": {"mean": 0.3, "sd": 0.1, "kind": [0.0, 1.0]}}, NOTHING,
+    )  # fmt: skip
+    assert len(z) == 2  # the prior of a filter is not searched
+    check_gradient(lambda z: loss(problem, z), z)
+    free = problem.parameters(z)
+    without = assembled(Prediction(level), free, observed(y), None, NOTHING)
+    np.testing.assert_allclose(loss(problem, z) - loss(*without), 0.5 * 2.0**2, rtol=1e-12)
+
+
+def test_what_a_likelihood_leaves_open_is_named():
+    def split(p):
+        return level({"noise": p["noise"] * p["gain"], "level": 0.1 * p["noise"] * p["gain"]})
+
+    y = np.random.default_rng(0).normal(size=20)
+    problem, z = assembled(Prediction(split), {"noise": 1.0, "gain": 2.0}, observed(y),
+                           {"noise": "positive", "gain": "positive"}, NOTHING)  # fmt: skip
+    found = informed(problem, z)
+    assert found.open == (
+        "gain and noise: the data determine only a combination of them, not each",
+    )
+    assert np.isinf(found.standard_error).all()
+
+
+def test_a_solver_for_squares_is_refused():
+    with pytest.raises(ValueError, match=r"solver: GaussNewton\(\) takes a Simulation"):
+        fit(Prediction(level), {"noise": 1.0, "level": 1.0}, observed(LH.split()[:5]),
+            states=NOTHING, solver=GaussNewton())  # fmt: skip
+    with pytest.raises(ValueError, match="solver: expected None, GaussNewton.. or a trans"):
+        fit(Prediction(level), {"noise": 1.0}, observed([1.0, 2.0]), solver="adam")
+    assert jax.config.jax_numpy_dtype_promotion == "strict"
