@@ -178,7 +178,8 @@ def test_default_kepler_orbit_has_the_published_invariants():
 
 # ---------------------------------------------------------------- cascaded tanks
 
-TANKS = cascaded_tanks.Params()
+# Of one section and without another inflow, so that water is conserved.
+TANKS = cascaded_tanks.Params(0.0669, 0.0472, 0.1064, 0.0111, 0.636, 21.67, 10.0, 0.0, 0.0)
 
 
 def lower_outflow(x):
@@ -259,7 +260,7 @@ def test_default_tanks_follow_the_training_record(shared):
     stepper = rk4(model.field, 4.0)
     _, ys = rollout(stepper.step, stepper.init(model.initial), zero_order_hold(t, u))
     error = np.append(model.initial.lower, ys.lower) - y
-    assert np.sqrt(np.mean(error**2)) < 0.2
+    assert np.sqrt(np.mean(error**2)) < 0.172
 
 
 # ---------------------------------------------------------------- linear
