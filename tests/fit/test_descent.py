@@ -50,17 +50,11 @@ def test_the_slope_of_squares_with_gaps_and_a_prior_is_that_of_differences(recor
     np.testing.assert_allclose(loss(problem, z), loss(plain, z), rtol=1e-14)
 
 
-@pytest.mark.parametrize(
-    ("objective", "solver", "steps"),
-    [
-        (SIMULATION, optax.lbfgs(), 100),
-        (Truncated(SIMULATION, 16), optax.adam(optax.exponential_decay(0.1, 60, 0.5)), 100),
-    ],
-)
-def test_known_parameters_are_recovered(objective, solver, steps, records):
-    found = fit(objective, START, records, states=0.1, solver=solver, steps=steps)
+def test_windows_recover_known_parameters(records):
+    solver = optax.adam(optax.exponential_decay(0.1, 60, 0.5))
+    found = fit(Truncated(SIMULATION, 16), START, records, states=0.1, solver=solver)
     assert abs(found.params["a"] - 0.8) < 1e-4 and abs(found.params["b"] - 0.5) < 1e-4
-    assert len(found.loss) <= steps + 1 and found.loss[-1] < 1e-6 * found.loss[0]
+    assert len(found.loss) == 101 and found.loss[-1] < 1e-6 * found.loss[0]
     np.testing.assert_allclose(found.states, 0.3, atol=1e-3)
 
 
@@ -114,7 +108,8 @@ def test_a_likelihood_in_windows_is_that_of_the_records():
     np.testing.assert_allclose((z - after.z) / 0.1, jax.grad(loss, 1)(problem, z), rtol=1e-9)
 
 
-def test_a_place_where_the_model_diverges_is_refused_and_said():
+@pytest.mark.parametrize("window", [None, 20])
+def test_a_place_where_the_model_diverges_is_refused_and_said(window):
     def cubic(p):
         return Stepper(jnp.asarray, lambda s, u: 2 * (s + p * (u - s**3),))
 
@@ -124,7 +119,8 @@ def test_a_place_where_the_model_diverges_is_refused_and_said():
     e = Experiment(e.xs, y[:, None])
     # The first step is far too long; it is halved until the model stays finite.
     solver = optax.adam(lambda count: jnp.where(count == 0, 100.0, 0.1))
-    found = fit(Simulation(cubic), start, e, states=0.0, solver=solver, steps=150)
+    objective = Simulation(cubic) if window is None else Truncated(Simulation(cubic), window)
+    found = fit(objective, start, e, states=0.0, solver=solver, steps=150)
     assert "the model diverged at" in found.message and int(found.search.search.bad) > 0
     assert np.isfinite(found.loss).all() and found.loss.min() < 0.1 * found.loss[0]
     # What is given back is the best of all places, not the last.
@@ -160,6 +156,18 @@ def test_validation_stops_a_fit_that_learns_the_noise():
     kept = assembled(Simulation(taps), found.params, validation)
     weights = found.problem.weights
     np.testing.assert_allclose(loss(kept[0].weighted(weights), kept[1]), found.validation[best])
+
+
+def test_validation_has_the_outputs_and_states_of_the_experiments(records):
+    two = recorded(30)._replace(y=jnp.zeros((30, 2)), y0=None)
+    with pytest.raises(ValueError, match="validation: expected 1 outputs .*, got 2"):
+        fit(SIMULATION, START, records, states=0.1, validation=two)
+    with pytest.raises(ValueError, match="patience: expected an integer of at least 1, got 0"):
+        fit(SIMULATION, START, records, states=0.1, patience=0)
+    with pytest.raises(ValueError, match="window: expected an integer of at least 1, got 0"):
+        Truncated(SIMULATION, 0)
+    with pytest.raises(ValueError, match="states: expected one for each of 2 experiments, got 1"):
+        fit(SIMULATION, START, records, states=[0.1, 0.1], validation=recorded(30))
 
 
 @pytest.mark.parametrize(
