@@ -19,11 +19,13 @@ PIECES = {
     "simulate": ("model", "integrator", "input"),
     "estimate": ("estimator", "input"),
     "filter": ("design", "input"),
+    "fit": ("model", "integrator", "data", "fit"),
 }
-OPTIONAL = {"simulate": (), "estimate": ("update",), "filter": ()}
+OPTIONAL = {"simulate": (), "estimate": ("update",), "filter": (), "fit": ()}
 PURPOSE = {"estimate": "observations to estimate from", "filter": "a record to filter"}
 # Keys of the output that a task has no use for, and keys of the top level that one alone has.
-IDLE = {"simulate": ("keep",), "estimate": ("chunk", "phase"), "filter": ("chunk", "phase", "keep")}
+IDLE = {"simulate": ("keep",), "estimate": ("chunk", "phase"), "filter": ("chunk", "phase", "keep"),
+        "fit": ("chunk", "phase", "keep")}
 OWN = {"forecast": "estimate", "zero_phase": "filter", "gap": "filter"}
 MOST_STEPS = 10**12  # more would run for a day and fill any disk
 
@@ -76,15 +78,17 @@ class Config:
         or propagate it.
     """
 
-    task: Literal["simulate", "estimate", "filter"]
-    input: Mapping[str, Any]
+    task: Literal["simulate", "estimate", "filter", "fit"]
     output: Output
     runtime: Runtime
+    input: Mapping[str, Any] | None = None
     model: Mapping[str, Any] | None = None
     integrator: Mapping[str, Any] | None = None
     estimator: Mapping[str, Any] | None = None
     update: Mapping[str, Any] | None = None
     design: Mapping[str, Any] | None = None
+    data: Mapping[str, Any] | None = None
+    fit: Mapping[str, Any] | None = None
     title: str | None = None
     dt: float | None = None
     duration: float | None = None
@@ -140,7 +144,7 @@ def checked(values: Mapping[str, Any]) -> Config:
             raise ValueError(f"{group}._target_: expected the dotted path of a piece, got nothing")
         if group != "input" or piece["_target_"] is not None:
             permitted(f"{group}._target_", piece["_target_"], config.allow)
-    if config.input["_target_"] is None:
+    if config.input is not None and config.input["_target_"] is None:
         _timed(config)
     return config
 

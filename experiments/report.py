@@ -90,7 +90,7 @@ def _page(fitted, config_yaml):
     panels = sum(2 * len(trace.measured) + len(trace.inputs) for trace in shown)
     bins = min(800, max(100, POINTS // max(panels, 1)))
     for i, trace in enumerate(shown):
-        yield _figure(_records(trace, bins), _about(trace), f"records{i}")
+        yield _figure(records(trace, bins), _about(trace), f"records{i}")
     if len(fitted.traces) > TRACES:
         yield f"<p>{len(fitted.traces) - TRACES} more experiments are in the file of the fit.</p>"
     if fitted.tests:
@@ -159,7 +159,7 @@ def _style(axes):
         text.set_color(INK)
 
 
-def _records(trace: Trace, bins: int):
+def records(trace: Trace, bins: int):
     """Inputs, then each output and below it its residual; whole, and a part of it."""
     rows = [(0.8, "input", name) for name in trace.inputs]
     for name in trace.measured:

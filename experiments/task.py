@@ -64,10 +64,14 @@ def resume(directory: str, allow: Sequence[str]) -> int:
 
 def _findable(values):
     """The record's path made absolute, so that the run can go on from anywhere."""
-    path = (values.get("input") or {}).get("path")
-    if not isinstance(path, str):
-        return values
-    return {**values, "input": {**values["input"], "path": str(Path(path).resolve())}}
+    values = dict(values)
+    for group, key in (("input", "path"), ("data", "path"), ("data", "test_path")):
+        path = (values.get(group) or {}).get(key)
+        if isinstance(path, str):
+            values[group] = {**values[group], key: str(Path(path).resolve())}
+        elif isinstance(path, list):
+            values[group] = {**values[group], key: [str(Path(p).resolve()) for p in path]}
+    return values
 
 
 def _module(config: Config):
@@ -142,7 +146,7 @@ def _carry_out(config, values, prepared, directory, *, resume) -> int:
             metrics.write(directory / "metrics.csv", scores, prepared.quantities)
         drawn = None
         if config.output.figure and code in (DONE, DIVERGED):
-            drawn = directory / f"trajectory.{config.output.figure}"
+            drawn = directory / f"{getattr(_module(config), 'NAME', 'trajectory')}.{config.output.figure}"
             try:
                 picture.draw(drawn, known["title"])
             except Exception as error:
@@ -152,7 +156,10 @@ def _carry_out(config, values, prepared, directory, *, resume) -> int:
         rundir.update(directory, status=status, exit_code=code, ended=rundir.now(),
                       steps=last["step"], **outcome)
         log.info("%s after %d steps", status, last["step"])
-    summary.show(config, prepared, directory, drawn, code, last, outcome)
+    if code == DONE and getattr(end, "show", None):
+        end.show()
+    else:
+        summary.show(config, prepared, directory, drawn, code, last, outcome)
     return code
 
 

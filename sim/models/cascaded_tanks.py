@@ -73,7 +73,7 @@ def cascaded_tanks(params: Params, t, y: State, u=None) -> State:
 
     >>> dy = cascaded_tanks(Params(), 0.0, State(4.0, 4.0), 3.0)
     >>> round(float(dy.upper), 4), round(float(dy.lower), 4)
-    (0.0529, -0.0276)
+    (0.0529, -0.0274)
     """
     x1, x2 = y
     outflow = params.upper * _root(x1)
