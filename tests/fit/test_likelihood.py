@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.linalg import solve_discrete_lyapunov, toeplitz
 from scipy.stats import multivariate_normal
 
 from filters import Gaussian, LinearGaussian, diffuse_kalman, kalman
@@ -82,11 +83,11 @@ def test_an_autoregression_as_published_with_its_standard_errors():
     np.testing.assert_allclose(found.uncertainty.standard_error[:4],
                                [0.1394, 0.1668, 0.1421, 0.0963], atol=1e-4)  # fmt: skip
     # The loss is minus the logarithm of the joint density of the whole record.
-    n = len(y)
-    F, P = np.asarray(matrices(p)[0]), np.asarray(stationary(p, None).P)
+    n, ar = len(y), p["ar"]
+    F = np.concatenate([ar[None], np.eye(3)[:-1]])
+    P = solve_discrete_lyapunov(F, p["variance"] * np.diag([1.0, 0.0, 0.0]))
     covariances = [(np.linalg.matrix_power(F, k) @ P)[0, 0] for k in range(n)]
-    joint = multivariate_normal(np.full(n, p["mean"]), np.array(covariances)[
-        np.abs(np.subtract.outer(np.arange(n), np.arange(n)))])  # fmt: skip
+    joint = multivariate_normal(np.full(n, p["mean"]), toeplitz(covariances))
     np.testing.assert_allclose(-found.loss[-1], joint.logpdf(y), rtol=1e-11)
 
 
