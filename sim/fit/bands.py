@@ -51,6 +51,15 @@ def bands(found: Fit, experiment: int | Experiment = 0, state: Any = None) -> Ba
 
     Reference: G. A. F. Seber and C. J. Wild, *Nonlinear Regression*, Wiley 1989,
     section 5.1.
+
+    >>> from sim import Stepper
+    >>> from sim.fit import Simulation, fit
+    >>> def model(p):   # what is seen is p, throughout
+    ...     return Stepper(jnp.asarray, lambda s, _: (s, p["level"]))
+    >>> e = Experiment(None, jnp.array([[1.0], [2.0], [3.0]]))
+    >>> found = fit(Simulation(model), {"level": 1.0}, e, states=0.0, free_states=False)
+    >>> bands(found).sd.round(3).tolist()   # 1 / √3
+    [[0.577], [0.577], [0.577]]
     """
     problem = found.problem
     if likelihood(problem.objective):

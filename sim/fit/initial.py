@@ -85,14 +85,14 @@ def initial_state(
     params, guess, e = _cast(params, guess, experiment)
     ahead = positive("n", n) - (e.y0 is not None)
     if not 0 < ahead <= len(e.y):
-        raise ValueError(f"n: expected samples of at least one step and of at most {len(e.y)}, got {n}")
+        raise ValueError("n: expected samples of at least one step and of at most "
+                         f"{len(e.y)}, got {n}")  # fmt: skip
     e = Experiment(jax.tree.map(lambda x: x[:ahead], e.xs), e.y[:ahead], e.y0)
     first = jax.tree.map(lambda leaf: leaf[None], (e, guess))
     leaves, tree = jax.tree.flatten(guess)
-    held, names = jax.tree.structure(params), jax.tree.leaves(params)
-    shapes = tuple(np.shape(leaf) for leaf in names)
-    count = len(names)
-    declared = Declared(held, ("",) * count, shapes, (Fixed(),) * count, (None,) * count,
+    held, structure = jax.tree.flatten(params)
+    shapes, count = tuple(leaf.shape for leaf in held), len(held)
+    declared = Declared(structure, ("",) * count, shapes, (Fixed(),) * count, (None,) * count,
                         (0,) * count)  # fmt: skip
     states = States(tree, tuple(leaf.shape for leaf in leaves), True)
     z = jnp.concatenate([leaf.ravel() for leaf in leaves])
@@ -100,8 +100,8 @@ def initial_state(
     problem = Problem((first[0],), (first[1],), params, weights, None, (None,), objective,
                       declared, states, (0,))  # fmt: skip
     if problem.samples < len(z):
-        raise ValueError(f"n: expected at least as many samples as the {len(z)} numbers of a state, "
-                         f"got {problem.samples}")  # fmt: skip
+        raise ValueError(f"n: expected at least as many samples as the {len(z)} numbers of a "
+                         f"state, got {problem.samples}")  # fmt: skip
     search = lm.begun(z, evaluated(problem, z))
     if not np.isfinite(float(search.at.loss)):
         raise ValueError("guess: expected a state from which the first samples stay finite, "

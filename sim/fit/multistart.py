@@ -106,8 +106,8 @@ def multistart(
     while not last:
         last = len(alive) <= batch
         for some in np.split(alive, range(batch, len(alive), batch)):
-            evaluations = steps if last else first
-            _put(searches, some, _run(problem, searches, some, batch, fresh, evaluations, tolerance))
+            count = steps if last else first
+            _put(searches, some, _run(problem, searches, some, batch, fresh, count, tolerance))
         fresh = False
         if not last:
             alive = alive[searches.status[alive] == lm.SEARCHING]
@@ -115,12 +115,12 @@ def multistart(
             alive = alive[: max(batch, int(keep * len(alive)))]
     fates = _fates(problem, searches, alive)
     winner = jax.tree.map(lambda leaf: jnp.asarray(leaf[np.argmin(searches.at.loss)]), searches)
-    progress = Progress(
-        winner, problem.weights, 0, Best(winner.z, winner.at.loss, jnp.asarray(0))
-    )
+    reached = Best(winner.z, winner.at.loss, jnp.asarray(0))
+    progress = Progress(winner, problem.weights, 0, reached)
     best = fit(objective, start, experiments, parameters=parameters, states=states,
                steps=steps, tolerance=tolerance, search=progress)  # fmt: skip
-    return Multistart(best, zs, searches.at.loss, fates, f"{_counted(fates)}; the best {best.message}")
+    message = f"{_counted(fates)}; the best {best.message}"
+    return Multistart(best, zs, searches.at.loss, fates, message)
 
 
 def _starts(problem, z, starts, width, seed):
@@ -197,7 +197,8 @@ def _advanced(problem, searches, fresh, tolerance):
         finite = jnp.isfinite(found.loss) & jnp.isfinite(found.R).all()
         found = found._replace(loss=jnp.where(finite, found.loss, jnp.inf))
         new = lm.begun(z, found)
-        new = new._replace(status=jnp.where(finite, lm.SEARCHING, lm.STUCK).astype(new.status.dtype))
+        status = jnp.where(finite, lm.SEARCHING, lm.STUCK)
+        new = new._replace(status=status.astype(new.status.dtype))
         further = lm.judged(search, z, found, tolerance)
         done = search.status != lm.SEARCHING
         further = jax.tree.map(lambda a, b: jnp.where(done, a, b), search, further)
@@ -216,8 +217,8 @@ def _put(searches, some, group):
 def _fates(problem, searches, alive) -> tuple[str, ...]:
     losses = searches.at.loss
     if not np.isfinite(losses).any():
-        raise ValueError(f"starts: expected one from which the model stays finite over the records, "
-                         f"got {len(losses)} that diverge")  # fmt: skip
+        raise ValueError("starts: expected one from which the model stays finite over the "
+                         f"records, got {len(losses)} that diverge")  # fmt: skip
     # Losses are equal to a share of themselves, or of that of no model at all.
     same = losses <= losses.min() + SAME * losses.min() + SAME**2 * problem.samples
     finished = (searches.status != lm.SEARCHING) | np.isin(np.arange(len(losses)), alive)
@@ -226,7 +227,6 @@ def _fates(problem, searches, alive) -> tuple[str, ...]:
 
 
 def _counted(fates):
-    count = {fate: fates.count(fate) for fate in ("best minimum", "other minimum", "dropped", "diverged")}
-    return (f"{len(fates)} starts: {count['best minimum']} ended in the best minimum, "
-            f"{count['other minimum']} in another, {count['dropped']} were dropped, "
-            f"{count['diverged']} diverged")  # fmt: skip
+    return (f"{len(fates)} starts: {fates.count('best minimum')} ended in the best minimum, "
+            f"{fates.count('other minimum')} in another, {fates.count('dropped')} were dropped, "
+            f"{fates.count('diverged')} diverged")  # fmt: skip

@@ -96,8 +96,8 @@ class Problem:
     @property
     def samples(self) -> int:
         """How many numbers were observed."""
-        return sum(int(np.isfinite(np.asarray(leaf)).sum())
-                   for group in self.groups for leaf in (group.y, group.y0) if leaf is not None)  # fmt: skip
+        observed = [(group.y, group.y0) for group in self.groups]
+        return sum(int(np.isfinite(np.asarray(y)).sum()) for y in jax.tree.leaves(observed))
 
     @property
     def unknowns(self) -> int:

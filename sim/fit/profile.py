@@ -64,6 +64,15 @@ def profile(
 
     Reference: D. M. Bates and D. G. Watts, *Nonlinear Regression Analysis and Its
     Applications*, Wiley 1988, section 6.1.
+
+    >>> from sim import Stepper
+    >>> from sim.fit import Experiment, Simulation, fit
+    >>> def model(p):   # what is seen is p, throughout
+    ...     return Stepper(jnp.asarray, lambda s, _: (s, p["level"]))
+    >>> e = Experiment(None, jnp.array([[1.0], [2.0], [3.0]]))
+    >>> found = fit(Simulation(model), {"level": 1.0}, e, states=0.0, free_states=False)
+    >>> profile(found, "level").interval.round(3).tolist()   # 2 ± 1.96 / √3
+    [0.868, 3.132]
     """
     problem, z = found.problem, minimum(found)
     if likelihood(problem.objective):

@@ -43,8 +43,8 @@ def shoot(
         min_{θ, s} ½ Σ_i Σ_k |W (y_ik − ŷ_ik(θ, s_i))|² + ½ Σ_i |w (end_i(θ, s_i) − s_{i+1}) / σ|²
 
     Over a short segment even a wrong model stays near the record, and the loss has fewer
-    valleys. As a constraint, w grows tenfold until the segments meet, and a last search
-    makes them one simulation from one initial state. As a penalty, w stays.
+    valleys. As a penalty, w grows tenfold to what is given; as a constraint, until the
+    segments meet, and a last search makes them one simulation from one initial state.
 
     Args:
         objective, start, experiments, parameters, steps, tolerance, report: as `fit` takes
@@ -93,40 +93,48 @@ def shoot(
     if not whole.states.free:
         raise ValueError("states: expected an initial state to shoot from, got None")
     problem, z, first = _segmented(whole, z, start, parameters, segments, between)
-    scale, losses, done, w = _spread(problem, z), [], 0, weight or 1.0
+    scale, losses, search = _spread(problem, z), [], None
+    # A heavy weight from the start would hold the search to where the segments meet at once.
+    heaviest = weight or HEAVIEST
+    w = min(1.0, heaviest)
     while True:
         problem = problem.weighted(join=w / scale)
-        rough = tolerance if weight else max(tolerance, ROUGH)
-        search = _searched(problem, z, done, steps, rough, losses, report)
+        rough = tolerance if w == weight else max(tolerance, ROUGH)
+        search = _searched(problem, z, search, steps, rough, losses, report)
         z, done, gap = search.z, int(search.steps), _gap(problem, search.z, scale)
-        if weight or gap <= MET or w >= HEAVIEST or done >= steps:
+        if w >= heaviest or done >= steps or (not weight and gap <= MET):
             break
-        w *= 10
-    words = f"{len(problem.order)} segments meet within {gap:.1g} of the states' spread, weight {w:g}"
+        w = min(10 * w, heaviest)
+    words = (f"{len(problem.order)} segments meet within {gap:.1g} of the states' spread, "
+             f"weight {w:g}")  # fmt: skip
     if not weight:
         again = _whole(whole, problem, z, first)
         if np.isfinite(float(evaluated(whole, again).loss)):
-            from_there = begun(chosen(objective, None), whole, None, again, 0)
+            there = begun(chosen(objective, None), whole, None, again, 0)
             found = fit(objective, start, experiments, parameters=parameters, states=states,
-                        steps=steps, tolerance=tolerance, search=from_there, report=report)  # fmt: skip
+                        steps=steps, tolerance=tolerance, search=there, report=report)  # fmt: skip
             if float(evaluated(whole, found.search.best.z).loss) <= FOLLOWS * losses[-1]:
                 message = f"{words}, after {done} evaluations; as one simulation {found.message}"
                 return found._replace(message=message)
         words += "; no one simulation follows them, so they stay apart"
-        search = _searched(problem, z, done, done + steps, tolerance, losses, report)
+        search = _searched(problem, z, search, done + steps, tolerance, losses, report)
     found = concluded(problem, Progress(search, problem.weights, 0), losses)
     states = tuple(found.states[i] for i in first)
     return found._replace(states=states, message=f"{words}; {found.message}")
 
 
-def _searched(problem, z, done, steps, tolerance, losses, report):
-    """The search at the end of a round; its losses are appended."""
+def _searched(problem, z, before, steps, tolerance, losses, report):
+    """The search at the end of a round, after that of the round before; its losses are
+    appended."""
     at = evaluated(problem, z)
     if not np.isfinite(float(at.loss)):
         raise ValueError("start: expected parameters and states from which all segments stay "
                          "finite, got a run that diverges")  # fmt: skip
     search = lm.begun(z, at)
-    search = search._replace(steps=jnp.asarray(done, search.steps.dtype))
+    if before is not None:
+        # The joins are the most of the scale, which damping is a share of: it stays the same.
+        damping = before.damping * jnp.min(before.scale / search.scale) ** 2
+        search = search._replace(steps=before.steps, bad=before.bad, damping=damping)
     losses.append(float(at.loss))
     while int(search.steps) < steps and int(search.status) == lm.SEARCHING:
         search = advanced(problem, search, tolerance)

@@ -1,0 +1,162 @@
+"""The core of a fit: triangles against differences, known parameters, stated coverage, words."""
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from sim import Stepper, rollout
+from sim.fit import least_squares as lm
+from sim.fit.assemble import assembled
+from sim.fit.experiment import Experiment
+from sim.fit.fit import fit
+from sim.fit.losses import rows
+from sim.fit.objectives import Simulation
+from sim.fit.problem import evaluated
+from sim.fit.shooting import _segmented, _spread
+from sim.fit.uncertainty import uncertainty
+
+
+def lag(p):
+    """s' = s + h (tanh(u) − s) / T, seen as c s: a parameter each of gain and pace."""
+    return Stepper(
+        jnp.asarray, lambda s, u: 2 * (s + 0.2 * (jnp.tanh(u) - s) / p["T"],)
+    )
+
+
+LAG = Simulation(lag, lambda p, y, u: (p["c"] * y)[None])
+TRUTH, START = {"T": 1.5, "c": 2.0}, {"T": 0.8, "c": 1.0}
+SD = 0.05
+
+
+def record(steps, s0, seed, dtype=float, y0=False):
+    """A noisy record, its noiseless one, and an eighth of it missing."""
+    rng = np.random.default_rng(seed)
+    u = jnp.asarray(2 * rng.normal(size=steps), dtype)
+    s = rollout(lag(TRUTH).step, jnp.asarray(s0, dtype), u)[1]
+    y = 2 * np.asarray(s)[:, None] + SD * rng.normal(size=(steps, 1))
+    y[rng.integers(0, steps, steps // 8)] = np.nan
+    first = jnp.asarray([2 * s0 + SD * rng.normal()], dtype) if y0 else None
+    return Experiment(u, jnp.asarray(y, dtype), first)
+
+
+RECORDS = [record(80, 0.5, 0), record(50, -0.5, 1, y0=True), record(80, 0.0, 2)]
+PRIOR = {"T": {"kind": "positive", "mean": 1.4, "sd": 0.5}}
+
+
+def test_the_triangle_is_that_of_differences():
+    problem, z = assembled(LAG, START, RECORDS, PRIOR, 0.2)
+    z = z + 0.1
+    both, h = jax.jit(lambda z: rows(problem, z)), 1e-6
+    J = np.stack([(both(z + d) - both(z - d)) / (2 * h) for d in h * np.eye(5)], axis=1)
+    r, found = np.asarray(both(z)), evaluated(problem, z)
+    np.testing.assert_allclose(found.loss, 0.5 * r @ r, rtol=1e-12)
+    np.testing.assert_allclose(found.R.T @ found.R, J.T @ J, rtol=1e-7, atol=1e-7)
+    np.testing.assert_allclose(found.R.T @ found.q, J.T @ r, rtol=1e-7, atol=1e-7)
+    assert problem.samples == sum(np.isfinite(e.y).sum() for e in RECORDS) + 1
+    assert problem.unknowns == 5
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_several_records_with_gaps_give_the_parameters(dtype):
+    records = [record(80, 0.5, 0, dtype), record(50, -0.5, 1, dtype, y0=True)]
+    start = jax.tree.map(dtype, START)
+    found = fit(LAG, start, records, states=dtype(0.2), tolerance=1e-6)
+    error = found.uncertainty.value - [1.5, 2.0, 0.5, -0.5]
+    assert (np.abs(error) < 3 * found.uncertainty.standard_error).all()
+    assert found.uncertainty.standard_error.max() < 0.1
+    assert 0.85 * SD < found.noise[0] < 1.15 * SD
+    assert found.params["T"].dtype == dtype and "converged" in found.message
+    assert (np.diff(found.loss) <= 0).all()
+
+
+@pytest.mark.parametrize("segments", [1, 5])
+def test_intervals_cover_at_their_rate(segments):
+    """200 replications of the noise, of one simulation and of segments drawn together."""
+    clean = record(100, 0.5, 3)
+    y = 2 * rollout(lag(TRUTH).step, jnp.asarray(0.5), clean.xs)[1][:, None]
+    problem, z = assembled(LAG, TRUTH, Experiment(clean.xs, y), None, 0.5)
+    if segments > 1:
+        problem, z, _ = _segmented(problem, z, TRUTH, None, segments, None)
+        problem = problem.weighted(join=100 / _spread(problem, z))
+    (group,) = problem.groups
+    noise = SD * np.random.default_rng(4).normal(size=(200, *group.y.shape))
+
+    def replicated(noise):
+        return replace(problem, groups=(group._replace(y=group.y + noise),))
+
+    def begin(noise):
+        return lm.begun(z, evaluated(replicated(noise), z))
+
+    def further(search, noise):
+        new = lm.proposed(search)
+        return lm.judged(search, new, evaluated(replicated(noise), new), 1e-9)
+
+    searches = jax.jit(jax.vmap(begin))(noise)
+    step = jax.jit(jax.vmap(further))
+    for _ in range(25):
+        searches = step(searches, noise)
+    assert (np.asarray(searches.status) == lm.CONVERGED).all()
+    covered = []
+    for i in range(200):
+        own = jax.tree.map(lambda leaf, i=i: leaf[i], searches)
+        low, high = uncertainty(replicated(noise[i]), own.z, own.at).interval(0.95)[:3].T
+        covered.append((low <= [1.5, 2.0, 0.5]) & ([1.5, 2.0, 0.5] <= high))
+    assert (np.abs(np.mean(covered, axis=0) - 0.95) <= 0.04).all()
+
+
+def test_what_only_a_product_settles_is_said():
+    def model(p):
+        return Stepper(jnp.asarray, lambda s, u: 2 * (0.8 * s + p["gain"] * p["area"] * u,))
+
+    u = jnp.asarray(np.random.default_rng(5).normal(size=40))
+    y = rollout(model({"gain": 2.0, "area": 0.5}).step, jnp.asarray(0.0), u)[1][:, None]
+    start = {"gain": 1.0, "area": 1.5, "idle": 3.0}
+    y = y + 0.01 * jnp.sin(97 * u)[:, None]
+    found = fit(Simulation(model), start, Experiment(u, y), states=0.1)
+    assert np.isclose(found.params["gain"] * found.params["area"], 1.0, atol=0.02)
+    assert sorted(found.uncertainty.open) == [
+        "area and gain: the data determine only a combination of them, not each",
+        "idle has no effect on the outputs: the data say nothing of it",
+    ]
+    error = dict(zip(found.uncertainty.names, found.uncertainty.standard_error, strict=True))
+    assert np.isinf([error["area"], error["gain"], error["idle"]]).all()
+    assert error["states[0]"] < 0.1
+
+
+def test_a_model_that_diverges_on_the_way_is_left_and_said():
+    """s' = a s³ with a too large leaves the finite numbers within the record."""
+
+    def model(p):
+        return Stepper(jnp.asarray, lambda s, u: 2 * (p["a"] * s**3 + u,))
+
+    u = jnp.asarray(np.random.default_rng(6).normal(size=60))
+    y = rollout(model({"a": 0.05}).step, jnp.asarray(0.0), u)[1][:, None]
+    y = y + 0.01 * jnp.cos(50 * y)
+    found = fit(Simulation(model), {"a": -0.1}, Experiment(u, y), states=1.0)
+    assert np.isclose(found.params["a"], 0.05, atol=0.01)
+    assert int(found.search.search.bad) > 0 and np.isfinite(found.loss).all()
+    assert f"diverged at {int(found.search.search.bad)} places tried, which it" in found.message
+    with pytest.raises(ValueError, match="start: .* got a run that diverges"):
+        fit(Simulation(model), {"a": 5.0}, Experiment(u, y), states=0.0)
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        ({"parameters": {"T": (1.0, 2.0)}}, "parameters: T: expected a start between its bounds"),
+        ({"parameters": {"c": "negative"}}, "parameters: c: no kind 'negative'"),
+        ({"parameters": {"d": "fixed"}}, "parameters: there is no 'd'"),
+        ({"experiments": Experiment(jnp.ones(2), jnp.ones((2, 1)))}, "2 samples for 2 parameters"),
+        ({"experiments": Experiment(jnp.ones(9), jnp.full((9, 1), jnp.nan))}, "got NaN only"),
+        ({"experiments": []}, "experiments: expected at least one"),
+        ({"states": [0.0, 0.1]}, "states: expected one for each of 3 experiments, got 2"),
+        ({"start": {"T": np.nan, "c": 1.0}}, "start: expected finite parameters, got T = nan"),
+    ],
+)
+def test_mistakes_are_named(change, words):
+    given = {"objective": LAG, "start": START, "experiments": RECORDS, "states": 0.2} | change
+    with pytest.raises(ValueError, match=words):
+        fit(**given)
