@@ -30,6 +30,7 @@ HOMES = {
     "rich": ["sim/progress.py", "experiments/"],
     "optax": ["sim/fit/"],
     "optimistix": ["sim/fit/"],
+    "lineax": ["sim/fit/"],
     "diffrax": ["integrators/diffrax_step.py"],
     "hydra": ["experiments/"],
     "omegaconf": ["experiments/"],

@@ -4,10 +4,14 @@ Symbols: ``p`` parameters as the model takes them, ``z`` the vector a search mov
 the initial state of an experiment, ``r`` residuals, ``J`` their Jacobian.
 """
 
+from sim.fit.bands import Band, bands
+from sim.fit.best_linear import BestLinear, best_linear
 from sim.fit.experiment import Experiment, sampled
-from sim.fit.fit import Fit, fit
-from sim.fit.objectives import Prediction, Simulation
-from sim.fit.parameters import (
+from sim.fit.fit import fit
+from sim.fit.found import Fit
+from sim.fit.gauss_newton import GaussNewton
+from sim.fit.initial import initial_state, predicted
+from sim.fit.kinds import (
     Bounded,
     Fixed,
     Free,
@@ -17,22 +21,58 @@ from sim.fit.parameters import (
     Tied,
     Triangular,
 )
+from sim.fit.multistart import Multistart, multistart
+from sim.fit.objectives import Prediction, Simulation
+from sim.fit.orders import aic, aicc, bic, log_likelihood, select
+from sim.fit.profile import Profile, profile
+from sim.fit.residual_tests import cross_correlation, whiteness
+from sim.fit.saved import load, save
+from sim.fit.scores import Scores, scores
+from sim.fit.shooting import shoot
+from sim.fit.subspace import Subspace, n4sid
 from sim.fit.uncertainty import Uncertainty
+from sim.fit.windows import Truncated
 
 __all__ = [
+    "Band",
+    "BestLinear",
     "Bounded",
     "Experiment",
     "Fit",
     "Fixed",
     "Free",
+    "GaussNewton",
+    "Multistart",
     "Positive",
     "PositiveDefinite",
     "Prediction",
     "Prior",
+    "Profile",
+    "Scores",
     "Simulation",
+    "Subspace",
     "Tied",
     "Triangular",
+    "Truncated",
     "Uncertainty",
+    "aic",
+    "aicc",
+    "bands",
+    "best_linear",
+    "bic",
+    "cross_correlation",
     "fit",
+    "initial_state",
+    "load",
+    "log_likelihood",
+    "multistart",
+    "n4sid",
+    "predicted",
+    "profile",
     "sampled",
+    "save",
+    "scores",
+    "select",
+    "shoot",
+    "whiteness",
 ]

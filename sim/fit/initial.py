@@ -11,7 +11,8 @@ from sim.check import positive
 from sim.fit import least_squares as lm
 from sim.fit.experiment import Experiment, checked, floating, spread
 from sim.fit.fit import advanced
-from sim.fit.parameters import Declared, Fixed
+from sim.fit.kinds import Fixed
+from sim.fit.parameters import Declared
 from sim.fit.problem import Problem, States, evaluated
 
 

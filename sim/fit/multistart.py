@@ -15,7 +15,7 @@ from sim.fit.experiment import Experiment
 from sim.fit.fit import fit
 from sim.fit.found import Best, Fit, Progress
 from sim.fit.objectives import likelihood
-from sim.fit.parameters import Bounded, Positive
+from sim.fit.kinds import Bounded, Positive
 from sim.fit.problem import evaluated
 
 # Losses that differ by less than this share are of one minimum.

@@ -1,14 +1,7 @@
-"""What is known of the parameters beforehand: signs, bounds, ties, shapes and priors.
-
-A search moves a vector z ∈ ℝⁿ without any bounds; a kind says how z makes a value. A kind
-is a frozen dataclass with two methods, and a new one needs no more:
-
-    value(z, shape) -> the parameter       free(value) -> z, where the search starts
-"""
+"""Parameters by name: each leaf of the user's pytree and its kind, and z from end to end."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,156 +9,18 @@ import numpy as np
 from jax.tree_util import keystr, tree_flatten_with_path
 
 from sim.fit.experiment import floating
+from sim.fit.kinds import (
+    Bounded,
+    Fixed,
+    Free,
+    Kind,
+    Positive,
+    PositiveDefinite,
+    Prior,
+    Tied,
+    Triangular,
+)
 from sim.fit.words import listed, nearest
-
-
-class Kind(Protocol):
-    """How a part of the vector of a search makes one parameter."""
-
-    def value(self, z, shape): ...
-
-    def free(self, value): ...
-
-
-@dataclass(frozen=True)
-class Free:
-    """θ = s z: any number; s is the size of the value at the start, or 1 where that is 0."""
-
-    scale: float = 1.0
-
-    def value(self, z, shape):
-        return self.scale * z.reshape(shape)
-
-    def free(self, value):
-        return value.ravel() / self.scale
-
-
-@dataclass(frozen=True)
-class Positive:
-    """θ = eᶻ."""
-
-    def value(self, z, shape):
-        return jnp.exp(z).reshape(shape)
-
-    def free(self, value):
-        if not np.all(value > 0):
-            raise ValueError(f"expected a start above 0, got {value}")
-        return np.log(value).ravel()
-
-
-@dataclass(frozen=True)
-class Bounded:
-    """θ = a + (b − a) / (1 + e⁻ᶻ), between a and b."""
-
-    lower: float
-    upper: float
-
-    def __post_init__(self):
-        if not (np.isfinite([self.lower, self.upper]).all() and self.lower < self.upper):
-            raise ValueError(
-                f"bounds: expected two finite numbers that increase, got {self.lower}, {self.upper}"
-            )
-
-    def value(self, z, shape):
-        return (self.lower + (self.upper - self.lower) * jax.nn.sigmoid(z)).reshape(shape)
-
-    def free(self, value):
-        if not np.all((value > self.lower) & (value < self.upper)):
-            raise ValueError(
-                f"expected a start between its bounds {self.lower:g} and {self.upper:g}, got {value}"
-            )
-        share = (value - self.lower) / (self.upper - self.lower)
-        return np.log(share / (1 - share)).ravel()
-
-
-@dataclass(frozen=True)
-class Fixed:
-    """Not searched: the value of the start."""
-
-    def value(self, z, shape):
-        raise NotImplementedError("a fixed parameter is taken from the start")
-
-    def free(self, value):
-        return np.zeros(0, value.dtype)
-
-
-@dataclass(frozen=True)
-class Tied:
-    """θ = factor · another parameter of the same shape, by its name."""
-
-    to: str
-    factor: float = 1.0
-
-    def value(self, z, shape):
-        raise NotImplementedError("a tied parameter is taken from another")
-
-    def free(self, value):
-        return np.zeros(0, value.dtype)
-
-
-@dataclass(frozen=True)
-class Triangular:
-    """A lower triangular matrix (n, n), with a positive diagonal eᶻ on request."""
-
-    positive: bool = False
-
-    def value(self, z, shape):
-        rows, columns = np.tril_indices(shape[0])
-        matrix = jnp.zeros(shape, z.dtype).at[rows, columns].set(z)
-        if not self.positive:
-            return matrix
-        diagonal = np.arange(shape[0])
-        return matrix.at[diagonal, diagonal].set(jnp.exp(jnp.diagonal(matrix)))
-
-    def free(self, value):
-        _square(value)
-        matrix = np.array(value)
-        if np.any(np.triu(matrix, 1)):
-            raise ValueError(f"expected a lower triangular start, got {value.tolist()}")
-        if self.positive:
-            if not np.all(np.diagonal(matrix) > 0):
-                raise ValueError(f"expected a start with a positive diagonal, got {value.tolist()}")
-            np.fill_diagonal(matrix, np.log(np.diagonal(matrix)))
-        return matrix[np.tril_indices(len(matrix))]
-
-
-@dataclass(frozen=True)
-class PositiveDefinite:
-    """A symmetric positive definite matrix L Lᵀ (n, n), by its Cholesky factor."""
-
-    def value(self, z, shape):
-        L = Triangular(positive=True).value(z, shape)
-        return L @ L.T
-
-    def free(self, value):
-        _square(value)
-        try:
-            L = np.linalg.cholesky(value)
-        except np.linalg.LinAlgError:
-            L = None
-        if L is None or not np.allclose(value, value.T):
-            raise ValueError(
-                f"expected a symmetric positive definite start, got {value.tolist()}"
-            )
-        return Triangular(positive=True).free(L)
-
-
-@dataclass(frozen=True)
-class Prior:
-    """θ ~ N(mean, sd²), beside what its kind says: a row (θ − mean) / sd of the residuals."""
-
-    mean: float
-    sd: float
-    kind: Kind | None = None
-
-    def __post_init__(self):
-        if not self.sd > 0:
-            raise ValueError(f"sd: expected a standard deviation above 0, got {self.sd}")
-
-
-def _square(value):
-    if value.ndim != 2 or value.shape[0] != value.shape[1]:
-        raise ValueError(f"expected a square matrix, got shape {value.shape}")
 
 
 class Declared(NamedTuple):

@@ -12,7 +12,7 @@ from sim.fit import least_squares as lm
 from sim.fit.bands import minimum
 from sim.fit.found import Fit
 from sim.fit.objectives import likelihood
-from sim.fit.parameters import Bounded, Fixed, Free, Positive, Tied
+from sim.fit.kinds import Bounded, Fixed, Free, Positive, Tied
 from sim.fit.problem import evaluated
 from sim.fit.uncertainty import _flat, _values, root, variance
 from sim.fit.words import nearest

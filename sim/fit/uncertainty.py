@@ -8,7 +8,8 @@ import numpy as np
 from jax.tree_util import keystr, tree_flatten_with_path
 
 from sim.fit.losses import loss
-from sim.fit.parameters import Fixed, Tied, index, searched
+from sim.fit.kinds import Fixed, Tied
+from sim.fit.parameters import index, searched
 from sim.fit.words import listed
 
 # A direction is open where its share of the Fisher information is below this; at the
