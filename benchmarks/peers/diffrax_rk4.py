@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 import diffrax
+import jax.numpy as jnp
 import numpy as np
 
 
@@ -25,19 +26,26 @@ class RK4(diffrax.AbstractERK):
         return 4
 
 
-def solve(field, y0, dt, steps, final=False):
+def solve(field, y0, dt, steps, final=False, halves=None):
     """All states after the initial one, (steps, ...) a leaf; or the last, (...).
 
-    ``field(t, y, u)`` as this project's models have it. dt is a power of two, so that
-    diffrax, which adds its steps up, arrives at the last one exactly.
+    ``field(t, y, u)`` as this project's models have it, with the input at every half step,
+    (2 steps + 1,), or none. dt is a power of two, so that diffrax, which adds its steps up,
+    arrives at the last one exactly.
     """
+
+    def term(t, y, halves):
+        u = None if halves is None else halves[jnp.round(2 * t / dt).astype(int)]
+        return field(t, y, u)
+
     ys = diffrax.diffeqsolve(
-        diffrax.ODETerm(lambda t, y, args: field(t, y, None)),
+        diffrax.ODETerm(term),
         RK4(),
         t0=0.0,
         t1=steps * dt,
         dt0=dt,
         y0=y0,
+        args=halves,
         saveat=diffrax.SaveAt(t1=True) if final else diffrax.SaveAt(steps=True),
         stepsize_controller=diffrax.ConstantStepSize(),
         max_steps=steps,

@@ -6,7 +6,7 @@ import numpy as np
 
 from sim.fit.experiment import checked, spread
 from sim.fit.objectives import likelihood
-from sim.fit.parameters import declare
+from sim.fit.parameters import declare, unit
 from sim.fit.problem import Problem, States
 
 
@@ -20,8 +20,9 @@ def assembled(objective, start, experiments, parameters=None, states=None, free_
         free_states = not likelihood(objective)
     free = free_states and bool(leaves)
     kept = States(tree, tuple(np.shape(leaf) for leaf in leaves), free)
-    order, problem = _problem(objective, start, declared, kept, experiments, given, theta.dtype)
-    z = [theta]
+    size = unit(declared, theta)
+    order, problem = _problem(objective, start, size, declared, kept, experiments, given)
+    z = [theta / size]
     if free:
         z += [np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(given[i])]) for i in order]
     z = jnp.asarray(np.concatenate(z), theta.dtype)
@@ -48,18 +49,19 @@ def beside(problem: Problem, experiments, states) -> Problem:
         )
     given = _states(states, len(experiments))
     kept = problem.states._replace(free=False)
-    found = _problem(problem.objective, problem.start, problem.declared, kept, experiments, given,
-                     problem.weights.dtype)[1]  # fmt: skip
+    found = _problem(problem.objective, problem.start, problem.unit, problem.declared, kept,
+                     experiments, given)[1]  # fmt: skip
     return found.weighted(problem.weights)
 
 
-def _problem(objective, start, declared, kept, experiments, given, dtype):
+def _problem(objective, start, size, declared, kept, experiments, given):
+    dtype = size.dtype
     order, groups, stacked = _grouped(experiments, given, dtype)
     weights = jnp.asarray(1 / spread(experiments), dtype)
     start = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), start)
     alone = tuple(None for _ in groups)
-    return order, Problem(groups, stacked, start, weights, None, alone, objective, declared, kept,
-                          tuple(order))  # fmt: skip
+    return order, Problem(groups, stacked, start, jnp.asarray(size), weights, None, alone, objective,
+                          declared, kept, tuple(order))  # fmt: skip
 
 
 def _states(states, count):

@@ -24,15 +24,13 @@ class Kind(Protocol):
 
 @dataclass(frozen=True)
 class Free:
-    """θ = s z: any number; s is the size of the value at the start, or 1 where that is 0."""
-
-    scale: float = 1.0
+    """θ = z: any number."""
 
     def value(self, z, shape):
-        return self.scale * z.reshape(shape)
+        return z.reshape(shape)
 
     def free(self, value):
-        return value.ravel() / self.scale
+        return value.ravel()
 
 
 @dataclass(frozen=True)

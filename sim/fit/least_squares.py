@@ -37,7 +37,7 @@ class Search(NamedTuple):
     Attributes:
         z: (n,), the best place yet.
         at: what is known there.
-        scale: (n,), the largest column norms of the Jacobian yet.
+        scale: (n,), the column norms of the Jacobian there.
         damping: λ.
         turns: rejected steps in a row.
         steps: evaluations after the first.
@@ -72,15 +72,14 @@ def reduced(r, J) -> Evaluated:
 def begun(z, at: Evaluated) -> Search:
     """The state of a search that begins at z."""
     whole = jnp.zeros((), jnp.result_type(int))
-    damping = jnp.asarray(1e-3, z.dtype)
+    damping = jnp.asarray(1e-2, z.dtype)
     return Search(z, at, _scaled(at.R), damping, whole, whole, whole, whole)
 
 
-def _scaled(R, before=None):
+def _scaled(R):
     scale = jnp.linalg.norm(R, axis=0)
     # A parameter that changes nothing (yet) is held by a share of the others' scale.
-    scale = jnp.maximum(scale, 1e-6 * jnp.max(scale) + jnp.finfo(R.dtype).tiny)
-    return scale if before is None else jnp.maximum(scale, before)
+    return jnp.maximum(scale, 1e-6 * jnp.max(scale) + jnp.finfo(R.dtype).tiny)
 
 
 def proposed(search: Search):
@@ -97,9 +96,10 @@ def proposed(search: Search):
 def judged(search: Search, z, found: Evaluated, tolerance) -> Search:
     """The search after its proposal z was evaluated.
 
-    The step is taken where the loss falls; λ shrinks by how well the linear model had
-    foretold it (Nielsen), and grows faster with every turn. It has converged where a full
-    step is foretold to lower the loss by less than ``tolerance`` of it.
+    The step is taken where the loss falls. λ falls tenfold where it did as the linear model
+    had foretold, doubles where it fell far less, and grows ever faster with every step that
+    is turned back. It has converged where a full step is foretold to lower the loss by less
+    than ``tolerance`` of it.
     """
     delta = z - search.z
     linear = search.at.R @ delta + search.at.q
@@ -107,20 +107,22 @@ def judged(search: Search, z, found: Evaluated, tolerance) -> Search:
     finite = jnp.isfinite(found.loss) & jnp.all(jnp.isfinite(found.R))
     gain = (search.at.loss - found.loss) / jnp.maximum(foretold, jnp.finfo(z.dtype).tiny)
     better = finite & (found.loss < search.at.loss)
-    grown = search.damping * 2.0 ** (search.turns + 1).astype(z.dtype)
-    shrunk = search.damping * jnp.maximum(1 / 10, 1 - (2 * jnp.clip(gain, 0, 1) - 1) ** 3)
+    grown = search.damping * 4.0 ** (search.turns + 1).astype(z.dtype)
+    shrunk = search.damping * jnp.where(gain > 0.75, 0.1, jnp.where(gain < 0.25, 2.0, 1.0))
     turns = jnp.where(better, 0, search.turns + 1)
     # What is left of the loss that the Jacobian can lower at all is |q|².
     floor = tolerance * (search.at.loss + jnp.finfo(z.dtype).tiny)
     fell = search.at.loss - found.loss
     small = (foretold <= floor) & (better & (fell <= floor) | finite & ~better)
-    done = small | (found.loss == 0)
+    # Where even a full step from here is foretold to change nothing, none is tried.
+    least = better & (0.5 * jnp.sum(found.q**2) <= tolerance * found.loss)
+    done = small | least | (found.loss == 0)
     status = jnp.where(done, CONVERGED, jnp.where(turns >= _TURNS, STUCK, SEARCHING))
     kept = jax.tree.map(lambda a, b: jnp.where(better, a, b), found, search.at)
     return Search(
         jnp.where(better, z, search.z),
         kept,
-        jnp.where(better, _scaled(kept.R, search.scale), search.scale),
+        _scaled(kept.R),
         jnp.clip(jnp.where(better, shrunk, grown), 1e-12, 1e12),
         turns,
         search.steps + 1,

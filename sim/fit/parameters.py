@@ -77,8 +77,7 @@ def declare(start: Any, kinds: Mapping[str, Any] | None = None) -> tuple[Declare
         # The longest name says it most exactly.
         kind = max(((len(n), n) for n in given if _within(name, n)), default=None)
         kind, prior = _parted(given[kind[1]] if kind else None)
-        if kind is None or kind == Free():
-            kind = Free(float(np.max(np.abs(value), initial=0.0)) or 1.0)
+        kind = kind or Free()
         try:
             z = np.asarray(kind.free(value), dtype)
         except ValueError as error:
@@ -94,6 +93,16 @@ def declare(start: Any, kinds: Mapping[str, Any] | None = None) -> tuple[Declare
     if not sum(declared.sizes):
         raise ValueError("parameters: expected at least one to search, got all of them fixed")
     return declared, np.concatenate(zs)
+
+
+def unit(declared: Declared, z) -> np.ndarray:
+    """The size (n,) of what is free at the start, so that a search counts in numbers near 1."""
+    found, at = np.ones(len(z), z.dtype), 0
+    for kind, size in zip(declared.kinds, declared.sizes, strict=True):
+        if isinstance(kind, Free):
+            found[at : at + size] = np.max(np.abs(z[at : at + size]), initial=0.0) or 1.0
+        at += size
+    return found
 
 
 def as_kind(name: str, kind: Any) -> Any:

@@ -50,6 +50,7 @@ class Problem:
         groups: experiments of one length each, stacked along a first axis.
         given: their initial states, stacked the same way.
         start: the parameters at the start, for those that are fixed.
+        unit: (n,), of the parameters' numbers in z.
         weights: (outputs,), of an error in the unit of y.
         join: (m,), weights of the numbers of a state in the gap between the end of one
             experiment and the start of the next; None where each is for itself.
@@ -61,6 +62,7 @@ class Problem:
     groups: tuple[Experiment, ...]
     given: tuple[Any, ...]
     start: Any
+    unit: Any
     weights: Any
     join: Any
     joined: tuple[Any, ...]
@@ -80,7 +82,7 @@ class Problem:
         return z[:n], found
 
     def parameters(self, z):
-        return values(self.declared, z, self.start)
+        return values(self.declared, self.unit * z, self.start)
 
     def each(self, z):
         """Parameters, and for each experiment as the user gave them: state and record."""

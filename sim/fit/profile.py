@@ -109,9 +109,10 @@ def _sides(problem, z, j, at, kind, values, level, name):
     best = float(z[j])
     if values is not None:
         try:
-            places = [float(p) for p in np.concatenate([kind.free(np.array([v])) for v in values])]
+            places = np.concatenate([kind.free(np.array([v], float)) for v in values])
         except ValueError as error:
             raise ValueError(f"values: {name}: {error}") from None
+        places = (places / float(problem.unit[j]) if j < len(problem.unit) else places).tolist()
         return (sorted((p for p in places if p < best), reverse=True),
                 sorted(p for p in places if p > best))  # fmt: skip
     W, open_ = root(problem, at)
