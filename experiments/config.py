@@ -27,6 +27,8 @@ PURPOSE = {"estimate": "observations to estimate from", "filter": "a record to f
 IDLE = {"simulate": ("keep",), "estimate": ("chunk", "phase"), "filter": ("chunk", "phase", "keep"),
         "fit": ("chunk", "phase", "keep")}
 OWN = {"forecast": "estimate", "zero_phase": "filter", "gap": "filter"}
+# What a record decides, so that a fit has no use for it, or takes its own default.
+RECORDED = {"fit": ("duration", "t0", "output.save_every")}
 MOST_STEPS = 10**12  # more would run for a day and fill any disk
 
 
@@ -173,7 +175,17 @@ def relevant(values: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, A
         if group in idle:
             raise ValueError(f"{group}: expected none for task={task}, which takes "
                              f"{', '.join(used)}; got {override}")
-    return {key: value for key, value in values.items() if key not in idle}
+        key, _, given = override.lstrip("+").partition("=")
+        if key in RECORDED.get(task, ()) and given != "null":
+            raise ValueError(f"{key}: expected nothing for task={task}, which takes it from the record; "
+                             f"got {given}")
+    left = {key: value for key, value in values.items() if key not in idle}
+    if task in RECORDED:
+        left["duration"] = left["t0"] = None
+        # Without a recipe dt is the user's own word, or the record's.
+        if not any(re.match(r"\+*(dt|experiment)=", override) for override in overrides):
+            left["dt"] = None
+    return left
 
 
 def steps(duration: float, dt: float) -> int:

@@ -1,7 +1,10 @@
 """Recorded experiments to fit a model to, and those to test it on, as a configuration names them."""
 
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -12,48 +15,51 @@ HOLDS = Literal["zero_order", "first_order", "cubic", "band_limited"]
 
 
 class Part(NamedTuple):
-    """Rows of a file, as one experiment.
+    """Rows of a record, as one experiment.
 
     Attributes:
         name: what it is called in the tables.
-        rows: the first, and the first that is no longer of it; null is all of the file.
+        rows: the first, and the first that is no longer of it; null is all of the record.
         known: samples at its start from which a test estimates its initial state.
         path: its file; null is ``data.path``, or ``data.test_path`` for a test.
-        of: where the record comes from a package, which of its tests it is.
     """
 
     name: str = "training"
     rows: tuple[int, ...] | None = None
     known: int = 50
     path: str | None = None
-    of: int = 0
 
 
 class Sampled(NamedTuple):
     """One experiment, read: time (T,) in s or None, u (T, inputs) and y (T, outputs)."""
 
     part: Part
+    path: str
     time: np.ndarray | None
     u: np.ndarray
     y: np.ndarray
 
 
 class Data(NamedTuple):
-    """What a fit is given. A test is read when it is asked for, after the fit.
+    """What a fit is given. The outputs of a test are read when asked for, after the fit.
 
     Attributes:
         training, validation: the experiments.
-        tests: of each test, what reads it.
+        tests: those to test on, their y empty.
+        opened: a test with its outputs.
         inputs, outputs: the names of the columns.
         observed: for each output, the quantity of the model; None is its first ones.
         hold: what an input does between samples.
         dt: of the package that the record comes from, s, or None.
         published: method to score column to score; unit and scale of these scores.
+        column_units: of those columns of which the file tells them.
+        said: what to know of it, in words.
     """
 
     training: tuple[Sampled, ...]
     validation: tuple[Sampled, ...]
-    tests: tuple[Callable[[], Sampled], ...]
+    tests: tuple[Sampled, ...]
+    opened: Callable[[Sampled], Sampled]
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     observed: tuple[str, ...] | None
@@ -62,6 +68,8 @@ class Data(NamedTuple):
     published: Mapping[str, Any]
     units: str
     scale: float
+    column_units: Mapping[str, str]
+    said: tuple[str, ...]
 
 
 def data(
@@ -70,9 +78,9 @@ def data(
     about: str | None = None,
     package: str | None = None,
     time: str | None = "time",
-    input: str | tuple[str, ...] = "u",
+    input: str | tuple[str, ...] | None = "u",
     output: str | tuple[str, ...] = "y",
-    observed: tuple[str, ...] | None = None,
+    observed: str | tuple[str, ...] | None = None,
     hold: HOLDS = "zero_order",
     train: tuple[Part, ...] = (Part(),),
     validation: tuple[Part, ...] = (),
@@ -102,60 +110,78 @@ def data(
         ValueError: no path, no such column, or rows beyond the record.
         OSError: no such file, or one that cannot be read as numbers.
     """
-    inputs, outputs = _names(input), _names(output)
+    inputs, outputs, observed = _names(input), _names(output), _names(observed) or None
     if not outputs:
         raise ValueError("output: expected at least one column, got an empty list")
-    paths = (path,) if isinstance(path, str) else path or ()
-    columns = (time, inputs, outputs)
-    about_scores = (published or {}, units, scale)
+    if not train:
+        raise ValueError("train: expected at least one part, got an empty list")
+    paths, read, dt = _names(path), _file, None
     if not paths:
-        found = _package(package, about)
-        parts = tuple(_of_package(found.train, part, found) for part in train)
-        held = tuple(_of_package(found.train, part, found) for part in validation)
-        tests = tuple(_later(_of_package, found.test[part.of], part, found) for part in test)
-        return Data(parts, held, tests, inputs, outputs, observed, hold, found.dt, *about_scores)
+        paths, read, dt = _package(package, about, inputs, outputs)
+        time, paths, test_path = None, paths[:1], (*paths[1:], None)[0]
+    read = cache(read)
+    clock = () if time is None else (("input.time", time),)
+    enter = clock + tuple(("input.input", name) for name in inputs)
+    seen = tuple(("input.output", name) for name in outputs)
+
+    def sampled(part, path, opened=True):
+        found = _words(read, path, enter + seen if opened or not enter else enter)
+        rows = _rows(part, len(next(iter(found.values()))), path)
+        table = {name: column[rows] for name, column in found.items()}
+        count = len(next(iter(table.values())))
+        u = np.stack([table[n] for n in inputs], 1) if inputs else np.zeros((count, 0))
+        y = np.stack([table[n] for n in outputs], 1) if opened else np.zeros((count, 0))
+        _whole(u, y, inputs, outputs, path, part.name)
+        return Sampled(part, path, None if time is None else table[time], u, y)
+
     several = len(paths) > 1
-    named = [
-        part._replace(path=file, name=f"{part.name} {i + 1}" if several else part.name)
+    training = [
+        sampled(part._replace(name=f"{part.name} {i + 1}" if several else part.name), part.path or file)
         for i, file in enumerate(paths)
         for part in train
     ]
-    parts = tuple(_read(part.path or paths[0], part, columns) for part in named)
-    held = tuple(_read(part.path or paths[0], part, columns) for part in validation)
-    tests = tuple(_later(_read, part.path or test_path or paths[0], part, columns) for part in test)
-    if test and test_path is None and all(part.rows is None for part in test):
-        tests = ()  # the same rows again would be no test
-    return Data(parts, held, tests, inputs, outputs, observed, hold, None, *about_scores)
+    held = [sampled(part, part.path or paths[0]) for part in validation]
+    own = test_path or any(p.rows is not None or p.path for p in test)  # not the training again
+    tests = [sampled(p, p.path or test_path or paths[0], False) for p in test if own]
+    said = () if own or not test else ("no test was scored: name its file with data.test_path",)
+    return Data(
+        tuple(training), tuple(held), tuple(tests), lambda t: sampled(t.part, t.path), inputs,
+        outputs, observed, hold, dt, published or {}, units, scale,
+        _units(training[0].path, (*inputs, *outputs)), said,
+    )  # fmt: skip
 
 
 def _names(given) -> tuple[str, ...]:
-    return (given,) if isinstance(given, str) else tuple(given)
+    return (given,) if isinstance(given, str) else tuple(given or ())
 
 
-def _later(read, *arguments):
-    return lambda: read(*arguments)
+def _file(path, named):
+    return recorded.read(recorded.existing(path), list(named))
 
 
-def _read(path, part, columns) -> Sampled:
-    time, inputs, outputs = columns
-    named = [("data.time", time)] if time is not None else []
-    named += [("data.input", name) for name in inputs] + [("data.output", name) for name in outputs]
+def _words(read, *arguments):
+    """What is read; a mistake in words of this group, not of that of the input."""
     try:
-        found = recorded.read(recorded.existing(path), named)
+        return read(*arguments)
     except (OSError, ValueError) as error:
-        raise type(error)(str(error).replace("input.path:", "data.path:")) from None
-    rows = _rows(part, len(found[outputs[0]]), path)
-    table = {name: column[rows] for name, column in found.items()}
-    u = np.stack([table[name] for name in inputs], 1) if inputs else np.zeros((len(table[outputs[0]]), 0))
-    y = np.stack([table[name] for name in outputs], 1)
-    return Sampled(part, None if time is None else table[time], _finite(u, inputs, path), y)
+        raise type(error)(grouped(str(error))) from None
+
+
+def grouped(message: str) -> str:
+    """Words about a record's keys in the group ``input``, as those of the group ``data``.
+
+    >>> grouped("input.path: no such file: input.csv")
+    'data.path: no such file: input.csv'
+    """
+    return re.sub(r"\binput\.(path|time|input|output):", r"data.\1:", message).replace(
+        "because input.time is null", "because data.time is null")  # fmt: skip
 
 
 def _rows(part, count, path):
     if part.rows is None:
         return slice(None)
     if len(part.rows) != 2:
-        raise ValueError(f"data: {part.name}: expected two rows, first and last, got {part.rows}")
+        raise ValueError(f"data: {part.name}: expected two rows, first and last, got {list(part.rows)}")
     first, last = part.rows
     if not 0 <= first < last <= count:
         raise ValueError(f"data: {part.name}: expected rows within the {count} of {path}, got "
@@ -163,24 +189,34 @@ def _rows(part, count, path):
     return slice(first, last)
 
 
-def _finite(u, inputs, path):
+def _whole(u, y, inputs, outputs, path, part):
     if not np.isfinite(u).all():
         k, i = np.argwhere(~np.isfinite(u))[0]
-        raise OSError(f"data.path: {path}: column {inputs[i]!r} has no finite value in sample {k}; "
-                      "an input cannot have gaps")
-    return u
+        raise OSError(f"data.input: {path}: column {inputs[i]!r} has no finite value in sample {k} "
+                      f"of {part}; an input cannot have gaps")  # fmt: skip
+    for name, column in zip(outputs, y.T, strict=False):
+        if np.isnan(column).all():
+            raise OSError(f"data.output: {path}: column {name!r} has no value in {part}")
+        if np.isinf(column).any():
+            raise OSError(f"data.output: {path}: column {name!r} is infinite in sample "
+                          f"{int(np.argmax(np.isinf(column)))} of {part}")  # fmt: skip
 
 
-class Loaded(NamedTuple):
-    """A record of the package nonlinear_benchmarks: training, tests, and s between samples."""
+def _units(path, columns):
+    """Units of columns, from the attributes of a NetCDF file."""
+    if Path(path).suffix.lower() not in recorded.NETCDF:
+        return {}
+    from sim.netcdf import read
 
-    name: str
-    train: Any
-    test: Sequence[Any]
-    dt: float
+    dataset = read(path)
+    return {c: str(dataset[c].attrs["units"]) for c in columns if "units" in dataset[c].attrs}
 
 
-def _package(name, about) -> Loaded:
+def _package(name, about, inputs, outputs):
+    """Names of the records that nonlinear_benchmarks loads, how to read one, and their dt.
+
+    They are asked for whole, as the files hold them, so that rows are the same in both.
+    """
     what = f" {about.strip()}" if about else ""
     missing = (f"data.path: this fit needs a recorded file.{what}\n"
                "Name it with data.path=FILE (CSV with a header line, or NetCDF)")  # fmt: skip
@@ -190,13 +226,20 @@ def _package(name, about) -> Loaded:
         package = importlib.import_module("nonlinear_benchmarks")
     except ImportError:
         raise ValueError(f"{missing}, or install scansim[records], which fetches it") from None
-    train, test = getattr(package, name)(atleast_2d=True)
-    tests = test if isinstance(test, list | tuple) and not hasattr(test, "u") else (test,)
-    return Loaded(name, train, tests, float(train.sampling_time))
-
-
-def _of_package(record, part, found) -> Sampled:
-    y = np.asarray(record.y, float)
-    whole = record is not found.train or part.name == "training"
-    rows = slice(None) if whole else _rows(part, len(y), found.name)
-    return Sampled(part, None, np.asarray(record.u, float)[rows], y[rows])
+    try:
+        loaded = getattr(package, name)(train_test_split=False)
+    except Exception as error:  # a download fails in many ways
+        raise OSError(f"data.package: nonlinear_benchmarks.{name} could not load the record "
+                      f"({type(error).__name__}: {error}); name its file with data.path") from None  # fmt: skip
+    records = tuple(loaded) if isinstance(loaded, list | tuple) else (loaded,)
+    tables = {}
+    for i, one in enumerate(records):
+        table = {}
+        for key, names, values in (("input", inputs, one.u), ("output", outputs, one.y)):
+            values = np.asarray(values, float).reshape(len(values), -1)
+            if values.shape[1] != len(names):
+                raise ValueError(f"data.{key}: expected {values.shape[1]} columns, as "
+                                 f"nonlinear_benchmarks.{name} has, got {len(names)}")  # fmt: skip
+            table |= dict(zip(names, values.T, strict=True))
+        tables[f"nonlinear_benchmarks.{name}, record {i + 1}"] = table
+    return tuple(tables), lambda path, named: tables[path], round(float(records[0].sampling_time), 12)

@@ -2,20 +2,20 @@
 
 import time as clock
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments import outcome, record
+from experiments import record
 from experiments.build import build, nearest
 from experiments.config import Config
-from experiments.data import Data, Sampled
+from experiments.data import Data, Sampled, grouped
 from experiments.simulate import precision
 from experiments.target import resolve
 
 NAME = "fit"  # of the figure
-ROUND = 5  # evaluations between two checkpoints
 
 
 class Search(NamedTuple):
@@ -59,6 +59,9 @@ def search(
             raise ValueError(f"{name}: expected a whole number of at least 1, got {value}")
     if starts > 1 and segments > 1:
         raise ValueError("segments: expected 1 where starts is more than 1: one way to search at once")
+    if states != "free" and max(starts, segments) > 1:
+        name = "starts" if starts > 1 else "segments"
+        raise ValueError(f"states: expected free where {name} is more than 1, got {states}")
     return Search(dict(parameters or {}), states, steps, tolerance, starts, width, segments, bands)
 
 
@@ -72,16 +75,18 @@ class Prepared(NamedTuple):
     search: Search
     objective: Any
     start: Any
-    states: list[Any]
+    state: Any
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     units: Mapping[str, str]
     parameter_units: Mapping[str, str]
+    said: tuple[str, ...]
     t0: float
     dt: float
-    quantities: Mapping[str, Any]
+    quantities: Mapping[str, tuple[str, str]]
     measured: Mapping[str, str]
     length: int
+    begun: Any = None
 
     def time(self, sampled: Sampled) -> np.ndarray:
         """Times of the samples, s."""
@@ -98,46 +103,66 @@ class Prepared(NamedTuple):
         kind = jnp.result_type(float)
         u = None
         if self.inputs:
-            u = sampled.u[:, 0] if len(self.inputs) == 1 else sampled.u
-            u = jnp.asarray(u, kind)
+            u = jnp.asarray(sampled.u[:, 0] if len(self.inputs) == 1 else sampled.u, kind)
         hold = {"zero_order": "zero_order_hold", "first_order": "first_order_hold"}
-        chosen = getattr(inputs, hold.get(self.data.hold, self.data.hold))
+        hold = getattr(inputs, hold.get(self.data.hold, self.data.hold))
         if self.data.hold == "band_limited":  # values where the stages of all substeps look
             count = 2 * self.config.substeps
-            nodes = tuple(i / count for i in range(count + 1))
-            return experiment(self.dt * np.arange(len(sampled.y)), u, sampled.y.astype(kind),
-                              lambda t, u: chosen(t, u, nodes))  # fmt: skip
-        return experiment(self.dt * np.arange(len(sampled.y)), u, sampled.y.astype(kind), chosen)
+            hold = partial(hold, nodes=tuple(i / count for i in range(count + 1)))
+        return experiment(self.dt * np.arange(len(sampled.y)), u, sampled.y.astype(kind), hold)
 
 
 def prepare(config: Config) -> Prepared:
-    """Read the training record, build model and objective, and hold them against each other.
+    """Read the training record, hold the model against it, and make the first evaluation.
 
     Raises:
-        ValueError: a key, a value, a name or a size is wrong.
+        ValueError: a key, a value, a name or a size is wrong, or the model diverges.
         OSError: the record cannot be read.
     """
+    from experiments.identified import described
+    from experiments.searched import begun, in_words
+
     data = build(resolve("data._target_", config.data["_target_"], config.allow), config.data, "data")
     how = build(resolve("fit._target_", config.fit["_target_"], config.allow), config.fit, "fit")
-    first = data.training[0]
-    source = record.Record(str(config.data.get("path")), first.time, first.u, {})
-    try:
-        dt = record.interval(source, data.dt if config.dt is None else config.dt)
-    except (OSError, ValueError) as error:
-        raise type(error)(str(error).replace("input.", "data.")) from None
+    dt = interval(data, config.dt)
     with precision(config):
-        from experiments.identified import described
-
         model = build(resolve("model._target_", config.model["_target_"], config.allow),
                       config.model, "model")  # fmt: skip
         known = described(config, model, data, dt)
-        title = config.title or f"{model.name.replace('_', ' ').capitalize()}, fitted"
-        return Prepared(
-            config, model.name, title, data, how, known.objective, known.start,
-            [known.state] * len(data.training), data.inputs, data.outputs, known.units, {},
-            0.0 if first.time is None else float(first.time[0]), dt, {}, {},
+        first, title = data.training[0], f"{model.name.replace('_', ' ').capitalize()}, fitted"
+        prepared = Prepared(
+            config, model.name, config.title or title, data, how, known.objective, known.start,
+            known.state, data.inputs, data.outputs, known.units, known.parameter_units, known.said,
+            0.0 if first.time is None else float(first.time[0]), dt,
+            {name: (known.units[name], name) for name in data.outputs}, {},
             sum(len(s.y) for s in data.training),
         )  # fmt: skip
+        try:
+            experiments = [prepared.experiment(s) for s in data.training]
+        except ValueError as error:
+            raise ValueError(in_words(error)) from None
+        samples = [s.part.known for s in data.training]
+        found = begun(how, known.objective, known.start, known.state, experiments, samples)
+        return prepared._replace(begun=found)
+
+
+def interval(data: Data, dt: float | None) -> float:
+    """The sample interval of all records, s.
+
+    Raises:
+        ValueError, OSError: a record has another, or none.
+    """
+    found = data.dt if dt is None else dt
+    if data.dt is not None and abs(found - data.dt) > 1e-3 * data.dt:
+        raise ValueError(f"dt: expected {data.dt:g}, the sample interval of {data.training[0].path}, "
+                         f"or null, got {dt:g}")  # fmt: skip
+    for sampled in (*data.training, *data.validation, *data.tests):
+        source = record.Record(sampled.path, sampled.time, sampled.u, {})
+        try:
+            found = record.interval(source, found)
+        except (OSError, ValueError) as error:
+            raise type(error)(grouped(str(error))) from None
+    return found
 
 
 class Picture:
@@ -153,7 +178,9 @@ class Picture:
         from experiments.report import records
 
         if self.trace is not None:
-            records(self.trace, 1500).savefig(path)
+            figure = records(self.trace, 1500)
+            figure.suptitle(f"{title}: {self.trace.name}", parse_math=False)
+            figure.savefig(path, dpi=150)
 
 
 def picture(prepared: Prepared) -> Picture:
@@ -172,46 +199,30 @@ class Ended(NamedTuple):
 def run(prepared: Prepared, directory: Path, *, attributes: Mapping[str, Any], resume: bool,
         stop: Callable, watch: Callable, report: Callable, **_: Any) -> Ended:  # fmt: skip
     """Fit, and write ``fit.nc`` and ``report.html`` into ``directory``."""
-    from experiments import fit_summary
+    from experiments import fit_summary, outcome, searched
     from experiments.fitted import written_fit
-    from experiments.identified import searched
     from experiments.report import report as page
     from sim.stream import Status
 
     with precision(prepared.config):
         tic = clock.perf_counter()
-        found, seconds = searched(prepared, directory, resume, stop)
+        try:
+            found, seconds = searched.searched(
+                prepared.search, prepared.begun, prepared.config.seed, directory / "checkpoints", resume, stop
+            )
+        except searched.Ended:
+            raise KeyboardInterrupt from None
         steps = len(found.loss) - 1
-        report(Status("done", steps, steps, 0, seconds["compile"], seconds["fit"]))
+        report(Status("done", steps, steps, 0, prepared.begun.seconds, seconds["search"]))
         if stop():
             return Ended(False, {})
-        done = concluded(prepared, found, seconds | {"fit": clock.perf_counter() - tic})
+        whole = prepared.begun.seconds + clock.perf_counter() - tic
+        done = outcome.concluded(prepared, found, seconds)
+    done = done._replace(seconds={**seconds, "whole fit": whole})
     written_fit(directory / "fit.nc", done, attributes)
     page(directory / "report.html", done, attributes["config"])
     watch(0, done)
     scores = {f"rmse {t.name}": dict(t.scores["rmse"]) for t in done.traces}
-    files = {name: directory / name for name in ("fit.nc", "report.html", "fit.png")}
+    figure = f"fit.{prepared.config.output.figure}"
+    files = {"file": directory / "fit.nc", "report": directory / "report.html", "figure": directory / figure}
     return Ended(True, scores, lambda: fit_summary.show(done, files))
-
-
-def concluded(prepared: Prepared, found: Any, seconds: Mapping[str, float]) -> Any:
-    """Everything that is kept; the tests are opened here, once, and nothing is chosen by them."""
-    from sim.fit.bands import bands
-    from sim.fit.excitation import unexcited
-    from sim.fit.initial import initial_state
-
-    traces, said = [], [found.message]
-    for i, (sampled, x0) in enumerate(zip(prepared.data.training, found.states, strict=True)):
-        band = bands(found, i).sd if prepared.search.bands else None
-        traces.append(outcome.trace(prepared, found.params, sampled, x0, 0, band))
-    further = [*prepared.data.validation, *(read() for read in prepared.data.tests)]
-    for sampled in further:
-        n = sampled.part.known
-        x0 = initial_state(prepared.objective, found.params, prepared.experiment(sampled), n,
-                           prepared.states[0])  # fmt: skip
-        traces.append(outcome.trace(prepared, found.params, sampled, x0, n))
-    checks, words = outcome.tests(traces, prepared.data.training[0].part.known)
-    said += [*found.uncertainty.open, *unexcited([prepared.experiment(s) for s in prepared.data.training])]
-    tests = traces[len(traces) - len(prepared.data.tests) :] if prepared.data.tests else []
-    rows = outcome.beside(prepared.data, tests)
-    return outcome.fitted(prepared, found, traces, checks, said + words, seconds, rows)

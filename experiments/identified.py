@@ -1,6 +1,7 @@
-"""A model of the command line as an objective of `sim.fit`, and the search for its parameters."""
+"""A model of the command line as an objective of `sim.fit`, held against the records."""
 
-import time as clock
+import re
+from collections import Counter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,31 +11,49 @@ from experiments.target import resolve
 
 
 class Described(NamedTuple):
-    """The objective, parameters and state that a fit starts from, and units of columns."""
+    """The objective, parameters and state that a fit starts from, units, and findings.
+
+    Attributes:
+        units: of columns.
+        parameter_units: of parameters, "mass", and of initial states, "states.position".
+    """
 
     objective: Any
     start: Any
     state: Any
     units: dict[str, str]
+    parameter_units: dict[str, str]
+    said: tuple[str, ...]
 
 
 def described(config: Any, model: Any, data: Any, dt: float) -> Described:
     """Hold a model against the data.
 
     Raises:
-        ValueError: the model takes other inputs, or has no such quantity.
+        ValueError: the model takes other inputs, has no such quantity, or no parameters.
     """
     import jax
     import jax.numpy as jnp
+    from jax.tree_util import Partial
 
     from sim.fit import Simulation
 
+    if not hasattr(model, "field"):
+        raise ValueError("model._target_: expected a function that returns a sim.models.Model, "
+                         f"got one that returns {type(model).__name__}")  # fmt: skip
+    if not isinstance(model.field, Partial) or not jax.tree.leaves(model.field.args):
+        raise ValueError(f"model: expected a field with parameters to fit, a jax.tree_util.Partial "
+                         f"over them, got {model.name} without")  # fmt: skip
     if len(data.inputs) != len(model.inputs):
-        raise ValueError(f"data.input: expected {len(model.inputs)} columns for {model.name} "
-                         f"({', '.join(model.inputs) or 'no input'}), got {len(data.inputs)}")  # fmt: skip
+        raise ValueError(
+            f"data.input: expected {len(model.inputs)} column{'s' * (len(model.inputs) != 1)} for "
+            f"{model.name} ({', '.join(model.inputs) or 'it takes no input'}), got "
+            f"{len(data.inputs)}{': ' * bool(data.inputs)}{', '.join(data.inputs)}"
+        )
     float_ = jnp.result_type(float)
     state = jax.tree.map(lambda leaf: jnp.asarray(leaf, float_), model.initial)
     field, start = _bound(model)
+    start = jax.tree.map(lambda leaf: jnp.asarray(leaf, float_), start)
     factory = resolve("integrator._target_", config.integrator["_target_"], config.allow)
 
     def stepper(p):
@@ -46,101 +65,102 @@ def described(config: Any, model: Any, data: Any, dt: float) -> Described:
 
         return found._replace(step=repeat(found.step, config.substeps))
 
-    names, pick = _observed(model, data, state)
-    units = {column: model.quantities[q].units for column, q in zip(data.inputs, model.inputs, strict=True)}
-    units |= {column: model.quantities[q].units for column, q in zip(data.outputs, names, strict=True)
-              if q in model.quantities}  # fmt: skip
-    return Described(Simulation(stepper, pick), start, state, units)
+    names, observe = _observed(model, data, state, start)
+    of = dict(zip(data.inputs, model.inputs, strict=True)) | dict(zip(data.outputs, names, strict=True))
+    units, said = {}, []
+    for column, quantity in of.items():
+        known = model.quantities.get(re.sub(r"\[.*", "", quantity))
+        given = data.column_units.get(column)
+        units[column] = given or (known.units if known else "1")
+        if given and known and _powers(given) != _powers(known.units):
+            said.append(f"units: column {column!r} is in {given}, {quantity} of {model.name} in "
+                        f"{known.units}; no number was converted")  # fmt: skip
+    return Described(Simulation(stepper, observe), start, state, units,
+                     _parameter_units(model, state), tuple(said))  # fmt: skip
 
 
 def _bound(model):
     """The vector field as a function of its parameters, and these."""
     from jax.tree_util import Partial
 
-    args = model.field.args
-    if len(args) == 1:
-        return (lambda p: Partial(model.field.func, p)), args[0]
-    return (lambda p: Partial(model.field.func, *p)), args
+    field = model.field
+    if len(field.args) == 1:
+        return (lambda p: Partial(field.func, p, **field.keywords)), field.args[0]
+    return (lambda p: Partial(field.func, *p, **field.keywords)), field.args
 
 
-def _observed(model, data, state):
-    """What is measured of a state, one quantity for each column of output."""
+def _observed(model, data, state, start):
+    """What is measured of a state, one number for each column of output."""
+    import jax
     import jax.numpy as jnp
 
+    from sim.fit.parameters import index
     from sim.names import leaf_names
 
     output = model.output
+    shared = output is not None and _same(output.args, model.field.args)
 
     def quantities(p, y, u):
         if output is None:
             return y
-        args = (p,) if len(output.args) == 1 else output.args
-        return output.func(*args, 0.0, y, u)
+        # An output over the parameters of the field follows them in the search.
+        args = output.args if not shared else (p,) if len(output.args) == 1 else p
+        return output.func(*args, 0.0, y, u, **output.keywords)
 
     u = np.zeros(len(model.inputs)) if len(model.inputs) > 1 else 0.0 if model.inputs else None
-    start = model.field.args[0] if len(model.field.args) == 1 else model.field.args
-    known = leaf_names(quantities(start, state, u))
-    names = data.observed or tuple(known[: len(data.outputs)])
-    for name in names:
-        if name not in known:
+    seen = quantities(start, state, u)
+    parts = {
+        name: [name + index(i) for i in np.ndindex(np.shape(leaf))]
+        for name, leaf in zip(leaf_names(seen), jax.tree.leaves(seen), strict=True)
+    }
+    numbers = [number for part in parts.values() for number in part]
+    names = []
+    for name in data.observed or numbers[: len(data.outputs)]:
+        if name not in parts and name not in numbers:
             raise ValueError(f"data.observed: {model.name} has no quantity {name!r}; "
-                             f"{nearest(name, known)}")  # fmt: skip
-    places = [known.index(name) for name in names]
+                             f"{nearest(name, [*parts, *numbers])}")  # fmt: skip
+        names += parts.get(name, [name])
+    if len(names) != len(data.outputs):
+        raise ValueError(f"data.observed: expected one quantity for each of {len(data.outputs)} columns "
+                         f"({', '.join(data.outputs)}), got {len(names)} ({', '.join(names)})")  # fmt: skip
+    places = [numbers.index(name) for name in names]
 
-    def pick(p, y, u):
-        import jax
+    def observe(p, y, u):
+        flat = jnp.concatenate([jnp.ravel(leaf) for leaf in jax.tree.leaves(quantities(p, y, u))])
+        return jnp.stack([flat[i] for i in places])
 
-        leaves = jax.tree.leaves(quantities(p, y, u))
-        return jnp.concatenate([jnp.ravel(leaves[i]) for i in places])
-
-    return names, pick
-
-
-def searched(prepared: Any, directory: Any, resume: bool, stop: Any) -> tuple[Any, dict[str, float]]:
-    """The fit, and its seconds. Its search is kept in a checkpoint, from which it goes on."""
-    from sim.fit import fit
-    from sim.fit.multistart import multistart
-    from sim.fit.saved import load, save
-    from sim.fit.shooting import shoot
-
-    how = prepared.search
-    experiments = [prepared.experiment(s) for s in prepared.data.training]
-    states, free = _states(prepared, experiments)
-    common = {"parameters": how.parameters, "steps": how.steps, "tolerance": how.tolerance}
-    tic = clock.perf_counter()
-    arguments = (prepared.objective, prepared.start, experiments)
-    if how.starts > 1:
-        found = multistart(*arguments, how.starts, states=states, width=how.width,
-                           seed=prepared.config.seed, **common).fit  # fmt: skip
-        return found, {"compile": 0.0, "fit": clock.perf_counter() - tic}
-    if how.segments > 1:
-        found = shoot(*arguments, how.segments, states=states, **common)
-        return found, {"compile": 0.0, "fit": clock.perf_counter() - tic}
-    common |= {"states": states, "free_states": free}
-    found = fit(*arguments, **(common | {"steps": 0}))
-    seconds, losses = {"compile": clock.perf_counter() - tic}, list(found.loss)
-    path = directory / "checkpoints" / "latest.npz"
-    path.parent.mkdir(exist_ok=True)
-    state = load(path, found.search) if resume else found.search
-    tic, done = clock.perf_counter(), -1
-    while not stop() and done != int(state.search.steps) and done < how.steps:
-        done = int(state.search.steps)
-        common["steps"] = min(done + 5, how.steps)
-        found = fit(*arguments, **common, search=state)
-        losses += list(found.loss[1:])
-        state = found.search
-        save(path, state)
-    return found._replace(loss=np.asarray(losses)), seconds | {"fit": clock.perf_counter() - tic}
+    return tuple(names), observe
 
 
-def _states(prepared, experiments):
-    """Initial states to start from, and whether they are searched."""
-    from sim.fit.initial import initial_state
+def _same(a, b) -> bool:
+    """Whether two pytrees are equal, so that they mean the same parameters."""
+    import jax
 
-    states = [prepared.states[0]] * len(experiments)
-    if prepared.search.states == "first":
-        states = [
-            initial_state(prepared.objective, prepared.start, e, s.part.known, x0)
-            for e, s, x0 in zip(experiments, prepared.data.training, states, strict=True)
-        ]
-    return states, prepared.search.states == "free"
+    if jax.tree.structure(a) != jax.tree.structure(b):
+        return False
+    pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+    return all(np.array_equal(x, y) for x, y in pairs)
+
+
+def _parameter_units(model, state):
+    """Units by dotted name, without the index in an array."""
+    from jax.tree_util import keystr, tree_flatten_with_path
+
+    found = dict(model.units)
+    for path, _ in tree_flatten_with_path(state)[0]:
+        name = keystr(path, simple=True, separator=".")
+        if name in model.quantities:
+            found[f"states.{name}"] = model.quantities[name].units
+    return found
+
+
+def _powers(units: str) -> dict[str, int]:
+    """Each unit with its power, however it is written.
+
+    >>> _powers("m/s^2") == _powers("m s-2"), _powers("mm") == _powers("m")
+    (True, False)
+    """
+    found = Counter()
+    for over, name, power in re.findall(r"(/?)\s*([^\W\d]+)\^?\**(-?\d+)?", units):
+        found[name] += (-1 if over else 1) * int(power or 1)
+    return {name: power for name, power in found.items() if power}

@@ -1,5 +1,6 @@
 """From a fit to what is kept of it: traces, scores, residual tests and words."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,7 +9,42 @@ import numpy as np
 from experiments.fitted import Fitted, Trace
 
 LAGS = 30
-LEVEL = 0.95
+REACH = 1.959964  # standard errors to either end of a 95 % interval
+
+
+def concluded(task: Any, found: Any, seconds: Mapping[str, float]) -> Fitted:
+    """Everything that is kept; the tests are opened here, once, and nothing is chosen by them.
+
+    A record that cannot be scored is a finding: the fit is not lost with it.
+    """
+    from sim.fit.bands import bands
+    from sim.fit.excitation import unexcited
+    from sim.fit.experiment import Experiment
+    from sim.fit.initial import initial_state
+
+    data, traces, said = task.data, [], [found.message]
+    whole = len(found.problem.order) == len(data.training)  # not segments that stayed apart
+    for i, (sampled, x0) in enumerate(zip(data.training, found.states, strict=True)):
+        band = bands(found, i).sd if task.search.bands and whole else None
+        traces.append(trace(task, found.params, sampled, x0, 0, band))
+    tests = []
+    for sampled in (*data.validation, *data.tests):
+        part, test = sampled.part, sampled.y.shape[1] == 0
+        try:
+            sampled = data.opened(sampled) if test else sampled
+            e = task.experiment(sampled)
+            x0 = initial_state(task.objective, found.params, e, part.known, task.state)
+            traces.append(trace(task, found.params, sampled, x0, part.known))
+            tests += [traces[-1]] if test else []
+        except (OSError, ValueError) as error:
+            said.append(f"{part.name} was not scored: {error}")
+    said += found.uncertainty.open
+    named = [Experiment(dict(zip(data.inputs, s.u.T, strict=True)), s.y) for s in data.training]
+    said += [*(unexcited(named) if data.inputs else ()), *data.said, *task.said]
+    # Where a state is not searched, its error fades over the first samples.
+    skip = 0 if task.search.states == "free" else data.training[0].part.known
+    return fitted(task, found, traces, residual_tests(traces[0], skip), said, seconds,
+                  beside(data, tests))  # fmt: skip
 
 
 def trace(task: Any, params: Any, sampled: Any, x0: Any, skip: int = 0, band: Any = None) -> Trace:
@@ -29,84 +65,99 @@ def trace(task: Any, params: Any, sampled: Any, x0: Any, skip: int = 0, band: An
     )  # fmt: skip
 
 
-def tests(traces: list[Trace], skip: int) -> tuple[dict[str, tuple], list[str]]:
-    """Whiteness of the residuals and their correlation with the inputs, in the first trace."""
+def residual_tests(first: Trace, skip: int) -> dict[str, tuple]:
+    """Whiteness of the residuals and their correlation with the inputs; none of a short record."""
     from sim.fit.residual_tests import cross_correlation, whiteness
 
-    first, found, said = traces[0], {}, []
+    found = {}
     for output in first.measured:
         residual = (first.measured[output] - first.simulated[output])[skip:]
-        if np.isfinite(residual).sum() <= 4 * LAGS:
+        lags = min(LAGS, np.isfinite(residual).sum() // 5)
+        if lags < 5 or not np.nanstd(residual) > 0:
             continue
-        done = {f"whiteness {output}": whiteness(residual, LAGS)}
+        done = {f"whiteness {output}": whiteness(residual, lags)}
         for name, u in first.inputs.items():
             if np.ptp(u[skip:]) > 0:
-                done[f"{name} to {output}"] = cross_correlation(residual, u[skip:], LAGS)
+                done[f"{name} to {output}"] = cross_correlation(residual, u[skip:], lags)
         for name, test in done.items():
             bound = np.broadcast_to(np.asarray(test.bound, float), np.shape(test.lags))
             found[name] = (np.asarray(test.lags), np.asarray(test.correlation, float), bound,
                            float(np.squeeze(test.p)))  # fmt: skip
-    return found, said
+    return found
 
 
 def fitted(task: Any, found: Any, traces: list[Trace], checks: Mapping[str, tuple],
            said: list[str], seconds: Mapping[str, float], rows: tuple) -> Fitted:  # fmt: skip
     """All that is kept of a fit."""
+    names, value, start = [], [], []
+    for name, number, first in _numbers("", found.params, task.start):
+        names.append(name)
+        value.append(number)
+        start.append(first)
+    known = found.uncertainty
+    place = {name: (i, 1.0) for name, i in zip(known.names, range(len(known.names)), strict=True)}
+    place |= _tied(found.problem.declared, place)
+    for i, state in enumerate(found.states):
+        for name, number, first in _numbers(f"states[{i}]", state, task.state):
+            if name in place and len(found.problem.order) == len(found.states):
+                names.append(name)
+                value.append(number)
+                start.append(first)
+    count = len(names)
+    value, error, covariance = np.array(value), np.full(count, np.nan), np.full((count, count), np.nan)
+    rated = [i for i, name in enumerate(names) if name in place]
+    at, factor = (np.array(x) for x in zip(*(place[names[i]] for i in rated), strict=True))
+    error[rated] = np.abs(factor) * np.asarray(known.standard_error)[at]
+    if known.covariance is not None:
+        part = np.asarray(known.covariance)[np.ix_(at, at)]
+        covariance[np.ix_(rated, rated)] = part * factor * factor[:, None]
+    units = tuple(task.parameter_units.get(re.sub(r"\[[\d, ]*\]", "", name), "") for name in names)
+    return Fitted(
+        task.title, tuple(traces), tuple(names), units, value, np.array(start), error,
+        value - REACH * error, value + REACH * error, covariance, np.asarray(found.loss),
+        dict(checks), tuple(said), rows, dict(seconds),
+    )  # fmt: skip
+
+
+def _numbers(stem, tree, like):
+    """Name, value, and that of another tree, of each number."""
     import jax
     from jax.tree_util import keystr, tree_flatten_with_path
 
     from sim.fit.parameters import index
 
-    known = found.uncertainty
-    place = {name: i for i, name in enumerate(known.names)}
-    names, value, start, error = [], [], [], []
-    flat = lambda tree: tree_flatten_with_path(tree)[0]  # noqa: E731
-    for (path, leaf), (_, first) in zip(flat(found.params), flat(task.start), strict=True):
+    for (path, leaf), first in zip(tree_flatten_with_path(tree)[0], jax.tree.leaves(like), strict=True):
         dotted = keystr(path, simple=True, separator=".")
+        name = ".".join(filter(None, [stem, dotted])) or "parameter"
         leaf, first = np.asarray(leaf, float), np.asarray(first, float)
         for i in np.ndindex(leaf.shape):
-            names.append(dotted + index(i))
-            value.append(leaf[i])
-            start.append(first[i])
-            error.append(known.standard_error[place[names[-1]]] if names[-1] in place else np.nan)
-    count = len(names)
-    for i, (state, first) in enumerate(zip(found.states, task.states, strict=True)):
-        for (path, leaf), begun in zip(flat(state), jax.tree.leaves(first), strict=True):
-            dotted = keystr(path, simple=True, separator=".")
-            leaf, begun = np.asarray(leaf, float), np.asarray(begun, float)
-            for k in np.ndindex(leaf.shape):
-                name = f"states[{i}].{dotted}{index(k)}"
-                if name in place:
-                    names.append(name)
-                    value.append(leaf[k])
-                    start.append(begun[k])
-                    error.append(known.standard_error[place[name]])
-    covariance = np.full((len(names), len(names)), np.nan)
-    at = [place.get(name, -1) for name in names]
-    kept = np.array([i >= 0 for i in at])
-    chosen = np.array([i for i in at if i >= 0])
-    covariance[np.ix_(kept, kept)] = np.asarray(known.covariance)[np.ix_(chosen, chosen)]
-    value, error = np.array(value), np.array(error)
-    reach = 1.959964 * error
-    units = tuple(task.parameter_units.get(name, "") for name in names[:count])
-    units += tuple("" for _ in names[count:])
-    return Fitted(
-        task.title, tuple(traces), tuple(names), units, value, np.array(start), error,
-        value - reach, value + reach, covariance, np.asarray(found.loss), dict(checks),
-        tuple(said), rows, dict(seconds),
-    )  # fmt: skip
+            yield name + index(i), leaf[i], first[i]
+
+
+def _tied(declared, place):
+    """Where a tied parameter finds its error: at the other's, times its factor."""
+    from sim.fit.kinds import Tied
+    from sim.fit.parameters import index
+
+    return {
+        name + index(i): (place[kind.to + index(i)][0], kind.factor)
+        for name, shape, kind in zip(declared.names, declared.shapes, declared.kinds, strict=True)
+        if isinstance(kind, Tied)
+        for i in np.ndindex(shape)
+        if kind.to + index(i) in place
+    }
 
 
 def beside(data: Any, traces: list[Trace]) -> tuple:
-    """Our scores of the tests and the published ones, in the units of these."""
-    if not data.published:
+    """Our scores of the tests and the published ones, in the units of these; none without a test."""
+    if not data.published or not traces:
         return ()
     units = f" ({data.units})" if data.units else ""
     ours = {
         f"{trace.name}{units}": data.scale * next(iter(trace.scores["rmse"].values()))
         for trace in traces
     }
-    rows = [("this fit", ours)] if ours else []
+    rows = [("this fit", ours)]
     for method, scores in data.published.items():
         rows.append((method, {f"{name}{units}": float(v) for name, v in scores.items()}))
     return tuple(rows)

@@ -118,4 +118,8 @@ def model(params: Params = Params(), initial: State = State(8.502, 5.167)) -> Mo
             "pump_voltage": Quantity("V", "voltage of the pump"),
         },
         inputs=("pump_voltage",),
+        units={
+            "pump": "s-1", "upper": "V0.5 s-1", "lower": "V0.5 s-1", "friction": "s-1",
+            "share": "1", "upper_top": "V", "lower_top": "V", "taper": "V-1", "seepage": "V s-1",
+        },  # fmt: skip
     )

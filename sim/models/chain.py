@@ -137,4 +137,5 @@ def model(n: int = 4, params: Params = Params(), initial: State | None = None) -
             "force": Quantity("N", "external force"),
         },
         inputs=("force",),
+        units={"mass": "kg", "damping": "N s m-1", "stiffness": "N m-1", "drive": "1"},
     )

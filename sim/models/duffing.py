@@ -81,4 +81,5 @@ def model(params: Params = Params(), initial: State = State(0.5, 0.0)) -> Model:
             "force": Quantity("N", "external force"),
         },
         inputs=("force",),
+        units={"mass": "kg", "damping": "N s m-1", "stiffness": "N m-1", "cubic": "N m-3"},
     )

@@ -93,4 +93,8 @@ def model(params: Params = Params(), initial: State = State(0.0, 0.0)) -> Model:
             "voltage": Quantity("V", "voltage of the motor"),
         },
         inputs=("voltage",),
+        units={
+            "mass": "kg", "viscous_forward": "N s m-1", "viscous_backward": "N s m-1",
+            "dry_forward": "N", "dry_backward": "N", "drift": "N s-1", "drive": "N V-1",
+        },  # fmt: skip
     )

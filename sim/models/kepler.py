@@ -89,4 +89,5 @@ def model(
             "position": Quantity("m", "position relative to the attracting body"),
             "velocity": Quantity("m s-1", "velocity"),
         },
+        units={"mu": "m3 s-2"},
     )

@@ -64,4 +64,5 @@ def model(params: Params = Params(), initial: State = State(1.0, 1.0, 1.0)) -> M
             "y": Quantity("1", "horizontal temperature variation"),
             "z": Quantity("1", "vertical temperature variation"),
         },
+        units={"sigma": "1", "rho": "1", "beta": "1"},
     )

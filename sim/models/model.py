@@ -1,6 +1,7 @@
 """What a run needs to know of a vector field to simulate, label and save it."""
 
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 
@@ -23,6 +24,7 @@ class Model(NamedTuple):
             a scalar; several: u is an array whose last axis has this order.
         output: ``g(t, y, u)``, the measured quantities as a NamedTuple, or None
             where the states are what is measured.
+        units: of the parameters, by name; those that are not known are not there.
     """
 
     name: str
@@ -31,3 +33,4 @@ class Model(NamedTuple):
     quantities: Mapping[str, Quantity]
     inputs: tuple[str, ...] = ()
     output: Callable[..., Any] | None = None
+    units: Mapping[str, str] = MappingProxyType({})

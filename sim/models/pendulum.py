@@ -79,4 +79,5 @@ def model(params: Params = Params(), initial: State = State(1.0, 0.0)) -> Model:
             "torque": Quantity("N m", "torque at the pivot"),
         },
         inputs=("torque",),
+        units={"length": "m", "gravity": "m s-2", "mass": "kg", "damping": "N m s"},
     )

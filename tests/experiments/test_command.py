@@ -42,6 +42,8 @@ HEAVY = "print(sorted({'jax', 'numpy', 'xarray', 'scipy', 'netCDF4', 'matplotlib
         (["-sc", "query=bash"], {"COMP_LINE": "scansim model=pen"}, "model=pendulum"),
         (["-sc", "query=bash"], {"COMP_LINE": "python -m experiments.run integrator=r"}, "integrator=rk4"),
         (["-sc", "query=bash"], {"COMP_LINE": "scansim model=duffing model.params."}, "model.params.cubic="),
+        (["-sc", "query=bash"], {"COMP_LINE": "scansim task=fit fit="}, "fit=least_squares"),
+        (["-sc", "query=bash"], {"COMP_LINE": "scansim task=fit data.te"}, "data.test_path="),
         (["duratoin=3"], {}, "did you mean 'duration'?"),
         (["model.params.roh=3"], {}, "did you mean 'model.params.rho'?"),
         (["dt=fast"], {}, "expected a finite number"),
@@ -176,6 +178,6 @@ def test_a_file_cannot_give_leave_to_run_a_package(scansim, tmp_path):
 def test_help_names_every_option(scansim):
     code, out, _ = scansim("--help")
     assert code == 0
-    for group in ("experiment", "model", "integrator", "estimator", "design", "input", "output", "runtime"):
+    for group in ("experiment", "model", "integrator", "estimator", "design", "data", "fit", "input", "output", "runtime"):
         for name in os.listdir(os.path.join(ROOT, "conf", group)):
             assert f" {name.removesuffix('.yaml')} " in out

@@ -1,0 +1,153 @@
+"""The search for parameters: begun before a run is, stopped between evaluations, and resumed."""
+
+import signal
+import time as clock
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+ROUND = 5  # evaluations between two checkpoints
+WHERE = {  # an argument of `sim.fit`, and what it is in a configuration
+    "parameters": "fit.parameters", "start": "model.params", "experiments": "data", "states": "fit.states",
+    "guess": "model.initial", "n": "data.train: known", "y": "data.output", "segments": "fit.segments",
+    "starts": "fit.starts", "steps": "fit.steps", "width": "fit.width", "u": "data.input", "t": "data.time",
+    "observe": "data.observed",
+}  # fmt: skip
+
+
+class Begun(NamedTuple):
+    """A problem that was held against the data, and the seconds that this took.
+
+    Attributes:
+        arguments, settings: as `sim.fit.fit` takes them.
+        found: a fit of no steps, where the search is one that can be resumed; or None.
+    """
+
+    arguments: tuple
+    settings: Mapping[str, Any]
+    found: Any
+    seconds: float
+
+
+class Kept(NamedTuple):
+    """What a checkpoint holds: the search, and the loss after each evaluation."""
+
+    search: Any
+    losses: np.ndarray
+
+
+class Ended(Exception):
+    """A signal came during a search that keeps no checkpoint."""
+
+
+def begun(how: Any, objective: Any, start: Any, state: Any, experiments: list, known: list[int]) -> Begun:
+    """Make the first evaluation, so that what is wrong is said before anything is written.
+
+    Args:
+        how: the `Search`.
+        objective, start, state, experiments: of `sim.fit.fit`; one state for all.
+        known: samples at the start of each experiment, for ``states`` first.
+
+    Raises:
+        ValueError: in words of the configuration.
+    """
+    from sim.fit import fit, initial_state
+    from sim.fit.assemble import assembled
+
+    tic = clock.perf_counter()
+    states = [state] * len(experiments)
+    arguments = (objective, start, experiments)
+    settings: dict = {"parameters": how.parameters, "steps": how.steps, "tolerance": how.tolerance}
+    try:
+        if how.states == "first":
+            each = zip(experiments, known, strict=True)
+            states = [initial_state(objective, start, e, n, state) for e, n in each]
+        settings["states"] = states
+        found = None
+        if how.starts > 1 or how.segments > 1:
+            assembled(*arguments, how.parameters, states)
+        else:
+            settings["free_states"] = how.states == "free"
+            found = fit(*arguments, **(settings | {"steps": 0}))
+    except ValueError as error:
+        raise ValueError(in_words(error)) from None
+    return Begun(arguments, settings, found, clock.perf_counter() - tic)
+
+
+def in_words(error: Exception) -> str:
+    """A message of `sim.fit` with the key of the configuration in front.
+
+    >>> in_words(ValueError("start: expected a model that can be differentiated there"))
+    'model.params: expected a model that can be differentiated there'
+    """
+    name, colon, rest = str(error).partition(":")
+    return f"{WHERE.get(name, name)}{colon}{rest}"
+
+
+def searched(how: Any, problem: Begun, seed: int, folder: Path, resume: bool,
+             stop: Callable) -> tuple[Any, dict[str, float]]:  # fmt: skip
+    """The fit, and its seconds. Between rounds it is kept in a checkpoint, and goes on from it.
+
+    Raises:
+        Ended: a signal came during a search that keeps no checkpoint.
+        ValueError: in words of the configuration.
+    """
+    from sim.fit import load, multistart, save, shoot
+
+    tic = clock.perf_counter()
+    seconds = {"compile": problem.seconds}
+    if problem.found is None:
+        try:
+            with _at_once():
+                if how.starts > 1:
+                    found = multistart(*problem.arguments, how.starts, width=how.width, seed=seed,
+                                       **problem.settings)  # fmt: skip
+                    found = found.best._replace(message=found.message)
+                else:
+                    found = shoot(*problem.arguments, how.segments, **problem.settings)
+        except ValueError as error:
+            raise ValueError(in_words(error)) from None
+        return found, {"search": clock.perf_counter() - tic}
+    from sim.fit import fit
+
+    path = folder / "latest.npz"
+    path.parent.mkdir(exist_ok=True)
+    found, losses = problem.found, np.full(how.steps + 1, np.nan)
+    losses[0] = found.loss[0]
+    kept = Kept(found.search, losses)
+    if resume:
+        kept = load(path, kept)
+    else:
+        save(path, kept)
+    done = -1
+    while not stop() and done != int(kept.search.search.steps):
+        done = int(kept.search.search.steps)
+        settings = dict(problem.settings) | {"steps": min(done + ROUND, how.steps)}
+        found = fit(*problem.arguments, **settings, search=kept.search)
+        kept.losses[done + 1 : done + len(found.loss)] = found.loss[1:]
+        kept = Kept(found.search, kept.losses)
+        save(path, kept)
+    losses = kept.losses[: int(kept.search.search.steps) + 1]
+    return found._replace(loss=losses), seconds | {"search": clock.perf_counter() - tic}
+
+
+@contextmanager
+def _at_once() -> Iterator[None]:
+    """A signal ends what has no checkpoint at the next evaluation, not at its end."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def ended(number, frame):
+        if callable(before[number]):
+            before[number](number, frame)
+        raise Ended
+
+    for number in before:
+        signal.signal(number, ended)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
