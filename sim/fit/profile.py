@@ -14,7 +14,7 @@ from sim.fit.found import Fit
 from sim.fit.objectives import likelihood
 from sim.fit.kinds import Bounded, Fixed, Free, Positive, Tied
 from sim.fit.problem import evaluated
-from sim.fit.uncertainty import _flat, _values, root, variance
+from sim.fit.uncertainty import MOVED, _flat, _values, root, variance
 from sim.fit.words import nearest
 
 # Points on each side at most, and how much further apart each is than the one before.
@@ -115,9 +115,9 @@ def _sides(problem, z, j, at, kind, values, level, name):
         places = (places / float(problem.unit[j]) if j < len(problem.unit) else places).tolist()
         return (sorted((p for p in places if p < best), reverse=True),
                 sorted(p for p in places if p > best))  # fmt: skip
-    W, open_ = root(problem, at)
+    W, unseen, _ = root(problem, at)
     sd = float(np.linalg.norm(W[j]))
-    if not sd or np.any(np.abs(open_[:, j]) > 0.05 * np.abs(open_).max(initial=1e-300)):
+    if not sd or np.linalg.norm(unseen[:, j]) > MOVED:
         sd = max(abs(best), 1.0)
     # Four steps reach the bound of a loss that is a parabola.
     first = np.sqrt(chi2.ppf(level, 1)) * sd / np.sum(GROWTH ** np.arange(4)) * 1.01

@@ -17,6 +17,8 @@ from sim.fit.words import listed
 OPEN = 1e-7
 # The same of a curvature, which is the square of it and has lost digits to differences.
 SHARE = 1e-10
+# A parameter has part in an open direction by more than this share: less may be rounding.
+MOVED = 1e-3
 # Unknowns up to which a search ends with a covariance.
 LARGEST = 300
 
@@ -80,7 +82,7 @@ def observed(problem, z) -> Uncertainty:
     shares, V = np.linalg.eigh((H + H.T) / 2 / scale / scale[:, None])
     kept = shares > max(SHARE, 1e3 * np.finfo(z.dtype).eps) * shares[-1]
     W = V[:, kept] / np.sqrt(shares[kept]) / scale[:, None]
-    return _told(problem, z, W, V[:, ~kept].T / scale)
+    return _told(problem, z, W, V[:, ~kept].T, scale)
 
 
 @jax.jit
@@ -96,19 +98,36 @@ def unasked(problem, z) -> Uncertainty:
     return Uncertainty(names, value, np.full(len(value), np.nan), None, (said,))
 
 
-def _told(problem, z, W, undetermined) -> Uncertainty:
-    """What cov z = W Wᵀ and the undetermined directions of z say of the parameters."""
+def _told(problem, z, W, unseen, scale) -> Uncertainty:
+    """What cov z = W Wᵀ says of the parameters, and the directions ``unseen`` (k, n) of
+    scale · z that the data do not determine."""
     value, slope = (np.asarray(v, float) for v in _values(problem, z))
     names = searched(problem.declared) + _state_names(problem)
     covariance = slope @ W @ W.T @ slope.T
-    said, lost = [], np.zeros(len(value), bool)
-    for direction in undetermined:
-        along = np.abs(slope @ direction) / np.maximum(np.abs(value), 1e-300)
-        moved = along > 0.05 * along.max()
-        lost |= moved
-        said.append(_said([n for n, m in zip(names, moved, strict=True) if m]))
+    # Counted by what it moves the outputs: a value near 0 has no less part in a direction.
+    steps = slope / scale
+    size = np.linalg.norm(steps, axis=1, keepdims=True)
+    along = np.divide(steps, size, out=np.zeros_like(steps), where=size > 0) @ unseen.T
+    lost = np.linalg.norm(along, axis=1) > MOVED
+    said = tuple(_said([names[i] for i in group]) for group in _groups(along, lost))
     error = np.sqrt(np.maximum(np.diagonal(covariance), 0))
-    return Uncertainty(names, value, np.where(lost, np.inf, error), covariance, tuple(said))
+    return Uncertainty(names, value, np.where(lost, np.inf, error), covariance, said)
+
+
+def _groups(along, lost):
+    """Which parameters (P,) of those that are lost move together: two do where their rows in
+    ``along`` (P, k) are not at right angles, whatever basis the k directions are in."""
+    left, groups = list(np.flatnonzero(lost)), []
+    rows = along / np.maximum(np.linalg.norm(along, axis=1, keepdims=True), MOVED)
+    while left:
+        group, new = [], [left.pop(0)]
+        while new:
+            group += new
+            near = np.abs(rows[left] @ rows[new].T).max(axis=1, initial=0.0) > MOVED
+            new = [i for i, close in zip(left, near, strict=True) if close]
+            left = [i for i in left if i not in new]
+        groups.append(sorted(group))
+    return groups
 
 
 def variance(problem, loss) -> float:
@@ -118,7 +137,8 @@ def variance(problem, loss) -> float:
 
 
 def root(problem, at):
-    """W (n, k) with cov z = W Wᵀ, and the directions of z that nothing determines, (n − k, n)."""
+    """W (n, k) with cov z = W Wᵀ; and of scale · z the directions (n − k, n) that nothing
+    determines, with that scale (n,)."""
     R = np.asarray(at.R, float)
     scale = np.linalg.norm(R, axis=0)
     dead = scale <= OPEN**2 * max(scale.max(), np.finfo(float).tiny)
@@ -126,7 +146,7 @@ def root(problem, at):
     _, s, V = np.linalg.svd(R / scale)
     kept = s > OPEN * s[0]
     W = (V[kept].T / s[kept]) / scale[:, None]
-    return np.sqrt(variance(problem, at.loss)) * W, V[~kept] / scale
+    return np.sqrt(variance(problem, at.loss)) * W, V[~kept], scale
 
 
 def _said(names):

@@ -126,6 +126,26 @@ def test_what_only_a_product_settles_is_said():
     assert error["states[0]"] < 0.1
 
 
+def test_open_directions_name_their_parameters_whatever_their_values():
+    """Two products, each settled as one number; a state at 0, and a parameter near it, are sure."""
+
+    def model(p):
+        b = jnp.stack([p["gain"] * p["area"], p["lever"] * p["arm"]])
+        return Stepper(jnp.asarray, lambda s, u: 2 * (0.8 * s + b @ u + p["bias"],))
+
+    u = jnp.asarray(np.random.default_rng(7).normal(size=(60, 2)))
+    truth = {"gain": 2.0, "area": 0.5, "lever": 1.0, "arm": 3.0, "bias": 0.0}
+    y = rollout(model(truth).step, jnp.asarray(0.0), u)[1][:, None]
+    start = {"gain": 1.0, "area": 1.5, "lever": 2.0, "arm": 2.0, "bias": 0.0}
+    found = fit(Simulation(model), start, Experiment(u, y), states=0.0)
+    assert found.uncertainty.open == (
+        "area and gain: the data determine only a combination of them, not each",
+        "arm and lever: the data determine only a combination of them, not each",
+    )
+    error = dict(zip(found.uncertainty.names, found.uncertainty.standard_error, strict=True))
+    assert error["states[0]"] < 1e-9 and error["bias"] < 1e-9
+
+
 def test_a_model_that_diverges_on_the_way_is_left_and_said():
     """s' = a s³ with a too large leaves the finite numbers within the record."""
 
