@@ -29,6 +29,7 @@ from sim.fit.residual_tests import cross_correlation, whiteness
 from sim.fit.saved import load, save
 from sim.fit.scores import Scores, scores
 from sim.fit.shooting import shoot
+from sim.fit.stages import staged
 from sim.fit.subspace import Subspace, n4sid
 from sim.fit.uncertainty import Uncertainty
 from sim.fit.windows import Truncated
@@ -74,5 +75,6 @@ __all__ = [
     "scores",
     "select",
     "shoot",
+    "staged",
     "whiteness",
 ]
