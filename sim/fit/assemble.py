@@ -20,12 +20,15 @@ def assembled(objective, start, experiments, parameters=None, states=None, free_
         free_states = not likelihood(objective)
     free = free_states and bool(leaves)
     kept = States(tree, tuple(np.shape(leaf) for leaf in leaves), free)
-    size = unit(declared, theta)
+    size = [unit(declared, theta)]
+    if free:
+        size += [_size(given, theta.dtype)] * len(given)
+    size = np.concatenate(size)
     order, problem = _problem(objective, start, size, declared, kept, experiments, given)
-    z = [theta / size]
+    z = [theta]
     if free:
         z += [np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(given[i])]) for i in order]
-    z = jnp.asarray(np.concatenate(z), theta.dtype)
+    z = jnp.asarray(np.concatenate(z).astype(theta.dtype) / size)
     if problem.samples < len(z):
         raise ValueError(
             f"experiments: expected more samples than unknowns, got {problem.samples} samples for "
@@ -62,6 +65,17 @@ def _problem(objective, start, size, declared, kept, experiments, given):
     alone = tuple(None for _ in groups)
     return order, Problem(groups, stacked, start, jnp.asarray(size), weights, None, alone, objective,
                           declared, kept, tuple(order))  # fmt: skip
+
+
+def _size(given, dtype):
+    """The size (m,) of the numbers of a state: the largest of its leaf over all, or 1."""
+    largest = [
+        np.full(np.size(same[0]), max(np.max(np.abs(leaf), initial=0.0) for leaf in same), dtype)
+        for same in zip(*(jax.tree.leaves(state) for state in given), strict=True)
+    ]
+    found = np.concatenate(largest)
+    # What is not finite is said by the run that begins there.
+    return np.where((found > 0) & np.isfinite(found), found, 1).astype(dtype)
 
 
 def _states(states, count):

@@ -70,7 +70,7 @@ def bands(found: Fit, experiment: int | Experiment = 0, state: Any = None) -> Ba
     W = root(problem, evaluated(problem, z))[0]
     if isinstance(experiment, Experiment):
         problem = replace(problem, states=problem.states._replace(free=False))
-        own, e, s = np.arange(n), experiment, theta[:0]
+        own, e, s, size = np.arange(n), experiment, theta[:0], jnp.ones_like(theta)
         given = jax.tree.map(lambda leaf: jnp.asarray(leaf, z.dtype), state)
     else:
         if experiment not in range(len(problem.order)):
@@ -78,8 +78,9 @@ def bands(found: Fit, experiment: int | Experiment = 0, state: Any = None) -> Ba
                              f"Experiment, got {experiment!r}")  # fmt: skip
         given, e = problem.each(z)[1][experiment]
         at = n + m * problem.order.index(experiment)
-        own, s = np.r_[:n, at : at + m], z[at : at + m]
-    directions = jnp.asarray(W[own].T, z.dtype)
+        own, size = np.r_[:n, at : at + m], problem.unit[at : at + m]
+        s, size = size * z[at : at + m], jnp.concatenate([jnp.ones_like(theta), size])
+    directions = jnp.asarray(W[own].T, z.dtype) * size[None]
     simulated, sd = _band(problem, jnp.concatenate([theta, s]), e, given, directions)
     return Band(np.asarray(simulated), np.asarray(sd))
 

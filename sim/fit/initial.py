@@ -98,7 +98,7 @@ def initial_state(
     states = States(tree, tuple(leaf.shape for leaf in leaves), True)
     z = jnp.concatenate([leaf.ravel() for leaf in leaves])
     weights = jnp.asarray(1 / spread(checked(e)), z.dtype)
-    problem = Problem((first[0],), (first[1],), params, z[:0], weights, None, (None,), objective,
+    problem = Problem((first[0],), (first[1],), params, jnp.ones_like(z), weights, None, (None,), objective,
                       declared, states, (0,))  # fmt: skip
     if problem.samples < len(z):
         raise ValueError(f"n: expected at least as many samples as the {len(z)} numbers of a "

@@ -139,7 +139,7 @@ def _starts(problem, z, starts, width, seed):
                 theta[:, own] = zs[own] + width * (unit or 1.0) * (2 * u - 1)
             at += size
     else:
-        theta = _given(declared, starts) / np.asarray(problem.unit)
+        theta = _given(declared, starts) / np.asarray(problem.unit[:n])
     rest = np.tile(zs[n:], (len(theta), 1))
     return np.concatenate([theta, rest], axis=1).astype(zs.dtype)
 

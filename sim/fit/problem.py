@@ -50,7 +50,7 @@ class Problem:
         groups: experiments of one length each, stacked along a first axis.
         given: their initial states, stacked the same way.
         start: the parameters at the start, for those that are fixed.
-        unit: (n,), of the parameters' numbers in z.
+        unit: (len(z),), of each number in z: of the parameters', then of the states'.
         weights: (outputs,), of an error in the unit of y.
         join: (m,), weights of the numbers of a state in the gap between the end of one
             experiment and the start of the next; None where each is for itself.
@@ -72,17 +72,19 @@ class Problem:
     order: tuple[int, ...] = field(metadata={"static": True})
 
     def parts(self, z):
-        """z as the parameters' numbers (n,), and those of the states, (E, m) for each group."""
+        """z as the parameters' numbers (n,), and those of the states in their own units, (E, m)
+        for each group."""
         n, m, found = sum(self.declared.sizes), self.states.size, []
         at = n
         for group in self.groups:
             count = len(group.y)
-            found.append(z[at : at + count * m].reshape(count, m))
+            own = slice(at, at + count * m)
+            found.append((self.unit[own] * z[own]).reshape(count, m))
             at += count * m
         return z[:n], found
 
     def parameters(self, z):
-        return values(self.declared, self.unit * z, self.start)
+        return values(self.declared, self.unit[: len(z)] * z, self.start)
 
     def each(self, z):
         """Parameters, and for each experiment as the user gave them: state and record."""
@@ -168,7 +170,8 @@ def evaluated(problem: Problem, z) -> Evaluated:
     # Heavy rows first: so a triangle keeps the digits of the light ones.
     everything = jnp.concatenate([*joins, *blocks])
     small = reduced(everything[:, -1], everything[:, :-1])
-    return Evaluated(loss, small.R, small.q)
+    # The slopes along the states are in their own units until here.
+    return Evaluated(loss, small.R * problem.unit.at[:n].set(1)[None], small.q)
 
 
 def _gaps(join, joined, s, end, J_end):

@@ -112,7 +112,7 @@ def _sides(problem, z, j, at, kind, values, level, name):
             places = np.concatenate([kind.free(np.array([v], float)) for v in values])
         except ValueError as error:
             raise ValueError(f"values: {name}: {error}") from None
-        places = (places / float(problem.unit[j]) if j < len(problem.unit) else places).tolist()
+        places = (places / float(problem.unit[j])).tolist()
         return (sorted((p for p in places if p < best), reverse=True),
                 sorted(p for p in places if p > best))  # fmt: skip
     W, unseen, _ = root(problem, at)

@@ -259,4 +259,5 @@ def _whole(whole: Problem, problem: Problem, z, first):
     """z of the uncut experiments, from the segments with which they begin."""
     each = problem.each(z)[1]
     starts = [jnp.ravel(leaf) for i in whole.order for leaf in jax.tree.leaves(each[first[i]][0])]
-    return jnp.concatenate([problem.parts(z)[0], *starts])
+    theta = problem.parts(z)[0]
+    return jnp.concatenate([theta, jnp.concatenate(starts) / whole.unit[len(theta) :]])

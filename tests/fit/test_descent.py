@@ -52,7 +52,7 @@ def test_the_slope_of_squares_with_gaps_and_a_prior_is_that_of_differences(recor
 
 def test_windows_recover_known_parameters(records):
     solver = optax.adam(optax.exponential_decay(0.1, 60, 0.5))
-    found = fit(Truncated(SIMULATION, 16), START, records, states=0.1, solver=solver)
+    found = fit(Truncated(SIMULATION, 16), START, records, states=0.5, solver=solver)
     assert abs(found.params["a"] - 0.8) < 1e-4 and abs(found.params["b"] - 0.5) < 1e-4
     assert len(found.loss) == 101 and found.loss[-1] < 1e-6 * found.loss[0]
     np.testing.assert_allclose(found.states, 0.3, atol=1e-3)
@@ -77,7 +77,7 @@ def test_windows_carry_the_state_and_no_slope_across_a_cut():
 
     def window(z, carry, start):
         p = problem.parameters(z[:2])
-        s = z[2] if carry is None else carry
+        s = 0.1 * z[2] if carry is None else carry  # in units of the start
         carry, ys = rollout(squashed(p).step, s, e.xs[start : start + 3])
         errors = jnp.sum(((e.y[start : start + 3, 0] - ys) * problem.weights) ** 2)
         if start == 0:
@@ -126,6 +126,20 @@ def test_a_place_where_the_model_diverges_is_refused_and_said(window):
     # What is given back is the best of all places, not the last.
     best = found.problem.objective, found.params, e, None, found.states[0]
     np.testing.assert_allclose(loss(*assembled(*best)), found.loss.min(), rtol=1e-12)
+
+
+@pytest.mark.parametrize("solver", [optax.lbfgs(), optax.adam(0.05)], ids=["lbfgs", "adam"])
+def test_descent_moves_an_initial_state_whatever_its_unit(solver):
+    def large(p):
+        return Stepper(jnp.asarray, lambda s, u: 2 * (p["a"] * s + 1e6 * p["b"] * u,))
+
+    u = jnp.asarray(np.random.default_rng(9).normal(size=60))
+    y = rollout(large({"a": 0.9, "b": 0.5}).step, jnp.asarray(3e6), u)[1]
+    found = fit(Simulation(large), {"a": 0.5, "b": 1.0}, Experiment(u, y[:, None]), states=1e6,
+                solver=solver, steps=300)  # fmt: skip
+    np.testing.assert_allclose([found.params["a"], found.params["b"]], [0.9, 0.5], rtol=1e-3)
+    np.testing.assert_allclose(found.states[0], 3e6, rtol=1e-3)
+    np.testing.assert_allclose(found.uncertainty.value[2], found.states[0])
 
 
 def taps(p):
