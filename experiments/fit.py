@@ -1,5 +1,6 @@
 """The task `fit`: a model's parameters from records, how far to trust them, and how well it does."""
 
+import sys
 import time as clock
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -211,6 +212,9 @@ def run(prepared: Prepared, directory: Path, *, attributes: Mapping[str, Any], r
                 prepared.search, prepared.begun, prepared.config.seed, directory / "checkpoints", resume, stop
             )
         except searched.Ended:
+            which = "starts" if prepared.search.starts > 1 else "segments"
+            print(f"scansim: fit.{which}: a search with more than 1 keeps no checkpoint to go on from; "
+                  "begin it again", file=sys.stderr)  # fmt: skip
             raise KeyboardInterrupt from None
         steps = len(found.loss) - 1
         report(Status("done", steps, steps, 0, prepared.begun.seconds, seconds["search"]))

@@ -18,6 +18,8 @@ def digits(value: float, error: float) -> tuple[str, str]:
 
     >>> digits(12.34567, 0.0123), digits(100234.0, 123.0), digits(-1.2e-7, 0.03)
     (('12.346', '0.012'), ('100230', '120'), ('0.000', '0.030'))
+    >>> digits(0.5, 2.6e-17), digits(0.0, 2.6e-17)
+    (('0.5', '2.6e-17'), ('0.0e+00', '2.6e-17'))
     >>> digits(2.0, float("nan")), digits(2.0, float("inf"))
     (('2', ''), ('2', 'not determined'))
     """
@@ -25,6 +27,8 @@ def digits(value: float, error: float) -> tuple[str, str]:
         return f"{value:.6g}", "not determined" if error == math.inf else "0" if error == 0 else ""
     place = 1 - math.floor(math.log10(float(f"{error:.1e}")))  # decimals of its second digit
     size = max(abs(value), error)
+    if error < 1e-10 * size:  # of a record without noise
+        return f"{value:.10g}", f"{error:.1e}"
     if 1e-4 <= size < 1e7:
         value, error = (f"{round(x, place) + 0.0:.{max(place, 0)}f}" for x in (value, error))
         return value, error

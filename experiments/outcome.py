@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from experiments.fitted import Fitted, Trace
+from experiments.searched import in_words
 
 LAGS = 30
 REACH = 1.959964  # standard errors to either end of a 95 % interval
@@ -37,7 +38,7 @@ def concluded(task: Any, found: Any, seconds: Mapping[str, float]) -> Fitted:
             traces.append(trace(task, found.params, sampled, x0, part.known))
             tests += [traces[-1]] if test else []
         except (OSError, ValueError) as error:
-            said.append(f"{part.name} was not scored: {error}")
+            said.append(f"{part.name} was not scored: {in_words(error)}")
     said += found.uncertainty.open
     named = [Experiment(dict(zip(data.inputs, s.u.T, strict=True)), s.y) for s in data.training]
     said += [*(unexcited(named) if data.inputs else ()), *data.said, *task.said]

@@ -17,7 +17,7 @@ from experiments.rundir import ROOT
 
 CONF = ROOT / "conf"
 PIECES = ("model", "integrator", "estimator", "update", "design", "data", "fit", "input")
-OPEN = ("input.reference", "fit.parameters.", "data.published.", "input.truth", "model.initial.", "estimator.model.initial.")
+OPEN = ("input.reference", "fit.parameters", "data.published", "input.truth", "model.initial.", "estimator.model.initial.")
 
 
 def main(argv: Sequence[str] | None = None) -> None:

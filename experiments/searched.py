@@ -12,7 +12,7 @@ import numpy as np
 ROUND = 5  # evaluations between two checkpoints
 WHERE = {  # an argument of `sim.fit`, and what it is in a configuration
     "parameters": "fit.parameters", "start": "model.params", "experiments": "data", "states": "fit.states",
-    "guess": "model.initial", "n": "data.train: known", "y": "data.output", "segments": "fit.segments",
+    "guess": "model.initial", "n": "data: known", "y": "data.output", "segments": "fit.segments",
     "starts": "fit.starts", "steps": "fit.steps", "width": "fit.width", "u": "data.input", "t": "data.time",
     "observe": "data.observed",
 }  # fmt: skip
