@@ -29,9 +29,11 @@ def assembled(objective, start, experiments, parameters=None, states=None, free_
     if free:
         z += [np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(given[i])]) for i in order]
     z = jnp.asarray(np.concatenate(z).astype(theta.dtype) / size)
-    if problem.samples < len(z):
+    if problem.samples + problem.known < len(z):
+        and_priors = f" and {problem.known} priors" if problem.known else ""
         raise ValueError(
-            f"experiments: expected more samples than unknowns, got {problem.samples} samples for "
+            "experiments: expected more samples than unknowns, got "
+            f"{problem.samples} samples{and_priors} for "
             f"{sum(declared.sizes)} parameters and {len(z) - sum(declared.sizes)} initial states"
         )
     return problem, z

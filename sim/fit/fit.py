@@ -19,8 +19,9 @@ from sim.fit.losses import loss
 from sim.fit.objectives import likelihood
 from sim.fit.problem import Problem, evaluated
 
-# Rounds in which outputs are weighted by their own noise; the third changes little.
-REWEIGHTED = 2
+# Rounds in which outputs are weighted by their own noise, at most: mostly the second settles
+# it to this share, but beside a prior that is far off it falls by and by.
+REWEIGHTED, SETTLED = 30, 0.01
 
 
 def fit(
@@ -123,7 +124,10 @@ def fit(
             return concluded(problem, search, losses, seen, _stopped(watched, patience))
         if int(inner.status) == lm.SEARCHING or search.round >= rounds:
             return concluded(problem, search, losses, seen)
-        problem = problem.weighted(1 / noise(problem, best.z))
+        weights = 1 / noise(problem, best.z)
+        if np.allclose(problem.weights / weights, 1, rtol=0, atol=SETTLED):
+            return concluded(problem, search, losses, seen)
+        problem = problem.weighted(weights)
         again = begun(method, problem, watched, best.z, search.round + 1)
         kept = again.search._replace(steps=inner.steps, bad=inner.bad)
         search = again._replace(search=kept)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from sim.fit.experiment import spread
 from sim.fit.least_squares import CONVERGED, SEARCHING, STUCK
 from sim.fit.objectives import likelihood
 from sim.fit.problem import Problem, evaluated, residuals
@@ -65,8 +66,9 @@ def noise(problem: Problem, z) -> Any:
         squares, count = squares + np.sum(np.asarray(errors) ** 2, axis=0), count + seen
     free = np.maximum(count * (1 - unknowns / max(count.sum(), unknowns + 1)), 1)
     sd = np.sqrt(squares / free)
-    # A perfect output leaves no noise to count by.
-    return jnp.asarray(np.maximum(sd, 1e-12 / np.asarray(problem.weights)), z.dtype)
+    # A perfect output leaves no noise to count by but that of rounding.
+    least = 64 * float(jnp.finfo(z.dtype).eps) * spread([e for _, e in problem.each(z)[1]])
+    return jnp.asarray(np.maximum(sd, least), z.dtype)
 
 
 def concluded(

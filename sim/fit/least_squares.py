@@ -79,7 +79,8 @@ def begun(z, at: Evaluated) -> Search:
 def _scaled(R):
     scale = jnp.linalg.norm(R, axis=0)
     # A parameter that changes nothing (yet) is held by a share of the others' scale.
-    return jnp.maximum(scale, 1e-6 * jnp.max(scale) + jnp.finfo(R.dtype).tiny)
+    largest = jnp.max(scale)
+    return jnp.maximum(scale, jnp.where(largest > 0, 1e-6 * largest, 1))
 
 
 def proposed(search: Search):

@@ -104,6 +104,12 @@ class Problem:
         return sum(int(np.isfinite(np.asarray(y)).sum()) for y in jax.tree.leaves(observed))
 
     @property
+    def known(self) -> int:
+        """How many numbers have a prior."""
+        shapes, priors = self.declared.shapes, self.declared.priors
+        return sum(int(np.prod(s)) for s, p in zip(shapes, priors, strict=True) if p is not None)
+
+    @property
     def unknowns(self) -> int:
         """How many numbers are free, those that continuity settles not among them."""
         starts = sum(len(group.y) for group in self.groups)

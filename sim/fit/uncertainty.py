@@ -132,8 +132,7 @@ def _groups(along, lost):
 
 def variance(problem, loss) -> float:
     """σ² = Σ r² / (m − n), of a weighted error."""
-    count = problem.samples + sum(prior is not None for prior in problem.declared.priors)
-    return 2 * float(loss) / max(count - problem.unknowns, 1)
+    return 2 * float(loss) / max(problem.samples + problem.known - problem.unknowns, 1)
 
 
 def root(problem, at):

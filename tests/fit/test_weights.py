@@ -1,0 +1,68 @@
+"""How outputs and priors count: by the noise of each, which is known only afterwards."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from sim import Stepper
+from sim.fit import Experiment, Prior, Simulation, fit
+
+RNG = np.random.default_rng(0)
+U = RNG.normal(size=(50, 3))
+
+
+def linear(p):
+    """y = B u, without memory: what a regression knows."""
+    return Stepper(lambda: jnp.zeros(()), lambda s, u: (s, p["B"] @ u))
+
+
+LINEAR = Simulation(linear)
+
+
+def regression(noise, prior):
+    """The joint maximum in B and in the noise, by its two conditions in turn."""
+    truth = np.array([1.0, -0.5, 2.0])
+    y = U @ truth + noise * np.random.default_rng(1).normal(size=50)
+    known, sd = np.eye(3) / prior.sd**2, 1.0
+    for _ in range(500):
+        B = np.linalg.solve(U.T @ U / sd**2 + known, U.T @ y / sd**2 + prior.mean / prior.sd**2)
+        sd = np.sqrt(np.sum((y - U @ B) ** 2) / (50 - 3))
+    return y, B, sd, np.linalg.inv(U.T @ U / sd**2 + known)
+
+
+@pytest.mark.parametrize("prior", [Prior(0.9, 0.01), Prior(0.0, 1.0)])
+def test_a_prior_far_off_does_not_outweigh_good_data(prior):
+    """Weighted by their spread alone, the data would count for nothing beside it."""
+    y, B, sd, covariance = regression(1e-3, prior)
+    found = fit(LINEAR, {"B": np.zeros((1, 3))}, Experiment(U, y[:, None]), parameters={"B": prior})
+    error = np.sqrt(np.diagonal(covariance))
+    np.testing.assert_allclose(found.params["B"][0], B, atol=0.05 * error.min())
+    np.testing.assert_allclose(found.noise, sd, rtol=0.01)
+    # Three numbers have a prior: with their rows σ² has 50 + 3 − 3 degrees.
+    np.testing.assert_allclose(found.uncertainty.standard_error, error, rtol=0.1)
+    assert found.problem.known == 3
+
+
+def test_priors_are_data_too():
+    """Two samples, three unknowns: refused, unless something is known beforehand."""
+    e = Experiment(U[:2], np.array([[1.0], [2.0]]))
+    with pytest.raises(ValueError, match="more samples than unknowns, got 2 samples for"):
+        fit(LINEAR, {"B": np.ones((1, 3))}, e)
+    found = fit(LINEAR, {"B": np.ones((1, 3))}, e, parameters={"B": {"mean": 0.0, "sd": 1.0}}, steps=9)
+    assert np.isfinite(found.params["B"]).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("noise", [[0.0, 0.0, 0.0], [0.5, 0.0, 1e-4]])
+def test_outputs_without_noise_leave_the_others_their_weight(noise, dtype):
+    truth = np.array([[1.0, 2.0, 0.0], [3e4, 0.0, 1e4], [0.0, 1e-3, 1e-3]])
+    y = U @ truth.T + noise * np.random.default_rng(2).normal(size=(50, 3))
+    y[::7, 0] = np.nan
+    e = Experiment(U.astype(dtype), y.astype(dtype))
+    found = fit(LINEAR, {"B": np.ones((3, 3), dtype)}, e)
+    assert "converged" in found.message and "diverged" not in found.message
+    assert not found.uncertainty.open
+    reach = 5 * found.uncertainty.standard_error.reshape(3, 3)
+    assert (np.abs(found.params["B"] - truth) <= reach + 1e-5 * np.abs(truth).max(axis=1)[:, None]).all()
+    loud = np.array(noise) > 0
+    np.testing.assert_allclose(found.noise[loud], np.array(noise)[loud], rtol=0.3)
