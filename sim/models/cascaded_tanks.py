@@ -11,8 +11,9 @@ from sim.models.model import Model, Quantity
 
 # Below this level (V) an outflow falls to zero along a parabola instead of √x.
 _SHALLOW = 0.1
-# An overflow sets in over this last part (V) of a tank's height.
-_RIM = 0.5
+# An overflow sets in over this last part (V) of a tank's height. Wider, it fits the
+# benchmark's training record worse; narrower no better, and in many small valleys.
+_RIM = 0.3
 
 
 class Params(NamedTuple):
@@ -32,15 +33,15 @@ class Params(NamedTuple):
 
     # Least squares of the simulation error on the benchmark's training record: RK4,
     # steps of 4 s, zero-order hold, initial levels fitted too; lower_top is read off.
-    pump: Any = 0.0476
-    upper: Any = 0.04496
-    lower: Any = 0.09884
-    friction: Any = 0.0125
-    share: Any = 0.6385
-    upper_top: Any = 12.67
+    pump: Any = 0.0464
+    upper: Any = 0.0449
+    lower: Any = 0.0947
+    friction: Any = 0.0118
+    share: Any = 0.647
+    upper_top: Any = 12.06
     lower_top: Any = 10.0
-    taper: Any = -0.0814
-    seepage: Any = 0.0281
+    taper: Any = -0.0828
+    seepage: Any = 0.0258
 
 
 class State(NamedTuple):
@@ -54,7 +55,7 @@ def cascaded_tanks(params: Params, t, y: State, u=None) -> State:
     """ẋ₁ = k u − k₁ √x₁ − o₁,  ẋ₂ = (k₁ √x₁ + s o₁ − (k₂ √x₂ − λ x₂) + q) / a(x₂) − o₂
 
     The overflow oᵢ takes what a full tank gains: oᵢ = g(xᵢ) max(gain, 0), where g
-    rises smoothly from 0 half a volt below the top to 1 at the top. √x goes over into
+    rises smoothly from 0 a little below the top to 1 at the top. √x goes over into
     a parabola through 0 at shallow levels, so that its slope stays finite. Both tanks
     measure volume in volts of the lower one's sensor, so water is conserved where τ and q
     are 0. a(x₂) = 1 + τ (x₂ − 5 V) is the lower section, or what its sensor makes of it.
@@ -73,7 +74,7 @@ def cascaded_tanks(params: Params, t, y: State, u=None) -> State:
 
     >>> dy = cascaded_tanks(Params(), 0.0, State(4.0, 4.0), 3.0)
     >>> round(float(dy.upper), 4), round(float(dy.lower), 4)
-    (0.0529, -0.0274)
+    (0.0494, -0.0246)
     """
     x1, x2 = y
     outflow = params.upper * _root(x1)
@@ -97,7 +98,7 @@ def _overflow(x, top, gain):
     return full * full * (3.0 - 2.0 * full) * jnp.maximum(gain, 0.0)
 
 
-def model(params: Params = Params(), initial: State = State(8.502, 5.167)) -> Model:
+def model(params: Params = Params(), initial: State = State(8.07, 5.17)) -> Model:
     """The cascaded tanks as a model; the input is the pump voltage.
 
     The default starts at the levels fitted to the benchmark's training record.
