@@ -6,12 +6,15 @@ import numpy as np
 
 from sim.fit.experiment import checked, spread
 from sim.fit.objectives import likelihood
-from sim.fit.parameters import declare, unit
+from sim.fit.parameters import declare, held, unit
 from sim.fit.problem import Problem, States
 
 
 def assembled(objective, start, experiments, parameters=None, states=None, free_states=None):
     """A `Problem`, and z at the start; the arguments are those of `fit`."""
+    if not hasattr(objective, "errors"):
+        raise ValueError("objective: expected Simulation, Prediction or Truncated of either, "
+                         f"got {type(objective).__name__}")  # fmt: skip
     declared, theta = declare(start, parameters)
     experiments = checked(experiments)
     given = _states(states, len(experiments))
@@ -63,7 +66,7 @@ def _problem(objective, start, size, declared, kept, experiments, given):
     dtype = size.dtype
     order, groups, stacked = _grouped(experiments, given, dtype)
     weights = jnp.asarray(1 / spread(experiments), dtype)
-    start = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), start)
+    start = jax.tree.map(lambda leaf: held(leaf, dtype), start)
     alone = tuple(None for _ in groups)
     return order, Problem(groups, stacked, start, jnp.asarray(size), weights, None, alone, objective,
                           declared, kept, tuple(order))  # fmt: skip

@@ -89,14 +89,26 @@ def checked(experiments: Experiment | Sequence[Experiment]) -> tuple[Experiment,
     for i, e in enumerate(experiments):
         if not isinstance(e, Experiment):
             raise ValueError(f"experiments[{i}]: expected an Experiment, got {type(e).__name__}")
-        if np.ndim(e.y) != 2 or e.y.shape[1] != experiments[0].y.shape[1]:
+        first = np.shape(experiments[0].y)
+        width = first[1] if len(first) == 2 else "outputs"
+        if np.ndim(e.y) != 2 or np.shape(e.y)[1] != width or not len(e.y):
             raise ValueError(
-                f"experiments[{i}].y: expected shape (N, {experiments[0].y.shape[-1]}), "
+                f"experiments[{i}].y: expected shape (N, {width}) with N above 0, "
                 f"got {np.shape(e.y)}"
             )
+        if e.y0 is not None and np.shape(e.y0) != (width,):
+            raise ValueError(f"experiments[{i}].y0: expected shape ({width},), got {np.shape(e.y0)}")
+    experiments = tuple(e._replace(y=_floats(e.y), y0=_floats(e.y0)) for e in experiments)
     together = np.concatenate([np.asarray(e.y) for e in experiments])
     outputs(together)
     return experiments
+
+
+def _floats(y):
+    """Samples as an array of floats, as which alone they can be missing."""
+    if y is None or (hasattr(y, "dtype") and jnp.issubdtype(y.dtype, jnp.inexact)):
+        return y
+    return np.asarray(y, floating())
 
 
 def spread(experiments: Sequence[Experiment]) -> np.ndarray:

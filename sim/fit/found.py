@@ -8,10 +8,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from sim.fit.experiment import spread
+from sim.fit.kinds import Bounded
 from sim.fit.least_squares import CONVERGED, SEARCHING, STUCK
 from sim.fit.objectives import likelihood
+from sim.fit.parameters import index
 from sim.fit.problem import Problem, evaluated, residuals
 from sim.fit.uncertainty import LARGEST, Uncertainty, observed, unasked, uncertainty
+
+
+# A parameter nearer than this share to a bound is held by it.
+HELD = 1e-4
 
 
 class Best(NamedTuple):
@@ -90,11 +96,24 @@ def concluded(
     }[int(search.status)]
     if int(search.bad):
         words += f"; the model diverged at {int(search.bad)} places tried, which it left"
+    words = "; ".join([words, *_at_bounds(problem.declared, params)])
     if validation is not None:
         validation = np.asarray(validation)
     return Fit(jax.tree.map(np.asarray, params), tuple(x0 for x0, _ in each), np.asarray(losses),
                np.asarray(sd), _trust(problem, search, z), words, progress, problem,
                validation)  # fmt: skip
+
+
+def _at_bounds(declared, params):
+    """In words, the parameters that their bounds hold back."""
+    for name, kind, leaf in zip(declared.names, declared.kinds, jax.tree.leaves(params), strict=True):
+        if not isinstance(kind, Bounded):
+            continue
+        share = (np.asarray(leaf) - kind.lower) / (kind.upper - kind.lower)
+        for i in np.ndindex(share.shape):
+            if min(share[i], 1 - share[i]) < HELD:
+                bound = kind.lower if share[i] < HELD else kind.upper
+                yield f"{name}{index(i)} is held by its bound {bound:g}"
 
 
 def _trust(problem, search, z) -> Uncertainty:

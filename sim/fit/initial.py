@@ -12,7 +12,7 @@ from sim.fit import least_squares as lm
 from sim.fit.experiment import Experiment, checked, floating, spread
 from sim.fit.fit import advanced
 from sim.fit.kinds import Fixed
-from sim.fit.parameters import Declared
+from sim.fit.parameters import Declared, held
 from sim.fit.problem import Problem, States, evaluated
 
 
@@ -120,5 +120,6 @@ def _cast(params, x0, e):
         leaf = jnp.asarray(leaf)
         return leaf.astype(dtype) if jnp.issubdtype(leaf.dtype, jnp.inexact) else leaf
 
-    whole = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), (params, x0))
-    return *whole, jax.tree.map(cast, e)
+    params = jax.tree.map(lambda leaf: held(leaf, dtype), params)
+    x0 = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), x0)
+    return params, x0, jax.tree.map(cast, e)

@@ -1,6 +1,7 @@
 """Parameters by name: each leaf of the user's pytree and its kind, and z from end to end."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import jax
@@ -44,7 +45,8 @@ def declare(start: Any, kinds: Mapping[str, Any] | None = None) -> tuple[Declare
     """Hold kinds against the parameters of a start.
 
     Args:
-        start: the parameters at the start, any pytree of floats.
+        start: the parameters at the start, any pytree of floats; fixed ones may be flags or
+            arrays of whole numbers.
         kinds: for dotted names of its leaves, or of a part of the pytree for all leaves
             in it: a kind; or in the words of a configuration "positive", "fixed",
             "positive_definite", "triangular", "free", a pair of bounds, "= other" for
@@ -63,7 +65,12 @@ def declare(start: Any, kinds: Mapping[str, Any] | None = None) -> tuple[Declare
     leaves, tree = tree_flatten_with_path(start)
     if not leaves:
         raise ValueError("start: expected at least one parameter, got none")
+    if not isinstance(kinds, Mapping | None):
+        raise ValueError(f"parameters: expected kinds by name, got {type(kinds).__name__}")
     names = tuple(keystr(path, simple=True, separator=".") or "parameter" for path, _ in leaves)
+    for name, (_, leaf) in zip(names, leaves, strict=True):
+        if not _real(leaf):
+            raise ValueError(f"start: expected real numbers, got {name} = {leaf!r}")
     given = {name: as_kind(name, kind) for name, kind in (kinds or {}).items()}
     for name in given:
         if not any(_within(leaf, name) for leaf in names):
@@ -119,8 +126,14 @@ def as_kind(name: str, kind: Any) -> Any:
         return words[kind]
     if isinstance(kind, Mapping):
         return _mapped(name, kind)
-    if isinstance(kind, Sequence) and len(kind) == 2:
-        return Bounded(*map(float, kind))
+    if isinstance(kind, Sequence | np.ndarray) and len(kind) == 2:
+        try:
+            return Bounded(*map(float, kind))
+        except (TypeError, ValueError):
+            raise ValueError(f"parameters: {name}: expected two finite bounds that increase, "
+                             f"got {listed(kind)}") from None  # fmt: skip
+    if isinstance(kind, Prior) and kind.kind is not None:
+        return replace(kind, kind=as_kind(name, kind.kind))
     if not hasattr(kind, "free") and not isinstance(kind, Prior):
         raise ValueError(f"parameters: {name}: expected {listed(words)}, two bounds, '= name' or "
                          f"a prior, got {kind!r}")  # fmt: skip
@@ -170,7 +183,7 @@ def values(declared: Declared, z, start):
     rows = zip(declared.kinds, declared.shapes, declared.sizes, jax.tree.leaves(start), strict=True)
     for kind, shape, size, leaf in rows:
         if isinstance(kind, Fixed):
-            found.append(jnp.asarray(leaf, z.dtype))
+            found.append(held(leaf, z.dtype))
         elif isinstance(kind, Tied):
             found.append(None)
         else:
@@ -180,6 +193,18 @@ def values(declared: Declared, z, start):
         if isinstance(kind, Tied):
             found[i] = kind.factor * found[declared.names.index(kind.to)]
     return jax.tree.unflatten(declared.tree, found)
+
+
+def held(leaf, dtype):
+    """A parameter that is not searched: flags and arrays of whole numbers stay what they are,
+    so that a model may choose or count by them."""
+    whole = isinstance(leaf, bool) or not jnp.issubdtype(getattr(leaf, "dtype", float), jnp.inexact)
+    return jnp.asarray(leaf) if whole else jnp.asarray(leaf, dtype)
+
+
+def _real(leaf):
+    kind = leaf.dtype if hasattr(leaf, "dtype") else np.asarray(leaf).dtype
+    return kind == bool or jnp.issubdtype(kind, jnp.floating) or jnp.issubdtype(kind, jnp.integer)
 
 
 def prior_residuals(declared: Declared, parameters):

@@ -12,6 +12,7 @@ from sim.fit import least_squares as lm
 from sim.fit.assemble import assembled
 from sim.fit.experiment import Experiment
 from sim.fit.fit import fit
+from sim.fit.kinds import Prior
 from sim.fit.losses import rows
 from sim.fit.objectives import Simulation
 from sim.fit.problem import evaluated
@@ -163,6 +164,26 @@ def test_a_model_that_diverges_on_the_way_is_left_and_said():
         fit(Simulation(model), {"a": 5.0}, Experiment(u, y), states=0.0)
 
 
+def test_fixed_flags_and_counts_stay_so_and_a_bound_that_holds_is_said():
+    table = jnp.array([0.1, 0.7])
+
+    def model(p):
+        slow = jnp.where(p["slow"], 1.0, 5.0)
+        return Stepper(jnp.asarray, lambda s, u: 2 * (p["a"] * table[p["row"]] * s / slow + u,))
+
+    u = np.random.default_rng(8).integers(-9, 9, 40)
+    start = {"a": 0.5, "row": np.array(1), "slow": True}
+    y = rollout(model(start | {"a": 1.0}).step, jnp.asarray(0.0), jnp.asarray(u, float))[1]
+    kinds = {"row": "fixed", "slow": "fixed", "a": Prior(0.9, 1.0, (0.0, 2.0))}
+    e = Experiment(jnp.asarray(u, float), np.asarray(y)[:, None].tolist())
+    found = fit(Simulation(model), start, e, parameters=kinds, states=0)
+    np.testing.assert_allclose(found.params["a"], 1.0, atol=1e-5)
+    assert found.params["row"].dtype == int and found.params["slow"].dtype == bool
+    assert "bound" not in found.message
+    found = fit(Simulation(model), start, e, parameters=kinds | {"a": (0.0, 0.9)}, states=0)
+    assert found.message.endswith("; a is held by its bound 0.9")
+
+
 @pytest.mark.parametrize(
     "change, words",
     [
@@ -172,6 +193,14 @@ def test_a_model_that_diverges_on_the_way_is_left_and_said():
         ({"experiments": Experiment(jnp.ones(2), jnp.ones((2, 1)))}, "2 samples for 2 parameters"),
         ({"experiments": Experiment(jnp.ones(9), jnp.full((9, 1), jnp.nan))}, "got NaN only"),
         ({"experiments": []}, "experiments: expected at least one"),
+        ({"experiments": Experiment(jnp.ones(9), jnp.ones(9))}, r"y: expected shape \(N, outputs\)"),
+        ({"experiments": Experiment(jnp.ones(9), jnp.ones((9, 1)), 0.0)}, r"y0: expected shape \(1,\)"),
+        ({"experiments": Experiment(jnp.ones(0), jnp.ones((0, 1)))}, "N above 0, got"),
+        ({"parameters": ["T"]}, "parameters: expected kinds by name, got list"),
+        ({"parameters": {"T": (0.0, None)}}, "parameters: T: expected two finite bounds"),
+        ({"parameters": {"T": Prior(1.0, 0.1, "postive")}}, "T: no kind 'postive'; did you mean"),
+        ({"start": START | {"f": jnp.tanh}}, "start: expected real numbers, got f = "),
+        ({"objective": lag}, "objective: expected Simulation, Prediction or Truncated"),
         ({"states": [0.0, 0.1]}, "states: expected one for each of 3 experiments, got 2"),
         ({"start": {"T": np.nan, "c": 1.0}}, "start: expected finite parameters, got T = nan"),
     ],
