@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy.special import stdtrit
 
 from sim import rollout
 from sim.fit.experiment import Experiment
@@ -13,7 +14,7 @@ from sim.fit.found import Fit
 from sim.fit.initial import outputs
 from sim.fit.objectives import likelihood
 from sim.fit.problem import evaluated
-from sim.fit.uncertainty import root
+from sim.fit.uncertainty import degrees, root
 
 
 class Band(NamedTuple):
@@ -22,16 +23,16 @@ class Band(NamedTuple):
     Attributes:
         simulated, sd: (N, outputs), with a row for y0 where the experiment has one; sd is
             the standard deviation of the simulated, without the noise of a measurement.
+        degrees: of freedom of the σ² in it.
     """
 
     simulated: np.ndarray
     sd: np.ndarray
+    degrees: float = np.inf
 
     def interval(self, level: float = 0.95):
         """(2, N, outputs): between these lies the noiseless output, each at a stated rate."""
-        from scipy.stats import norm
-
-        reach = norm.ppf(0.5 + level / 2) * self.sd
+        reach = stdtrit(self.degrees, 0.5 + level / 2) * self.sd
         return np.stack([self.simulated - reach, self.simulated + reach])
 
 
@@ -82,7 +83,7 @@ def bands(found: Fit, experiment: int | Experiment = 0, state: Any = None) -> Ba
         s, size = size * z[at : at + m], jnp.concatenate([jnp.ones_like(theta), size])
     directions = jnp.asarray(W[own].T, z.dtype) * size[None]
     simulated, sd = _band(problem, jnp.concatenate([theta, s]), e, given, directions)
-    return Band(np.asarray(simulated), np.asarray(sd))
+    return Band(np.asarray(simulated), np.asarray(sd), degrees(found.problem))
 
 
 def minimum(found: Fit):

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy.stats import chi2
+from scipy.special import stdtrit
 
 from sim.fit import least_squares as lm
 from sim.fit.bands import minimum
@@ -14,7 +14,7 @@ from sim.fit.found import Fit
 from sim.fit.objectives import likelihood
 from sim.fit.kinds import Bounded, Fixed, Free, Positive, Tied
 from sim.fit.problem import evaluated
-from sim.fit.uncertainty import MOVED, _flat, _values, root, variance
+from sim.fit.uncertainty import MOVED, _flat, _values, degrees, root, variance
 from sim.fit.words import nearest
 
 # Points on each side at most, and how much further apart each is than the one before.
@@ -45,7 +45,7 @@ def profile(
     steps: int = 50,
     tolerance: float = 1e-9,
 ) -> Profile:
-    """{θ : 2 (L(θ) − L̂) / σ² ≤ χ²₁(level)},   L(θ) = min over all others
+    """{θ : 2 (L(θ) − L̂) / σ² ≤ F₁,ₘ₋ₙ(level)},   L(θ) = min over all others
 
     An interval that bends with the model, where that by the covariance is symmetric.
 
@@ -71,8 +71,8 @@ def profile(
     ...     return Stepper(jnp.asarray, lambda s, _: (s, p["level"]))
     >>> e = Experiment(None, jnp.array([[1.0], [2.0], [3.0]]))
     >>> found = fit(Simulation(model), {"level": 1.0}, e, states=0.0, free_states=False)
-    >>> profile(found, "level").interval.round(3).tolist()   # 2 ± 1.96 / √3
-    [0.868, 3.132]
+    >>> profile(found, "level").interval.round(3).tolist()   # 2 ± 4.303 / √3
+    [-0.484, 4.484]
     """
     problem, z = found.problem, minimum(found)
     if likelihood(problem.objective):
@@ -86,8 +86,10 @@ def profile(
     if len(column) != 1 or not isinstance(kind, Free | Positive | Bounded):
         raise ValueError(f"name: expected a parameter that is searched by itself, got {name}")
     j, at = int(column[0]), evaluated(problem, z)
-    bound = float(at.loss) + 0.5 * chi2.ppf(level, 1) * variance(problem, at.loss)
-    below, above = _sides(problem, z, j, at, kind, values, level, name)
+    # F of one degree is the square of Student's t.
+    reach = float(stdtrit(degrees(problem), 0.5 + level / 2))
+    bound = float(at.loss) + 0.5 * reach**2 * variance(problem, at.loss)
+    below, above = _sides(problem, z, j, at, kind, values, reach, name)
     ends, sides = [], []
     for side, limit in zip((below, above), _range(kind), strict=True):
         points, warm = [(float(z[j]), float(at.loss))], z
@@ -104,7 +106,7 @@ def profile(
     return Profile(value, loss, np.array(ends))
 
 
-def _sides(problem, z, j, at, kind, values, level, name):
+def _sides(problem, z, j, at, kind, values, reach, name):
     """Where to hold z_j, ever further below and above the estimate."""
     best = float(z[j])
     if values is not None:
@@ -120,9 +122,9 @@ def _sides(problem, z, j, at, kind, values, level, name):
     if not sd or np.linalg.norm(unseen[:, j]) > MOVED:
         sd = max(abs(best), 1.0)
     # Four steps reach the bound of a loss that is a parabola.
-    first = np.sqrt(chi2.ppf(level, 1)) * sd / np.sum(GROWTH ** np.arange(4)) * 1.01
-    reach = first * np.cumsum(GROWTH ** np.arange(POINTS))
-    return (best - reach).tolist(), (best + reach).tolist()
+    first = reach * sd / np.sum(GROWTH ** np.arange(4)) * 1.01
+    away = first * np.cumsum(GROWTH ** np.arange(POINTS))
+    return (best - away).tolist(), (best + away).tolist()
 
 
 def _held(problem, z, j, place, steps, tolerance):

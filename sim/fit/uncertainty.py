@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import keystr, tree_flatten_with_path
+from scipy.special import stdtrit
 
 from sim.fit.losses import loss
 from sim.fit.kinds import Fixed, Tied
@@ -35,6 +36,7 @@ class Uncertainty(NamedTuple):
             errors NaN, where the unknowns are too many to ask.
         open: in words, the directions that the data do not determine; their standard
             errors are infinite.
+        degrees: of freedom of the σ² in the covariance; infinite of a likelihood.
     """
 
     names: tuple[str, ...]
@@ -42,12 +44,11 @@ class Uncertainty(NamedTuple):
     standard_error: np.ndarray
     covariance: np.ndarray
     open: tuple[str, ...]
+    degrees: float = np.inf
 
     def interval(self, level: float = 0.95):
-        """The interval (P, 2) that covers each parameter at a stated rate."""
-        from scipy.stats import norm
-
-        reach = norm.ppf(0.5 + level / 2) * self.standard_error
+        """The interval (P, 2) that covers each parameter at a stated rate, by Student's t."""
+        reach = stdtrit(self.degrees, 0.5 + level / 2) * self.standard_error
         return np.stack([self.value - reach, self.value + reach], axis=1)
 
 
@@ -62,7 +63,7 @@ def uncertainty(problem, z, at) -> Uncertainty:
     Reference: G. A. F. Seber and C. J. Wild, *Nonlinear Regression*, Wiley 1989,
     section 2.1; L. Ljung, *System Identification*, 2nd ed. 1999, section 9.
     """
-    return _told(problem, z, *root(problem, at))
+    return _told(problem, z, *root(problem, at))._replace(degrees=degrees(problem))
 
 
 def observed(problem, z) -> Uncertainty:
@@ -132,7 +133,12 @@ def _groups(along, lost):
 
 def variance(problem, loss) -> float:
     """σ² = Σ r² / (m − n), of a weighted error."""
-    return 2 * float(loss) / max(problem.samples + problem.known - problem.unknowns, 1)
+    return 2 * float(loss) / degrees(problem)
+
+
+def degrees(problem) -> int:
+    """m − n: numbers observed, or known beforehand, less those that were fitted."""
+    return max(problem.samples + problem.known - problem.unknowns, 1)
 
 
 def root(problem, at):

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy.stats import norm
+from scipy.stats import t
 
 from sim import Stepper
 from sim.fit.bands import bands
@@ -66,7 +66,7 @@ def test_a_bent_profile_is_where_the_loss_says(bent):
     loss = 0.5 * weight**2 * np.sum((y - a ** np.arange(1, 9)) ** 2, axis=1)
     at = [np.interp(v, a[:, 0], loss) for v in got.value]
     np.testing.assert_allclose(got.loss, at, rtol=1e-4)
-    inside = a[loss <= loss.min() * (1 + norm.ppf(0.975) ** 2 / 7), 0]
+    inside = a[loss <= loss.min() * (1 + t.ppf(0.975, 7) ** 2 / 7), 0]
     walked = profile(bent, "a")
     np.testing.assert_allclose(walked.interval, [inside[0], inside[-1]], atol=5e-3)
     low, high = np.abs(walked.interval - bent.uncertainty.value[0])
@@ -90,7 +90,7 @@ def test_a_band_is_that_of_a_linear_regression(line):
     np.testing.assert_allclose(band.simulated[:, 0], rows[1] @ solved, atol=1e-5)
     sd = np.sqrt(np.sum(rows[1] @ cov * rows[1], axis=1))
     np.testing.assert_allclose(band.sd[:, 0], sd, rtol=1e-4)
-    np.testing.assert_allclose(band.interval(0.9)[1] - band.simulated, norm.ppf(0.95) * band.sd)
+    np.testing.assert_allclose(band.interval(0.9)[1] - band.simulated, t.ppf(0.95, len(y) - 5) * band.sd)
     # Another record, from a state that is known.
     known = rows[1][:, :2]
     sd = np.sqrt(np.sum(known @ cov[:2, :2] * known, axis=1))

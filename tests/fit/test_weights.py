@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.stats import t as student
 
 from sim import Stepper
 from sim.fit import Experiment, Prior, Simulation, fit
@@ -50,6 +51,16 @@ def test_priors_are_data_too():
         fit(LINEAR, {"B": np.ones((1, 3))}, e)
     found = fit(LINEAR, {"B": np.ones((1, 3))}, e, parameters={"B": {"mean": 0.0, "sd": 1.0}}, steps=9)
     assert np.isfinite(found.params["B"]).all()
+
+
+def test_few_samples_have_intervals_by_students_t():
+    """Seven samples of a regression: its exact interval, which covers where the normal's does not."""
+    y = U[:7] @ [1.0, 2.0, 3.0] + 0.1 * np.random.default_rng(3).normal(size=7)
+    found = fit(LINEAR, {"B": np.ones((1, 3))}, Experiment(U[:7], y[:, None])).uncertainty
+    B, squares = np.linalg.lstsq(U[:7], y)[:2]
+    error = np.sqrt(squares / 4 * np.diagonal(np.linalg.inv(U[:7].T @ U[:7])))
+    exact = B[:, None] + student.ppf(0.95, 4) * error[:, None] * [-1, 1]
+    np.testing.assert_allclose(found.interval(0.9), exact, rtol=1e-6)
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
