@@ -71,6 +71,12 @@ def _findable(values):
             values[group] = {**values[group], key: str(Path(path).resolve())}
         elif isinstance(path, list):
             values[group] = {**values[group], key: [str(Path(p).resolve()) for p in path]}
+    for key in ("train", "validation", "test") if values.get("data") else ():
+        parts = values["data"].get(key)
+        if isinstance(parts, list):
+            parts = [p | {"path": str(Path(p["path"]).resolve())} if isinstance(p, dict) and
+                     isinstance(p.get("path"), str) else p for p in parts]  # fmt: skip
+            values["data"] = {**values["data"], key: parts}
     return values
 
 

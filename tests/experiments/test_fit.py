@@ -118,7 +118,7 @@ def test_parts_files_gaps_and_several_outputs(quick):
     code, found, said = quick(
         *FIT, "model=duffing", "data.path=[a.csv,b.csv]", "data.output=[v,y]", "data.observed=[velocity,position]",
         "model.params.mass=1", "data.train=[{name: half, rows: [0, 120], known: 20}]",
-        "data.validation=[{name: rest, rows: [120, 240], known: 20}]", "data.test_path=c.csv",
+        "data.validation=[{name: rest, rows: [120, 240], known: 20, path: a.csv}]", "data.test_path=c.csv",
         "data.test=[{name: other, known: 20}]", "data.published={theirs: {other: 20}}", "data.units=mm",
         "data.scale=1000",
     )  # fmt: skip
@@ -214,6 +214,7 @@ def test_a_stopped_fit_goes_on_bit_for_bit(quick, monkeypatch):
         Signal(patched, sim.fit, "save", 2)
         code, found, said = quick(*PLAIN, *more)
     assert (code, found) == (75, None) and "go on with: scansim resume=out" in said, said
+    assert "5 evaluations of a fit, float64" in said
     assert json.loads(Path("out/run.json").read_text())["status"] == "stopped"
     code, found, said = quick("resume=out")
     assert code == 0, said
