@@ -106,7 +106,8 @@ def concluded(
 
 def _at_bounds(declared, params):
     """In words, the parameters that their bounds hold back."""
-    for name, kind, leaf in zip(declared.names, declared.kinds, jax.tree.leaves(params), strict=True):
+    rows = zip(declared.names, declared.kinds, jax.tree.leaves(params), strict=True)
+    for name, kind, leaf in rows:
         if not isinstance(kind, Bounded):
             continue
         share = (np.asarray(leaf) - kind.lower) / (kind.upper - kind.lower)
