@@ -5,12 +5,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from scipy.special import stdtrit
 
 from experiments.fitted import Fitted, Trace
 from experiments.searched import in_words
 
 LAGS = 30
-REACH = 1.959964  # standard errors to either end of a 95 % interval
+LEVEL = 0.95  # of the intervals
 
 
 def concluded(task: Any, found: Any, seconds: Mapping[str, float]) -> Fitted:
@@ -112,10 +113,11 @@ def fitted(task: Any, found: Any, traces: list[Trace], checks: Mapping[str, tupl
     if known.covariance is not None:
         part = np.asarray(known.covariance)[np.ix_(at, at)]
         covariance[np.ix_(rated, rated)] = part * factor * factor[:, None]
+    reach = stdtrit(known.degrees, 0.5 + LEVEL / 2)  # of Student's t, in standard errors
     units = tuple(task.parameter_units.get(re.sub(r"\[[\d, ]*\]", "", name), "") for name in names)
     return Fitted(
         task.title, tuple(traces), tuple(names), units, value, np.array(start), error,
-        value - REACH * error, value + REACH * error, covariance, np.asarray(found.loss),
+        value - reach * error, value + reach * error, covariance, np.asarray(found.loss),
         dict(checks), tuple(said), rows, dict(seconds),
     )  # fmt: skip
 

@@ -37,7 +37,7 @@ class Search(NamedTuple):
     Attributes:
         z: (n,), the best place yet.
         at: what is known there.
-        scale: (n,), the column norms of the Jacobian there.
+        scale: (n,), the largest column norms of the Jacobian yet.
         damping: λ.
         turns: rejected steps in a row.
         steps: evaluations after the first.
@@ -72,7 +72,7 @@ def reduced(r, J) -> Evaluated:
 def begun(z, at: Evaluated) -> Search:
     """The state of a search that begins at z."""
     whole = jnp.zeros((), jnp.result_type(int))
-    damping = jnp.asarray(1e-2, z.dtype)
+    damping = jnp.asarray(1e-3, z.dtype)
     return Search(z, at, _scaled(at.R), damping, whole, whole, whole, whole)
 
 
@@ -97,10 +97,11 @@ def proposed(search: Search):
 def judged(search: Search, z, found: Evaluated, tolerance) -> Search:
     """The search after its proposal z was evaluated.
 
-    The step is taken where the loss falls. λ falls tenfold where it did as the linear model
-    had foretold, doubles where it fell far less, and grows ever faster with every step that
-    is turned back. It has converged where a full step is foretold to lower the loss by less
-    than ``tolerance`` of it.
+    The step is taken where the loss falls. λ shrinks by how well the linear model had
+    foretold it (Nielsen), and grows ever faster with every step that is turned back. It has
+    converged where a full step is foretold to lower the loss by less than ``tolerance`` of it.
+    Of the factors tried on five records, these took the fewest evaluations among those that
+    found the deepest minimum of each.
     """
     delta = z - search.z
     linear = search.at.R @ delta + search.at.q
@@ -109,7 +110,7 @@ def judged(search: Search, z, found: Evaluated, tolerance) -> Search:
     gain = (search.at.loss - found.loss) / jnp.maximum(foretold, jnp.finfo(z.dtype).tiny)
     better = finite & (found.loss < search.at.loss)
     grown = search.damping * 4.0 ** (search.turns + 1).astype(z.dtype)
-    shrunk = search.damping * jnp.where(gain > 0.75, 0.1, jnp.where(gain < 0.25, 2.0, 1.0))
+    shrunk = search.damping * jnp.maximum(0.04, 1 - (2 * jnp.clip(gain, 0, 1) - 1) ** 3)
     turns = jnp.where(better, 0, search.turns + 1)
     # What is left of the loss that the Jacobian can lower at all is |q|².
     floor = tolerance * (search.at.loss + jnp.finfo(z.dtype).tiny)
@@ -123,7 +124,7 @@ def judged(search: Search, z, found: Evaluated, tolerance) -> Search:
     return Search(
         jnp.where(better, z, search.z),
         kept,
-        _scaled(kept.R),
+        jnp.maximum(_scaled(kept.R), search.scale),
         jnp.clip(jnp.where(better, shrunk, grown), 1e-12, 1e12),
         turns,
         search.steps + 1,
