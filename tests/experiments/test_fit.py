@@ -117,7 +117,7 @@ def test_parts_files_gaps_and_several_outputs(quick):
     written("a.csv"), written("b.csv", gaps), written("c.csv", swing(seed=2))
     code, found, said = quick(
         *FIT, "model=duffing", "data.path=[a.csv,b.csv]", "data.output=[v,y]", "data.observed=[velocity,position]",
-        "model.params.mass=1", "data.train=[{name: half, rows: [0, 120], known: 20}]",
+        "model.params.mass=1", "model.params.stiffness=1", "data.train=[{name: half, rows: [0, 120], known: 20}]",
         "data.validation=[{name: rest, rows: [120, 240], known: 20, path: a.csv}]", "data.test_path=c.csv",
         "data.test=[{name: other, known: 20}]", "data.published={theirs: {other: 20}}", "data.units=mm",
         "data.scale=1000",
@@ -384,7 +384,7 @@ def test_what_the_data_cannot_tell_is_said(quick):
 
 def test_a_search_leaves_where_the_model_diverges(quick):
     written()
-    code, found, said = quick(*PLAIN, "model.params.mass=0.02", "model.params.cubic=0", "substeps=1")
+    code, found, said = quick(*PLAIN, "model.params.stiffness=4", "model.params.cubic=2")
     assert code == 0, said
     assert "diverged at" in found.said[0]
     assert np.isfinite(found.value).all()
