@@ -72,7 +72,7 @@ def reduced(r, J) -> Evaluated:
 def begun(z, at: Evaluated) -> Search:
     """The state of a search that begins at z."""
     whole = jnp.zeros((), jnp.result_type(int))
-    damping = jnp.asarray(1e-3, z.dtype)
+    damping = jnp.asarray(0.1, z.dtype)
     return Search(z, at, _scaled(at.R), damping, whole, whole, whole, whole)
 
 
@@ -100,8 +100,8 @@ def judged(search: Search, z, found: Evaluated, tolerance) -> Search:
     The step is taken where the loss falls. λ shrinks by how well the linear model had
     foretold it (Nielsen), and grows ever faster with every step that is turned back. It has
     converged where a full step is foretold to lower the loss by less than ``tolerance`` of it.
-    Of the factors tried on five records, these took the fewest evaluations among those that
-    found the deepest minimum of each.
+    Of the factors tried on five records, these took few evaluations and found the deepest
+    minimum of each.
     """
     delta = z - search.z
     linear = search.at.R @ delta + search.at.q
@@ -110,7 +110,7 @@ def judged(search: Search, z, found: Evaluated, tolerance) -> Search:
     gain = (search.at.loss - found.loss) / jnp.maximum(foretold, jnp.finfo(z.dtype).tiny)
     better = finite & (found.loss < search.at.loss)
     grown = search.damping * 4.0 ** (search.turns + 1).astype(z.dtype)
-    shrunk = search.damping * jnp.maximum(0.04, 1 - (2 * jnp.clip(gain, 0, 1) - 1) ** 3)
+    shrunk = search.damping * jnp.maximum(0.1, 1 - (2 * jnp.clip(gain, 0, 1) - 1) ** 3)
     turns = jnp.where(better, 0, search.turns + 1)
     # What is left of the loss that the Jacobian can lower at all is |q|².
     floor = tolerance * (search.at.loss + jnp.finfo(z.dtype).tiny)
