@@ -94,8 +94,9 @@ def concluded(
         CONVERGED: f"converged after {int(search.steps)} evaluations",
         STUCK: f"no step lowers the loss, after {int(search.steps)} evaluations",
     }[int(search.status)]
-    if int(search.bad):
-        words += f"; the model diverged at {int(search.bad)} places tried, which it left"
+    bad = int(search.bad)
+    if bad:
+        words += f"; the model diverged at {bad} place{'s' * (bad > 1)} tried, which it left"
     words = "; ".join([words, *_at_bounds(problem.declared, params)])
     if validation is not None:
         validation = np.asarray(validation)
