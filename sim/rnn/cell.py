@@ -1,0 +1,146 @@
+"""What the cells share: their random start, and mistakes in shape, type or dtype in one line.
+
+A cell knows its own widths from its parameters: W takes the inputs, U what it remembers.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.tree_util import keystr, tree_flatten_with_path
+
+from sim import check
+
+Shapes = Callable[[int, int], NamedTuple]
+
+
+def weights(key: jax.Array, inputs: int, hidden: int, gates: int, dtype: Any):
+    """W (inputs, gates·hidden) uniform after Glorot, and U (hidden, gates·hidden), one
+    orthogonal matrix a gate.
+
+    References: X. Glorot and Y. Bengio, AISTATS 2010; A. M. Saxe et al., arXiv 1312.6120.
+
+    >>> W, U = weights(jax.random.key(0), 2, 4, 3, float)
+    >>> W.shape, bool(jnp.allclose(U[:, 4:8].T @ U[:, 4:8], jnp.eye(4)))
+    ((2, 12), True)
+    """
+    inputs, hidden = check.positive("inputs", inputs), check.positive("hidden", hidden)
+    dtype = jnp.result_type(float) if dtype is None else dtype
+    start, *keys = jax.random.split(key, gates + 1)
+    limit = (6 / (inputs + hidden)) ** 0.5
+    W = jax.random.uniform(start, (inputs, gates * hidden), dtype, -limit, limit)
+    orthogonal = jax.nn.initializers.orthogonal()
+    U = jnp.concatenate([orthogonal(k, (hidden, hidden), dtype) for k in keys], axis=1)
+    return W, U
+
+
+def typed(params: Any, expected: type) -> None:
+    """Raise where the parameters are those of another architecture."""
+    if not isinstance(params, expected):
+        names = [f"{t.__module__}.{t.__qualname__}" for t in (expected, type(params))]
+        raise ValueError(f"params: expected {names[0]}, got {names[1]}")
+
+
+def sizes(params: NamedTuple, shapes: Shapes) -> tuple[int, jax.ShapeDtypeStruct]:
+    """The number of inputs, and the shape (hidden,) and dtype of what is remembered.
+
+    Args:
+        params: with fields W (inputs, …) and U (hidden, …).
+        shapes: ``shapes(inputs, hidden)``, the shape each field must have.
+
+    Raises:
+        ValueError: a field has another shape or dtype.
+    """
+    for name in ("W", "U"):
+        if np.ndim(getattr(params, name)) != 2:
+            shape = np.shape(getattr(params, name))
+            raise ValueError(f"params.{name}: expected two axes, got shape {shape}")
+    inputs, hidden = np.shape(params.W)[0], np.shape(params.U)[0]
+    dtype = jnp.result_type(params.W)
+    for name, leaf, shape in zip(params._fields, params, shapes(inputs, hidden), strict=True):
+        if np.shape(leaf) != shape:
+            raise ValueError(f"params.{name}: expected shape {shape}, got {np.shape(leaf)}")
+        if jnp.result_type(leaf) != dtype:
+            got = jnp.result_type(leaf)
+            raise ValueError(f"params.{name}: expected {dtype}, as params.W has, got {got}")
+    return inputs, jax.ShapeDtypeStruct((hidden,), dtype)
+
+
+def start(like: Any, carry: Any = None) -> Any:
+    """Zeros, or the carry that is given, with any batch axes before the last axis.
+
+    Args:
+        like: shape and dtype of each leaf without batch axes.
+        carry: None, or leaves (..., width).
+
+    Raises:
+        ValueError: another structure, or a leaf of another width or dtype.
+    """
+    if carry is None:
+        return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), like)
+    check.arrays("carry", carry)
+    _same_structure(like, carry)
+    carry = jax.tree.map(jnp.asarray, carry)
+    for name, leaf, given in _leaves(like, carry):
+        if given.shape[-1:] != leaf.shape:
+            raise ValueError(f"{name}: expected (..., {leaf.shape[0]}), got shape {given.shape}")
+        _same_dtype(name, given, leaf.dtype)
+    return carry
+
+
+def entering(inputs: int, like: Any, carry: Any, x: Any) -> tuple[Any, jax.Array]:
+    """The carry and the input as arrays, held against the widths of the cell.
+
+    Raises:
+        ValueError: a width, the batch axes, the structure or a dtype differ.
+    """
+    check.arrays("x", x)
+    check.arrays("carry", carry)
+    _same_structure(like, carry)
+    if jax.tree.structure(x) != jax.tree.structure(0):
+        raise ValueError(f"x: expected one array (..., {inputs}), got {check.describe(x)}")
+    carry, x = jax.tree.map(jnp.asarray, (carry, x))
+    if x.shape[-1:] != (inputs,):
+        raise ValueError(
+            f"x: expected (..., {inputs}), the inputs of the cell, got shape {x.shape}"
+        )
+    for name, leaf, given in _leaves(like, carry):
+        expected = x.shape[:-1] + leaf.shape
+        if given.shape != expected:
+            raise ValueError(
+                f"{name}: expected shape {expected}, with the batch axes of x, "
+                f"whose shape is {x.shape}, got {given.shape}"
+            )
+        _same_dtype(name, given, leaf.dtype)
+        _same_dtype("x", x, leaf.dtype)
+    return carry, x
+
+
+def affine(x: jax.Array, W: jax.Array, b: jax.Array) -> jax.Array:
+    """x W + b for any batch axes of x.
+
+    >>> affine(jnp.ones((2, 1)), jnp.array([[1.0, 2.0]]), jnp.array([0.5, 0.0])).tolist()
+    [[1.5, 2.0], [1.5, 2.0]]
+    """
+    y = x @ W
+    return y + jnp.broadcast_to(b, y.shape)
+
+
+def _same_structure(like, carry):
+    if jax.tree.structure(like) != jax.tree.structure(carry):
+        expected, got = check.describe(like), check.describe(carry)
+        raise ValueError(f"carry: expected the structure {expected}, got {got}")
+
+
+def _same_dtype(name, x, dtype):
+    if x.dtype != dtype:
+        raise ValueError(f"{name}: expected {dtype}, the dtype of the parameters, got {x.dtype}")
+
+
+def _leaves(like, carry):
+    """Name, expected and given of each leaf."""
+    paths = tree_flatten_with_path(like)[0]
+    for (path, leaf), given in zip(paths, jax.tree.leaves(carry), strict=True):
+        yield f"carry{keystr(path)}", leaf, given
