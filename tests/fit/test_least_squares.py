@@ -1,6 +1,4 @@
-"""The core of a fit: triangles against differences, known parameters, stated coverage, words."""
-
-from dataclasses import replace
+"""The core of a fit: triangles against differences, known parameters, words."""
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +6,6 @@ import numpy as np
 import pytest
 
 from sim import Stepper, rollout
-from sim.fit import least_squares as lm
 from sim.fit.assemble import assembled
 from sim.fit.experiment import Experiment
 from sim.fit.fit import fit
@@ -16,8 +13,6 @@ from sim.fit.kinds import Prior
 from sim.fit.losses import rows
 from sim.fit.objectives import Simulation
 from sim.fit.problem import evaluated
-from sim.fit.shooting import _segmented, _spread
-from sim.fit.uncertainty import uncertainty
 
 
 def lag(p):
@@ -71,41 +66,6 @@ def test_several_records_with_gaps_give_the_parameters(dtype):
     assert 0.85 * SD < found.noise[0] < 1.15 * SD
     assert found.params["T"].dtype == dtype and "converged" in found.message
     assert (np.diff(found.loss) <= 0).all()
-
-
-@pytest.mark.parametrize("segments", [1, 5])
-def test_intervals_cover_at_their_rate(segments):
-    """200 replications of the noise, of one simulation and of segments drawn together."""
-    clean = record(100, 0.5, 3)
-    y = 2 * rollout(lag(TRUTH).step, jnp.asarray(0.5), clean.xs)[1][:, None]
-    problem, z = assembled(LAG, TRUTH, Experiment(clean.xs, y), None, 0.5)
-    if segments > 1:
-        problem, z, _ = _segmented(problem, z, TRUTH, None, segments, None)
-        problem = problem.weighted(join=100 / _spread(problem, z))
-    (group,) = problem.groups
-    noise = SD * np.random.default_rng(4).normal(size=(200, *group.y.shape))
-
-    def replicated(noise):
-        return replace(problem, groups=(group._replace(y=group.y + noise),))
-
-    def begin(noise):
-        return lm.begun(z, evaluated(replicated(noise), z))
-
-    def further(search, noise):
-        new = lm.proposed(search)
-        return lm.judged(search, new, evaluated(replicated(noise), new), 1e-9)
-
-    searches = jax.jit(jax.vmap(begin))(noise)
-    step = jax.jit(jax.vmap(further))
-    for _ in range(25):
-        searches = step(searches, noise)
-    assert (np.asarray(searches.status) == lm.CONVERGED).all()
-    covered = []
-    for i in range(200):
-        own = jax.tree.map(lambda leaf, i=i: leaf[i], searches)
-        low, high = uncertainty(replicated(noise[i]), own.z, own.at).interval(0.95)[:3].T
-        covered.append((low <= [1.5, 2.0, 0.5]) & ([1.5, 2.0, 0.5] <= high))
-    assert (np.abs(np.mean(covered, axis=0) - 0.95) <= 0.04).all()
 
 
 def test_what_only_a_product_settles_is_said():

@@ -1,0 +1,130 @@
+"""Intervals cover the truth at the rate they state: 200 replications of the noise in each objective."""
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from scipy.signal import lfilter
+
+from filters import Gaussian, LinearGaussian, kalman
+from sim import Stepper, rollout
+from sim.fit import Experiment, Prediction, Simulation, fit, windows
+from sim.fit import least_squares as lm
+from sim.fit.assemble import assembled
+from sim.fit.problem import evaluated
+from sim.fit.shooting import _segmented, _spread
+from sim.fit.uncertainty import uncertainty
+
+COUNT, SD = 200, 0.05
+
+
+def covers(intervals, truth):
+    """The share of the intervals (COUNT, P, 2) that hold the truth (P,) is 95 %, to chance."""
+    low, high = np.moveaxis(np.asarray(intervals), 2, 0)
+    share = np.mean((low <= truth) & (truth <= high), axis=0)
+    assert (np.abs(share - 0.95) <= 0.04).all(), share
+
+
+def lag(p):
+    """s' = s + h (tanh(u) − s) / T, seen as c s: a parameter each of gain and pace."""
+    return Stepper(
+        jnp.asarray, lambda s, u: 2 * (s + 0.2 * (jnp.tanh(u) - s) / p["T"],)
+    )
+
+
+LAG = Simulation(lag, lambda p, y, u: (p["c"] * y)[None])
+TRUTH = {"T": 1.5, "c": 2.0}
+
+
+@pytest.fixture(scope="module")
+def clean():
+    """What is seen of the lag without noise."""
+    u = jnp.asarray(2 * np.random.default_rng(3).normal(size=100))
+    s = rollout(lag(TRUTH).step, jnp.asarray(0.5), u)[1]
+    return Experiment(u, 2 * s[:, None])
+
+
+def replications(problem):
+    """The noise of each, and the problem with it."""
+    (group,) = problem.groups
+    noise = SD * np.random.default_rng(4).normal(size=(COUNT, *group.y.shape))
+
+    def replicated(noise):
+        return replace(problem, groups=(group._replace(y=group.y + noise),))
+
+    return noise, replicated
+
+
+@pytest.mark.parametrize("segments", [1, 5])
+def test_a_simulation_and_segments_drawn_together(clean, segments):
+    problem, z = assembled(LAG, TRUTH, clean, None, 0.5)
+    if segments > 1:
+        problem, z, _ = _segmented(problem, z, TRUTH, None, segments, None)
+        problem = problem.weighted(join=100 / _spread(problem, z))
+    noise, replicated = replications(problem)
+
+    def begin(noise):
+        return lm.begun(z, evaluated(replicated(noise), z))
+
+    def further(search, noise):
+        new = lm.proposed(search)
+        return lm.judged(search, new, evaluated(replicated(noise), new), 1e-9)
+
+    searches = jax.jit(jax.vmap(begin))(noise)
+    step = jax.jit(jax.vmap(further))
+    for _ in range(25):
+        searches = step(searches, noise)
+    assert (np.asarray(searches.status) == lm.CONVERGED).all()
+    found = []
+    for i in range(COUNT):
+        own = jax.tree.map(lambda leaf, i=i: leaf[i], searches)
+        found.append(uncertainty(replicated(noise[i]), own.z, own.at).interval(0.95)[:3])
+    covers(found, [1.5, 2.0, 0.5])
+
+
+def test_windows_of_a_simulation(clean):
+    """Trained from the truth, so that the passes go into the minimum and not on the way."""
+    problem, z = assembled(LAG, TRUTH, clean, None, 0.5)
+    noise, replicated = replications(problem)
+    solver = optax.adam(optax.exponential_decay(0.03, 20, 0.5))
+
+    def begin(noise):
+        return windows.begun(solver, replicated(noise), z)
+
+    def further(search, noise):
+        return windows.advanced(solver, 25, replicated(noise), search, 0.0)
+
+    searches = jax.jit(jax.vmap(begin))(noise)
+    step = jax.jit(jax.vmap(further))
+    for _ in range(60):
+        searches = step(searches, noise)
+    found = []
+    for i, z in enumerate(searches.z):
+        own = replicated(noise[i])
+        found.append(uncertainty(own, z, evaluated(own, z)).interval(0.95))
+    covers(found, [1.5, 2.0, 0.5])
+
+
+def driven(p):
+    """x' = a x + b u + w, the sd of w among the unknown, seen with a noise that is known."""
+    one = jnp.eye(1)
+    return kalman(LinearGaussian(p["a"] * one, p["sd"] ** 2 * one, one, 0.01 * one, p["b"] * one))
+
+
+def test_a_prediction_by_a_kalman_filter():
+    """An eighth of it missing; whole fits, which share what is compiled."""
+    rng = np.random.default_rng(0)
+    u = rng.normal(size=(200, 1))
+    x = lfilter([1.0], [1.0, -0.7], u[:, 0] + 0.5 * rng.normal(size=(COUNT, 200)), axis=1)
+    ys = x[..., None] + 0.1 * rng.normal(size=(COUNT, 200, 1))
+    ys[:, ::8] = np.nan
+    truth, found = {"a": 0.7, "b": 1.0, "sd": 0.5}, []
+    for y in ys:
+        e = Experiment({"u": u, "y": y}, y)
+        one = fit(Prediction(driven), truth, e, parameters={"sd": "positive"},
+                  states=Gaussian(np.zeros(1), np.zeros((1, 1))), tolerance=1e-6)  # fmt: skip
+        found.append(one.uncertainty.interval(0.95))
+    covers(found, [0.7, 1.0, 0.5])
