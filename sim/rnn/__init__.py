@@ -5,24 +5,54 @@ weights of the input, ``U`` of the state, ``b`` biases; row vectors, so that a b
 in the leading axes.
 """
 
+from sim.rnn.around import layer_norm_params, layer_normalised, readout, residual
+from sim.rnn.bidirectional import bidirectional
 from sim.rnn.carry import initialize_carry
+from sim.rnn.diagonal import diagonal
+from sim.rnn.diagonal import parallel as diagonal_parallel
+from sim.rnn.diagonal import params as diagonal_params
 from sim.rnn.elman import elman
 from sim.rnn.elman import params as elman_params
+from sim.rnn.feedback import Fed, feedback, free_running, scheduled, teacher_forced
 from sim.rnn.gru import gru
 from sim.rnn.gru import params as gru_params
+from sim.rnn.lru import lru
+from sim.rnn.lru import parallel as lru_parallel
+from sim.rnn.lru import params as lru_params
 from sim.rnn.lstm import lstm
 from sim.rnn.lstm import params as lstm_params
 from sim.rnn.minimal_gated import minimal_gated
 from sim.rnn.minimal_gated import params as minimal_gated_params
+from sim.rnn.stack import layers, stack
+from sim.rnn.torch_weights import from_torch
 
 __all__ = [
+    "Fed",
+    "bidirectional",
+    "diagonal",
+    "diagonal_parallel",
+    "diagonal_params",
     "elman",
     "elman_params",
+    "feedback",
+    "free_running",
+    "from_torch",
     "gru",
     "gru_params",
     "initialize_carry",
+    "layer_norm_params",
+    "layer_normalised",
+    "layers",
+    "lru",
+    "lru_parallel",
+    "lru_params",
     "lstm",
     "lstm_params",
     "minimal_gated",
     "minimal_gated_params",
+    "readout",
+    "residual",
+    "scheduled",
+    "stack",
+    "teacher_forced",
 ]

@@ -1,6 +1,6 @@
 """What the cells share: their random start, and mistakes in shape, type or dtype in one line.
 
-A cell knows its own widths from its parameters: W takes the inputs, U what it remembers.
+A cell knows its own widths from its parameters.
 """
 
 from collections.abc import Callable
@@ -43,29 +43,35 @@ def typed(params: Any, expected: type) -> None:
         raise ValueError(f"params: expected {names[0]}, got {names[1]}")
 
 
-def sizes(params: NamedTuple, shapes: Shapes) -> tuple[int, jax.ShapeDtypeStruct]:
+def sizes(
+    params: NamedTuple, shapes: Shapes, lead: tuple[str, str] = ("W", "U")
+) -> tuple[int, jax.ShapeDtypeStruct]:
     """The number of inputs, and the shape (hidden,) and dtype of what is remembered.
 
     Args:
-        params: with fields W (inputs, …) and U (hidden, …).
+        params: the parameters of a cell.
         shapes: ``shapes(inputs, hidden)``, the shape each field must have.
+        lead: the fields whose first axes are the inputs and what is remembered.
 
     Raises:
         ValueError: a field has another shape or dtype.
     """
-    for name in ("W", "U"):
-        if np.ndim(getattr(params, name)) != 2:
-            shape = np.shape(getattr(params, name))
-            raise ValueError(f"params.{name}: expected two axes, got shape {shape}")
-    inputs, hidden = np.shape(params.W)[0], np.shape(params.U)[0]
-    dtype = jnp.result_type(params.W)
+    for name, leaf in zip(params._fields, params, strict=True):
+        check.arrays(f"params.{name}", leaf)
+        if jnp.result_type(leaf) != jnp.result_type(params[0]):
+            expected, got = jnp.result_type(params[0]), jnp.result_type(leaf)
+            raise ValueError(
+                f"params.{name}: expected {expected}, as params.{params._fields[0]} has, got {got}"
+            )
+    first = [np.shape(getattr(params, name))[:1] for name in lead]
+    for name, axis in zip(lead, first, strict=True):
+        if not axis:
+            raise ValueError(f"params.{name}: expected an array with axes, got a scalar")
+    inputs, hidden = first[0][0], first[1][0]
     for name, leaf, shape in zip(params._fields, params, shapes(inputs, hidden), strict=True):
         if np.shape(leaf) != shape:
             raise ValueError(f"params.{name}: expected shape {shape}, got {np.shape(leaf)}")
-        if jnp.result_type(leaf) != dtype:
-            got = jnp.result_type(leaf)
-            raise ValueError(f"params.{name}: expected {dtype}, as params.W has, got {got}")
-    return inputs, jax.ShapeDtypeStruct((hidden,), dtype)
+    return inputs, jax.ShapeDtypeStruct((hidden,), jnp.result_type(params[0]))
 
 
 def start(like: Any, carry: Any = None) -> Any:

@@ -1,0 +1,162 @@
+"""A network that is fed its own last output, or the true one."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.tree_util import Partial
+
+from sim import Stepper, check
+from sim.step import as_pytree
+
+
+class Carry(NamedTuple):
+    """What `feedback` remembers: the carry of the network, and its last output."""
+
+    network: Any
+    y: jax.Array
+
+
+class Fed(NamedTuple):
+    """What enters `feedback` at step k.
+
+    Attributes:
+        u: (..., inputs), or None for a network without other inputs.
+        teacher: (..., outputs), the true output at the end of step k − 1; NaN is missing.
+        forced: bool, () or (...), whether the teacher is fed.
+    """
+
+    u: Any
+    teacher: jax.Array
+    forced: jax.Array
+
+
+def feedback(stepper: Stepper, y0: jax.Array) -> Stepper:
+    """A network of its input and of the output before:
+
+        v_k = teacher_k where forced_k and it is not NaN, else y_{k−1}
+        (c, y_k) ← step(c, [u_k, v_k])
+
+    Args:
+        stepper: a network whose x is u and the output side by side.
+        y0: (outputs,), the output before the first step.
+
+    Returns:
+        A `Stepper`: x is `Fed` or such a tuple, the carry `Carry`. Make ``forced`` by
+        `teacher_forced`, `free_running` or `scheduled`, before the scan.
+
+    Raises:
+        ValueError: y0 is no (outputs,); from the step, widths that disagree.
+
+    Reference: R. J. Williams and D. Zipser, Neural Computation 1 (1989).
+
+    >>> from sim import rollout
+    >>> add = Stepper(lambda: jnp.zeros(1), lambda c, x: (c, x[:1] + x[1:]))
+    >>> stepper = feedback(add, jnp.zeros(1))
+    >>> xs = Fed(jnp.ones((4, 1)), jnp.full((4, 1), 10.0), free_running(4, warm_up=2))
+    >>> rollout(stepper.step, stepper.init(), xs)[1][:, 0].tolist()
+    [11.0, 11.0, 12.0, 13.0]
+    """
+    if jnp.ndim(y0) < 1:
+        raise ValueError("y0: expected shape (outputs,), got a scalar")
+    return Stepper(
+        Partial(_init, as_pytree(stepper.init), jnp.asarray(y0)),
+        Partial(_step, as_pytree(stepper.step)),
+    )
+
+
+def _init(init, y0, carry=None):
+    if carry is None:
+        return Carry(init(), y0)
+    if not isinstance(carry, tuple) or len(carry) != 2:
+        raise ValueError(
+            f"carry: expected the pair (network, y), got {check.describe(carry)}"
+        )
+    network, y = carry
+    if jnp.shape(y)[-1:] != y0.shape:
+        raise ValueError(f"carry.y: expected (..., {y0.shape[0]}), got shape {jnp.shape(y)}")
+    return Carry(init(network), jnp.asarray(y, y0.dtype))
+
+
+def _step(step, carry, x):
+    if not isinstance(x, tuple) or len(x) != 3:
+        raise ValueError(f"x: expected (u, teacher, forced), got {check.describe(x)}")
+    u, teacher, forced = x
+    teacher, forced = jnp.asarray(teacher), jnp.asarray(forced)
+    if check.aval(teacher) != check.aval(carry.y):
+        raise ValueError(
+            f"teacher: expected {check.aval(carry.y)}, as the output, got {check.aval(teacher)}"
+        )
+    if forced.dtype != bool or forced.shape not in ((), teacher.shape[:-1]):
+        raise ValueError(
+            f"forced: expected bool[] or one for each of the batch {teacher.shape[:-1]}, "
+            f"got {check.aval(forced)}"
+        )
+    if forced.ndim:
+        forced = forced[..., None]
+    forced = jnp.broadcast_to(forced, teacher.shape)
+    fed = jnp.where(forced & ~jnp.isnan(teacher), teacher, carry.y)
+    if u is not None:
+        u = jnp.asarray(u)
+        if u.shape[:-1] != fed.shape[:-1] or not u.ndim:
+            raise ValueError(
+                f"u: expected (*{fed.shape[:-1]}, inputs), the batch axes of the output, "
+                f"got shape {u.shape}"
+            )
+        fed = jnp.concatenate([u, fed], axis=-1)
+    network, y = check.pair(step(carry.network, fed))
+    return Carry(network, y), y
+
+
+def teacher_forced(n: int) -> np.ndarray:
+    """``forced`` for n steps that are all fed the truth: one-step prediction.
+
+    >>> teacher_forced(3).tolist()
+    [True, True, True]
+    """
+    return np.ones(check.positive("n", n), bool)
+
+
+def free_running(n: int, *, warm_up: int = 0) -> np.ndarray:
+    """``forced`` for n steps of simulation, after the first ``warm_up`` are fed the truth.
+
+    Raises:
+        ValueError: the record is shorter than the warm-up.
+
+    >>> free_running(4, warm_up=1).tolist()
+    [True, False, False, False]
+    """
+    n = check.positive("n", n)
+    whole = isinstance(warm_up, int | np.integer) and not isinstance(warm_up, bool)
+    if not whole or not 0 <= warm_up < n:
+        raise ValueError(f"warm_up: expected an integer of 0 to {n - 1}, of {n} steps, got {warm_up!r}")
+    return np.arange(n) < warm_up
+
+
+def scheduled(key: jax.Array, probability: Any, n: int) -> jax.Array:
+    """``forced`` for n steps, each fed the truth with a probability.
+
+    Args:
+        key: of `jax.random.key`.
+        probability: of the truth: () for all steps, or (n,) or (n, batch) for each;
+            lowered in the course of training, the network learns to live on its own output.
+        n: steps.
+
+    Returns:
+        bool, (n,), or the shape of ``probability``.
+
+    Raises:
+        ValueError: ``probability`` has another leading axis.
+
+    Reference: S. Bengio et al., "Scheduled sampling", NeurIPS 2015, arXiv 1506.03099.
+
+    >>> scheduled(jax.random.key(0), 1.0, 3).tolist()
+    [True, True, True]
+    """
+    n = check.positive("n", n)
+    check.arrays("probability", probability)
+    shape = jnp.shape(probability) or (n,)
+    if shape[0] != n:
+        raise ValueError(f"probability: expected () or ({n}, ...), got shape {shape}")
+    return jax.random.bernoulli(key, jnp.asarray(probability), shape)
