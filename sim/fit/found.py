@@ -16,7 +16,8 @@ from sim.fit.problem import Problem, evaluated, residuals
 from sim.fit.uncertainty import LARGEST, Uncertainty, observed, unasked, uncertainty
 
 
-# A parameter nearer than this share to a bound is held by it.
+# A parameter nearer to a bound than this share of the span, or of the start's distance from an
+# only bound, is held by it.
 HELD = 1e-4
 
 
@@ -97,7 +98,7 @@ def concluded(
     bad = int(search.bad)
     if bad:
         words += f"; the model diverged at {bad} place{'s' * (bad > 1)} tried, which it left"
-    words = "; ".join([words, *_at_bounds(problem.declared, params)])
+    words = "; ".join([words, *_at_bounds(problem, params)])
     if validation is not None:
         validation = np.asarray(validation)
     return Fit(jax.tree.map(np.asarray, params), tuple(x0 for x0, _ in each), np.asarray(losses),
@@ -105,17 +106,18 @@ def concluded(
                validation)  # fmt: skip
 
 
-def _at_bounds(declared, params):
+def _at_bounds(problem, params):
     """In words, the parameters that their bounds hold back."""
-    rows = zip(declared.names, declared.kinds, jax.tree.leaves(params), strict=True)
-    for name, kind, leaf in rows:
+    declared, start = problem.declared, jax.tree.leaves(problem.start)
+    rows = zip(declared.names, declared.kinds, jax.tree.leaves(params), start, strict=True)
+    for name, kind, leaf, begun in rows:
         if not isinstance(kind, Bounded):
             continue
-        share = (np.asarray(leaf) - kind.lower) / (kind.upper - kind.lower)
-        for i in np.ndindex(share.shape):
-            if min(share[i], 1 - share[i]) < HELD:
-                bound = kind.lower if share[i] < HELD else kind.upper
-                yield f"{name}{index(i)} is held by its bound {bound:g}"
+        for bound in (kind.lower, kind.upper):
+            span = kind.span if np.isfinite(kind.span) else np.abs(np.asarray(begun) - bound)
+            held = np.abs(np.asarray(leaf) - bound) < HELD * span
+            for i in np.argwhere(held):
+                yield f"{name}{index(tuple(i))} is held by its bound {bound:g}"
 
 
 def _trust(problem, search, z) -> Uncertainty:

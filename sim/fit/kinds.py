@@ -46,29 +46,47 @@ class Positive:
         return np.log(value).ravel()
 
 
+# A start on a bound begins this share of the span inside: on it no slope is left.
+INSIDE = 1e-3
+
+
 @dataclass(frozen=True)
 class Bounded:
-    """θ = a + (b − a) / (1 + e⁻ᶻ), between a and b."""
+    """θ = a + (b − a) / (1 + e⁻ᶻ), between a and b; a + eᶻ where b is infinite, b − eᶻ where a is."""
 
     lower: float
     upper: float
 
     def __post_init__(self):
-        if not (np.isfinite([self.lower, self.upper]).all() and self.lower < self.upper):
-            raise ValueError(
-                f"bounds: expected two finite numbers that increase, got {self.lower}, {self.upper}"
-            )
+        if not self.lower < self.upper or np.isinf([self.lower, self.upper]).all():
+            raise ValueError("bounds: expected two numbers that increase, at most one of them "
+                             f"infinite, got {self.lower}, {self.upper}")  # fmt: skip
+
+    @property
+    def span(self):
+        return self.upper - self.lower
 
     def value(self, z, shape):
-        return (self.lower + (self.upper - self.lower) * jax.nn.sigmoid(z)).reshape(shape)
+        if np.isfinite(self.span):
+            return (self.lower + self.span * jax.nn.sigmoid(z)).reshape(shape)
+        away = jnp.exp(z).reshape(shape)
+        return self.lower + away if np.isfinite(self.lower) else self.upper - away
 
     def free(self, value):
-        if not np.all((value > self.lower) & (value < self.upper)):
+        if not np.all((value >= self.lower) & (value <= self.upper)):
             raise ValueError(
                 f"expected a start between its bounds {self.lower:g} and {self.upper:g}, got {value}"
             )
-        share = (value - self.lower) / (self.upper - self.lower)
-        return np.log(share / (1 - share)).ravel()
+        if np.isfinite(self.span):
+            share = (value - self.lower) / self.span
+            share = np.where(share <= 0, INSIDE, np.where(share >= 1, 1 - INSIDE, share))
+            return np.log(share / (1 - share)).ravel()
+        away = value - self.lower if np.isfinite(self.lower) else self.upper - value
+        if not np.all(away > 0):
+            bound = self.lower if np.isfinite(self.lower) else self.upper
+            raise ValueError(f"expected a start off its only bound {bound:g}, about as far as the "
+                             f"parameter may be from it, got {value}")  # fmt: skip
+        return np.log(away).ravel()
 
 
 @dataclass(frozen=True)

@@ -67,8 +67,8 @@ def multistart(
         objective, start, experiments, parameters, states, steps, tolerance: as `fit` takes
             them; the initial states begin the same in all starts.
         starts: how many, drawn by a Latin hypercube: over their bounds the parameters that
-            have any, a positive one within a factor of e to the power ``width`` of the start,
-            others within ``width`` times their size. Or the starts themselves, a pytree as
+            have two, those with one within a factor of e to the power ``width`` of the start's
+            distance from it, others within ``width`` times their size. Or the starts themselves, a pytree as
             ``start`` with a leading axis.
         batch: how many run side by side.
         first: evaluations until the first leave.
@@ -132,10 +132,10 @@ def _starts(problem, z, starts, width, seed):
         theta, at = np.empty_like(drawn), 0
         for kind, size in zip(declared.kinds, declared.sizes, strict=True):
             own, u = slice(at, at + size), drawn[:, at : at + size]
-            if isinstance(kind, Bounded):
+            if isinstance(kind, Bounded) and np.isfinite(kind.span):
                 theta[:, own] = np.log(u / (1 - u))
             else:
-                unit = 1.0 if isinstance(kind, Positive) else np.max(np.abs(zs[own]), initial=0.0)
+                unit = 1.0 if isinstance(kind, Positive | Bounded) else np.max(np.abs(zs[own]), initial=0.0)
                 theta[:, own] = zs[own] + width * (unit or 1.0) * (2 * u - 1)
             at += size
     else:

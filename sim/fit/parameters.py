@@ -49,8 +49,8 @@ def declare(start: Any, kinds: Mapping[str, Any] | None = None) -> tuple[Declare
             arrays of whole numbers.
         kinds: for dotted names of its leaves, or of a part of the pytree for all leaves
             in it: a kind; or in the words of a configuration "positive", "fixed",
-            "positive_definite", "triangular", "free", a pair of bounds, "= other" for
-            a tie. What is not named is free.
+            "positive_definite", "triangular", "free", a pair of bounds of which one may be
+            infinite, "= other" for a tie. What is not named is free.
 
     Returns:
         What is declared, and z at the start (n,).
@@ -130,8 +130,8 @@ def as_kind(name: str, kind: Any) -> Any:
         try:
             return Bounded(*map(float, kind))
         except (TypeError, ValueError):
-            raise ValueError(f"parameters: {name}: expected two finite bounds that increase, "
-                             f"got {listed(kind)}") from None  # fmt: skip
+            raise ValueError(f"parameters: {name}: expected two bounds that increase, inf for one "
+                             f"that is not there, got {listed(kind)}") from None  # fmt: skip
     if isinstance(kind, Prior) and kind.kind is not None:
         return replace(kind, kind=as_kind(name, kind.kind))
     if not hasattr(kind, "free") and not isinstance(kind, Prior):

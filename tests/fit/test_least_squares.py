@@ -147,6 +147,29 @@ def test_fixed_flags_and_counts_stay_so_and_a_bound_that_holds_is_said():
     assert found.message.endswith("; a is held by its bound 0.9")
 
 
+@pytest.mark.parametrize("bounds", [
+    {"T": (0.8, 5.0), "c": (-4.0, 3.0)},  # which the start lies on
+    {"T": [0, np.inf], "c": [-np.inf, 4]},
+    {"T": (-np.inf, 1.8), "c": (0.5, np.inf)},
+])  # fmt: skip
+def test_bounds_on_two_sides_and_on_one(bounds):
+    found = fit(LAG, {"T": 0.8, "c": 3.0}, RECORDS, states=0.2, parameters=bounds)
+    free = fit(LAG, START, RECORDS, states=0.2)
+    np.testing.assert_allclose(found.uncertainty.value, free.uncertainty.value, atol=1e-4)
+    np.testing.assert_allclose(
+        found.uncertainty.standard_error, free.uncertainty.standard_error, rtol=1e-3
+    )
+    assert found.message.startswith("converged") and "bound" not in found.message
+
+
+def test_one_bound_that_holds_is_said():
+    for bounds, bound in (((2.5, np.inf), 2.5), ((-np.inf, 0.5), 0.5)):
+        start = {"T": 1.5, "c": 3.0 if bound == 2.5 else 0.2}
+        found = fit(LAG, start, RECORDS, states=0.2, parameters={"c": bounds, "T": "fixed"})
+        np.testing.assert_allclose(found.params["c"], bound, atol=1e-3)
+        assert found.message.endswith(f"; c is held by its bound {bound}")
+
+
 @pytest.mark.parametrize(
     "change, words",
     [
@@ -160,7 +183,9 @@ def test_fixed_flags_and_counts_stay_so_and_a_bound_that_holds_is_said():
         ({"experiments": Experiment(jnp.ones(9), jnp.ones((9, 1)), 0.0)}, r"y0: expected shape"),
         ({"experiments": Experiment(jnp.ones(0), jnp.ones((0, 1)))}, "N above 0, got"),
         ({"parameters": ["T"]}, "parameters: expected kinds by name, got list"),
-        ({"parameters": {"T": (0.0, None)}}, "parameters: T: expected two finite bounds"),
+        ({"parameters": {"T": (0.0, None)}}, "parameters: T: expected two bounds that increase"),
+        ({"parameters": {"T": (-np.inf, np.inf)}}, "parameters: T: expected two bounds that incr"),
+        ({"parameters": {"T": (0.8, np.inf)}}, "T: expected a start off its only bound 0.8, about"),
         ({"parameters": {"T": Prior(1.0, 0.1, "postive")}}, "T: no kind 'postive'; did you mean"),
         ({"start": START | {"f": jnp.tanh}}, "start: expected real numbers, got f = "),
         ({"objective": lag}, "objective: expected Simulation, Prediction or Truncated"),

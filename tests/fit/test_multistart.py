@@ -52,6 +52,13 @@ def test_the_best_of_many_minima():
     assert (multistart(starts=24, batch=8, seed=1, **GIVEN).starts != found.starts).any()
 
 
+def test_starts_around_one_bound_lie_within_a_factor_of_the_distance():
+    kinds = {"w": (0.1, 3.0), "c": (-np.inf, 5.0)}
+    found = multistart(starts=8, batch=8, **GIVEN | {"parameters": kinds, "steps": 1, "first": 1})
+    away = np.exp(found.starts[:, 0])
+    assert np.abs(np.log(away / 4)).max() < 1 and np.ptp(away) > 3
+
+
 def test_starts_of_ones_own():
     own = {"c": np.array([1.0, 2.0, 1.0]), "w": np.array([1.7, 0.79, 2.9])}
     found = multistart(starts=own, batch=8, **GIVEN)

@@ -73,6 +73,13 @@ def test_a_bent_profile_is_where_the_loss_says(bent):
     assert low > 1.03 * high or high > 1.03 * low
 
 
+def test_a_profile_ends_at_an_only_bound(line):
+    records, _ = line
+    start = {"b": 0.5, "offset": jnp.array([0.0, 0.1])}
+    found = fit(LINE, start, records, states=0.5, parameters={"offset": (-0.5, np.inf)})
+    assert profile(found, "offset[0]").interval.tolist() == [-0.5, np.inf]
+
+
 def test_a_band_is_that_of_a_linear_regression(line):
     """b is searched by its logarithm: to first order that changes nothing."""
     records, found = line
