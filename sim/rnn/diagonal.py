@@ -1,5 +1,6 @@
 """The diagonal state space: poles of continuous time, sampled."""
 
+import math
 from typing import Any, NamedTuple
 
 import jax
@@ -47,12 +48,12 @@ def params(key: jax.Array, inputs: int, hidden: int, *, dtype: Any = None) -> Pa
     dtype = jnp.result_type(float) if dtype is None else dtype
     keys = jax.random.split(key, 4)
     return Params(
-        jnp.full(n, np.log(0.5), dtype),
+        jnp.full(n, math.log(0.5), dtype),
         jnp.asarray(np.pi * np.arange(n), dtype),
-        jax.random.uniform(keys[0], (n,), dtype, np.log(0.001), np.log(0.1)),
-        jax.random.normal(keys[1], (inputs, 2 * n), dtype) / np.sqrt(2 * inputs),
-        jax.random.normal(keys[2], (2 * n, n), dtype) / np.sqrt(2 * n),
-        jax.random.normal(keys[3], (inputs, n), dtype) / np.sqrt(inputs),
+        jax.random.uniform(keys[0], (n,), dtype, math.log(0.001), math.log(0.1)),
+        jax.random.normal(keys[1], (inputs, 2 * n), dtype) / math.sqrt(2 * inputs),
+        jax.random.normal(keys[2], (2 * n, n), dtype) / math.sqrt(2 * n),
+        jax.random.normal(keys[3], (inputs, n), dtype) / math.sqrt(inputs),
     )
 
 

@@ -1,10 +1,10 @@
 """The linear recurrent unit."""
 
+import math
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from sim import Stepper, check
 from sim.rnn import cell, modes
@@ -42,7 +42,7 @@ def params(
     *,
     dtype: Any = None,
     radii: tuple[float, float] = (0.0, 1.0),
-    phase: float = 2 * np.pi,
+    phase: float = 2 * math.pi,
 ) -> Params:
     """A random start: poles uniform on a ring, |a| in ``radii``, angle in (0, ``phase``) rad.
 
@@ -70,9 +70,9 @@ def params(
         jnp.log(-0.5 * jnp.log(squared)),
         jnp.log(angle),
         0.5 * jnp.log1p(-squared),
-        jax.random.normal(keys[2], (inputs, 2 * n), dtype) / np.sqrt(2 * inputs),
-        jax.random.normal(keys[3], (2 * n, n), dtype) / np.sqrt(n),
-        jax.random.normal(keys[4], (inputs, n), dtype) / np.sqrt(inputs),
+        jax.random.normal(keys[2], (inputs, 2 * n), dtype) / math.sqrt(2 * inputs),
+        jax.random.normal(keys[3], (2 * n, n), dtype) / math.sqrt(n),
+        jax.random.normal(keys[4], (inputs, n), dtype) / math.sqrt(inputs),
     )
 
 

@@ -4,7 +4,6 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -47,6 +46,10 @@ def from_torch(state: Mapping[str, np.ndarray], kind: str) -> tuple[NamedTuple, 
     """
     if kind not in GATES:
         raise ValueError(f'kind: expected "gru", "lstm" or "rnn", got {kind!r}')
+    if not isinstance(state, Mapping):
+        raise ValueError(
+            f"state: expected a mapping from names to arrays, got {type(state).__name__}"
+        )
     depth = _depth(state)
     bias = any(key.startswith("bias") for key in state)
     inputs, hidden = _widths(state)

@@ -6,10 +6,12 @@ A cell is a module NAME with ``params(key, inputs, hidden, *, dtype)`` and ``NAM
 import importlib
 import inspect
 import pkgutil
+from functools import cache
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
+import numpy as np
+
 import sim.rnn
 from sim import rollout
 
@@ -38,29 +40,34 @@ def cells():
 CELLS = cells()
 
 
-def perturbed(params, seed=1):
-    """Parameters of which none is at a special value, such as a bias of zero."""
-    leaves, treedef = jax.tree.flatten(params)
-    keys = jax.random.split(jax.random.key(seed), len(leaves))
-    return jax.tree.unflatten(
-        treedef,
-        [a + 0.1 * jax.random.normal(k, a.shape, a.dtype) for k, a in zip(keys, leaves, strict=True)],
-    )
+def normal(seed, *shape):
+    return np.random.default_rng(seed).normal(size=shape)
 
 
-def weights(cell, inputs=INPUTS, hidden=HIDDEN, seed=0, dtype=None):
-    return perturbed(cell.params(jax.random.key(seed), inputs, hidden, dtype=dtype), seed + 1)
+def perturbed(tree, seed=1):
+    """Arrays of which none is at a special value, such as a bias of zero."""
+    noise = iter(range(100 * seed, 100 * seed + 100))
+    return jax.tree.map(lambda a: np.asarray(a) + 0.1 * normal(next(noise), *np.shape(a)), tree)
 
 
-def signal(*shape, seed=0, dtype=None):
-    return jax.random.normal(jax.random.key(100 + seed), shape, dtype or jnp.result_type(float))
+@cache
+def weights(cell, inputs=INPUTS, hidden=HIDDEN, seed=0):
+    """Parameters of a cell, in float64, as NumPy arrays."""
+    make = jax.jit(cell.params, static_argnums=(1, 2))
+    return perturbed(make(jax.random.key(seed), inputs, hidden), seed + 1)
 
 
-def drive(stepper, xs, carry=None):
-    """A rollout from rest, for the batch axes of xs."""
+def signal(*shape, seed=0):
+    return normal(10_000 + seed, *shape)
+
+
+def drive(make, params, xs, carry=None):
+    """A rollout of ``make(params)``, from rest for the batch axes of xs."""
+    stepper = make(params)
     if carry is None:
         carry = sim.rnn.initialize_carry(stepper, xs.shape[1:-1])
     return rollout(stepper.step, carry, xs)
 
 
-run = jax.jit(drive)
+run = jax.jit(drive, static_argnums=0)
+rest = jax.jit(lambda make, params: make(params).init(), static_argnums=0)
