@@ -23,11 +23,16 @@ from sim.rnn.lstm import lstm
 from sim.rnn.lstm import params as lstm_params
 from sim.rnn.minimal_gated import minimal_gated
 from sim.rnn.minimal_gated import params as minimal_gated_params
+from sim.rnn.mlp import mlp, mlp_params
+from sim.rnn.scaling import Scaling, scaled, scaling
 from sim.rnn.stack import layers, stack
+from sim.rnn.state_space import from_linear, state_space
+from sim.rnn.state_space import params as state_space_params
 from sim.rnn.torch_weights import from_torch
 
 __all__ = [
     "Fed",
+    "Scaling",
     "bidirectional",
     "diagonal",
     "diagonal_parallel",
@@ -36,6 +41,7 @@ __all__ = [
     "elman_params",
     "feedback",
     "free_running",
+    "from_linear",
     "from_torch",
     "gru",
     "gru_params",
@@ -50,9 +56,15 @@ __all__ = [
     "lstm_params",
     "minimal_gated",
     "minimal_gated_params",
+    "mlp",
+    "mlp_params",
     "readout",
     "residual",
+    "scaled",
+    "scaling",
     "scheduled",
     "stack",
+    "state_space",
+    "state_space_params",
     "teacher_forced",
 ]

@@ -1,0 +1,81 @@
+"""Records in numbers near 1, and a network that takes and gives them in their units."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.tree_util import Partial
+
+from sim import Stepper
+from sim.fit import Experiment
+
+
+class Scaling(NamedTuple):
+    """What is taken off inputs and outputs, and divided by; kept with the network.
+
+    Attributes:
+        u_mean, u_scale: (inputs,).
+        y_mean, y_scale: (outputs,).
+    """
+
+    u_mean: Any
+    u_scale: Any
+    y_mean: Any
+    y_scale: Any
+
+
+def scaling(experiments: Experiment | Sequence[Experiment]) -> Scaling:
+    """Means and standard deviations over all experiments.
+
+    Args:
+        experiments: with xs (N, inputs) and y (N, outputs), where NaN is missing.
+
+    Raises:
+        ValueError: an input is no array (N, inputs), or widths differ.
+
+    >>> found = scaling(Experiment(jnp.array([[1.0], [3.0]]), jnp.array([[2.0], [2.0]])))
+    >>> found.u_mean.tolist(), found.u_scale.tolist(), found.y_scale.tolist()
+    ([2.0], [1.0], [1.0])
+    """
+    if isinstance(experiments, Experiment):
+        experiments = (experiments,)
+    for i, e in enumerate(experiments):
+        for name, x in (("xs", e.xs), ("y", e.y)):
+            width = np.shape(getattr(experiments[0], name))[1:]
+            if len(np.shape(x)) != 2 or np.shape(x)[1:] != width:
+                raise ValueError(f"experiments[{i}].{name}: expected an array (N, "
+                                 f"{width[0] if width else 'width'}), got shape {np.shape(x)}")  # fmt: skip
+    u, y = (np.concatenate([np.asarray(e[i]) for e in experiments]) for i in (0, 1))
+    found = []
+    for x in (u, y):
+        sd = np.nanstd(x, axis=0)
+        found += [np.nanmean(x, axis=0), np.where(sd > 0, sd, 1)]
+    return Scaling(*(jnp.asarray(x, jnp.result_type(float)) for x in found))
+
+
+def scaled(stepper: Stepper, scaling: Scaling) -> Stepper:
+    """The stepper in the units of the record:
+
+        y = ȳ + σ_y ⊙ step((u − ū) / σ_u)
+
+    Args:
+        stepper: takes (..., inputs) and emits (..., outputs), in numbers near 1.
+        scaling: of `scaling`; its dtype is that of the stepper.
+
+    >>> from sim import rollout
+    >>> itself = Stepper(lambda: (), lambda c, x: (c, x))
+    >>> by = Scaling(*map(jnp.atleast_1d, (10.0, 2.0, 1.0, 3.0)))
+    >>> scaled(itself, by).step((), jnp.array([14.0]))[1].tolist()
+    [7.0]
+    """
+    return Stepper(stepper.init, Partial(_step, stepper.step, scaling))
+
+
+def _step(step, scaling, carry, u):
+    by = jax.tree.map(lambda x: jnp.asarray(x, u.dtype), scaling)
+    u = (u - jnp.broadcast_to(by.u_mean, u.shape)) / jnp.broadcast_to(by.u_scale, u.shape)
+    carry, y = step(carry, u)
+    y = jnp.broadcast_to(by.y_mean, y.shape) + jnp.broadcast_to(by.y_scale, y.shape) * y
+    return carry, y

@@ -1,0 +1,143 @@
+"""A nonlinear state-space model: a linear system, and a network that corrects it."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.tree_util import Partial
+from scipy.linalg import solve_discrete_lyapunov
+
+from sim import Stepper
+from sim.rnn import cell
+from sim.rnn.mlp import mlp, mlp_params
+
+
+class Params(NamedTuple):
+    """Parameters of `state_space`, with n states, m inputs and p outputs.
+
+    Attributes:
+        A, B, C, D: the linear part, (n, n), (n, m), (p, n), (p, m).
+        b, c: what is always added to state and output, (n,), (p,).
+        net: of `mlp_params`, from n + m inputs to n + p outputs.
+    """
+
+    A: Any
+    B: Any
+    C: Any
+    D: Any
+    b: Any
+    c: Any
+    net: Any
+
+
+def params(key: jax.Array, inputs: int, outputs: int, states: int,
+           hidden: Sequence[int] = (8,), *, dtype: Any = None) -> Params:  # fmt: skip
+    """A random start without a record: slowly forgetting states, a network that begins as zero.
+
+    `from_linear` starts better where there is a record.
+
+    >>> params(jax.random.key(0), 1, 1, 2).A.shape
+    (2, 2)
+    """
+    of_a, of_b, of_c, of_net = jax.random.split(key, 4)
+    sizes = (states + inputs, *hidden, states + outputs)
+    net = mlp_params(of_net, sizes, dtype=dtype, gain=0.0)
+    dtype = net[0][0].dtype
+    A = 0.9 * jax.nn.initializers.orthogonal()(of_a, (states, states), dtype)
+    B = jax.random.normal(of_b, (states, inputs), dtype)
+    C = jax.random.normal(of_c, (outputs, states), dtype) * states**-0.5
+    zero = jnp.zeros(states + outputs, dtype)
+    return Params(A, B, C, jnp.zeros((outputs, inputs), dtype), zero[:states], zero[states:], net)
+
+
+def from_linear(key: jax.Array, linear: Any, hidden: Sequence[int] = (8,), *, u: Any) -> Params:
+    """A start that is a linear model, as `sim.fit.n4sid` finds it; the network begins as zero.
+
+    The states are turned and scaled to covariance 1 under the covariance of u, so that the
+    network sees numbers near 1.
+
+    Args:
+        key: of `jax.random`.
+        linear: with the attributes A, B, C, D of a stable discrete system.
+        hidden: widths of the hidden layers.
+        u: the record of the input, (N, m), in the units of the model.
+
+    Raises:
+        ValueError: the linear system is not stable, or u has another width.
+
+    Reference: J. Paduart et al., Automatica 46 (2010) 647-656, starts so.
+    """
+    A, B, C, D = (np.asarray(M, float) for M in (linear.A, linear.B, linear.C, linear.D))
+    u = np.asarray(u, float).reshape(len(u), -1)
+    if u.shape[1] != B.shape[1]:
+        raise ValueError(f"u: expected {B.shape[1]} inputs, as linear.B has, got {u.shape[1]}")
+    radius = np.max(np.abs(np.linalg.eigvals(A)))
+    if radius >= 1:
+        raise ValueError(f"linear.A: expected a stable system, got a pole of modulus {radius:.6g}")
+    T = np.linalg.cholesky(_covariance(A, B, u))
+    A, B, C = np.linalg.solve(T, A @ T), np.linalg.solve(T, B), C @ T
+    dtype = jnp.result_type(float)
+    n, (p, m) = len(A), D.shape
+    net = mlp_params(key, (n + m, *hidden, n + p), gain=0.0)
+    linear = (jnp.asarray(M, dtype) for M in (A, B, C, D, np.zeros(n), np.zeros(p)))
+    return Params(*linear, net)
+
+
+def _covariance(A, B, u):
+    """Of the states, while the input is u."""
+    x, seen = np.zeros(len(A)), np.zeros((len(u), len(A)))
+    for k, now in enumerate(u[:20_000]):
+        seen[k] = x
+        x = A @ x + B @ now
+    P = seen.T @ seen / len(u)
+    # A direction that u hardly moves keeps a scale, by what noise would leave of it.
+    return P + 1e-6 * solve_discrete_lyapunov(A, B @ B.T + np.eye(len(A)) * np.trace(P) * 1e-6)
+
+
+def state_space(params: Params) -> Stepper:
+    """Nonlinear state-space model:
+
+        (f, g) = MLP(s, u)
+        y  = C s + D u + c + g
+        s ← A s + B u + b + f
+
+    Args:
+        params: `Params`; u (..., m), the carry s (..., n), y (..., p).
+
+    Returns:
+        A `Stepper`; ``init()`` is zero, ``init(s)`` what is given.
+
+    Raises:
+        ValueError: parameters of another network; widths or batch axes that disagree.
+
+    Reference: J. Paduart et al., "Identification of nonlinear systems using polynomial
+    nonlinear state space models", Automatica 46 (2010) 647-656, with an MLP instead of
+    polynomials.
+
+    >>> from sim import rollout
+    >>> stepper = state_space(params(jax.random.key(0), 1, 2, states=3))
+    >>> rollout(stepper.step, stepper.init(), jnp.ones((10, 1)))[1].shape
+    (10, 2)
+    """
+    cell.typed(params, Params)
+    return Stepper(Partial(_init, params), Partial(_step, params))
+
+
+def _like(params):
+    return jax.ShapeDtypeStruct(params.A.shape[:1], params.A.dtype)
+
+
+def _init(params, carry=None):
+    return cell.start(_like(params), carry)
+
+
+def _step(params, s, u):
+    A, B, C, D, b, c, net = params
+    s, u = cell.entering(B.shape[1], _like(params), s, u)
+    both = mlp(net, jnp.concatenate([s, u], axis=-1))
+    n = A.shape[0]
+    y = cell.affine(s, C.T, c) + u @ D.T + both[..., n:]
+    s = cell.affine(s, A.T, b) + u @ B.T + both[..., :n]
+    return s, y
