@@ -26,7 +26,7 @@ HOMES = {
     "scipy": [""],
     # The signal filters of a DataArray are of xarray by their nature, and no package imports them.
     "xarray": ["sim/trajectory.py", "sim/netcdf.py", "filters/iir/dataarray.py"],
-    "netCDF4": ["sim/netcdf.py"],
+    "netCDF4": ["sim/netcdf.py", "sim/arrays.py"],
     "rich": ["sim/progress.py", "experiments/"],
     "optax": ["sim/fit/"],
     "optimistix": ["sim/fit/"],

@@ -6,6 +6,7 @@ the initial state of an experiment, ``r`` residuals, ``J`` their Jacobian.
 
 from sim.fit.bands import Band, bands
 from sim.fit.best_linear import BestLinear, best_linear
+from sim.fit.ensemble import Ensemble, Spread, ensemble, simulated
 from sim.fit.experiment import Experiment, sampled
 from sim.fit.fit import fit
 from sim.fit.found import Fit
@@ -38,6 +39,7 @@ __all__ = [
     "Band",
     "BestLinear",
     "Bounded",
+    "Ensemble",
     "Experiment",
     "Fit",
     "Fixed",
@@ -51,6 +53,7 @@ __all__ = [
     "Profile",
     "Scores",
     "Simulation",
+    "Spread",
     "Subspace",
     "Tied",
     "Triangular",
@@ -62,6 +65,7 @@ __all__ = [
     "best_linear",
     "bic",
     "cross_correlation",
+    "ensemble",
     "fit",
     "initial_state",
     "load",
@@ -75,6 +79,7 @@ __all__ = [
     "scores",
     "select",
     "shoot",
+    "simulated",
     "staged",
     "whiteness",
 ]

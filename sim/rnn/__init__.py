@@ -16,6 +16,13 @@ from sim.rnn.elman import params as elman_params
 from sim.rnn.feedback import Fed, feedback, free_running, scheduled, teacher_forced
 from sim.rnn.gru import gru
 from sim.rnn.gru import params as gru_params
+from sim.rnn.hybrid import (
+    StateScaling,
+    corrected_field,
+    corrected_step,
+    correction,
+    state_scaling,
+)
 from sim.rnn.lru import lru
 from sim.rnn.lru import parallel as lru_parallel
 from sim.rnn.lru import params as lru_params
@@ -24,6 +31,8 @@ from sim.rnn.lstm import params as lstm_params
 from sim.rnn.minimal_gated import minimal_gated
 from sim.rnn.minimal_gated import params as minimal_gated_params
 from sim.rnn.mlp import mlp, mlp_params
+from sim.rnn.pieces import pieces
+from sim.rnn.saved import Saved, load, save
 from sim.rnn.scaling import Scaling, scaled, scaling
 from sim.rnn.stack import layers, stack
 from sim.rnn.state_space import from_linear, state_space
@@ -32,8 +41,13 @@ from sim.rnn.torch_weights import from_torch
 
 __all__ = [
     "Fed",
+    "Saved",
     "Scaling",
+    "StateScaling",
     "bidirectional",
+    "corrected_field",
+    "corrected_step",
+    "correction",
     "diagonal",
     "diagonal_parallel",
     "diagonal_params",
@@ -49,6 +63,7 @@ __all__ = [
     "layer_norm_params",
     "layer_normalised",
     "layers",
+    "load",
     "lru",
     "lru_parallel",
     "lru_params",
@@ -58,12 +73,15 @@ __all__ = [
     "minimal_gated_params",
     "mlp",
     "mlp_params",
+    "pieces",
     "readout",
     "residual",
+    "save",
     "scaled",
     "scaling",
     "scheduled",
     "stack",
+    "state_scaling",
     "state_space",
     "state_space_params",
     "teacher_forced",

@@ -1,0 +1,87 @@
+"""Named arrays in one NetCDF file, written all or nothing."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import netCDF4
+import numpy as np
+
+KINDS = "iuf"  # whole numbers and real ones, as NetCDF has them
+
+
+def write(
+    path: str | os.PathLike, arrays: Mapping[str, Any], attributes: Mapping[str, Any]
+) -> None:
+    """Write arrays by name, bit for bit, so that ``path`` always holds a whole file.
+
+    The file grows beside it under another name, reaches the disk, and takes the name in
+    one step.
+
+    Args:
+        path: the file, replaced if it is there.
+        arrays: name -> array of real or whole numbers, of any shape.
+        attributes: of the file: names to strings or numbers.
+
+    Raises:
+        ValueError: an array of another type; the message names it.
+        OSError: it cannot be written; the message names the file.
+
+    Reference: NetCDF-4 through netCDF4.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write(f"{folder}/a.nc", {"a.W": np.eye(2)}, {"kind": "gru"})
+    ...     read(f"{folder}/a.nc")
+    ({'a.W': array([[1., 0.],
+           [0., 1.]])}, {'kind': 'gru'})
+    """
+    path = Path(path)
+    part = path.with_name(path.name + ".part")
+    arrays = {name: np.asarray(array) for name, array in arrays.items()}
+    for name, array in arrays.items():
+        if array.dtype.kind not in KINDS or array.dtype.itemsize < 4:
+            raise ValueError(f"{name}: expected real numbers of 32 or 64 bits, got {array.dtype}")
+    try:
+        with netCDF4.Dataset(part, "w", format="NETCDF4") as file:
+            file.setncatts(dict(attributes))
+            for name, array in arrays.items():
+                _put(file, name, array)
+        with open(part, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    except (OSError, RuntimeError) as error:
+        part.unlink(missing_ok=True)
+        reason = getattr(error, "strerror", None) or str(error)
+        raise OSError(f"{path}: cannot write the file: {reason}") from error
+
+
+def read(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """The arrays and the attributes that `write` wrote.
+
+    Raises:
+        OSError: it is not there or is no NetCDF file; the message names it.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: there is no such file")
+    try:
+        with netCDF4.Dataset(path) as file:
+            file.set_auto_maskandscale(False)
+            arrays = {name: np.asarray(stored[...]) for name, stored in file.variables.items()}
+            return arrays, {name: file.getncattr(name) for name in file.ncattrs()}
+    except (OSError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise OSError(f"{path}: cannot read the file: {reason}") from error
+
+
+def _put(file, name, array):
+    for size in array.shape:
+        if f"n{size}" not in file.dimensions:
+            file.createDimension(f"n{size}", size)
+    # Nothing is written that a value could be mistaken for: NaN and all others are as they are.
+    stored = file.createVariable(name, array.dtype, [f"n{size}" for size in array.shape],
+                                 fill_value=False)  # fmt: skip
+    stored.set_auto_maskandscale(False)
+    stored[...] = array

@@ -1,0 +1,181 @@
+"""Physics and a network that adds what the physics leaves out."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.tree_util import Partial
+
+from sim import Stepper, check
+from sim.inputs import at
+from sim.rnn.mlp import mlp
+from sim.step import as_pytree
+
+
+class StateScaling(NamedTuple):
+    """What makes states and inputs numbers near 1, and a network's numbers a correction.
+
+    Attributes:
+        y_mean, y_scale: (states,), in the order of the leaves.
+        u_mean, u_scale: (inputs,); empty without input.
+        out_scale: (states,), of what is added: a rate of change for a vector field, a
+            change for a step.
+    """
+
+    y_mean: Any
+    y_scale: Any
+    u_mean: Any
+    u_scale: Any
+    out_scale: Any
+
+
+def state_scaling(ys: Any, us: Any, outs: Any) -> StateScaling:
+    """Means and standard deviations along a run, best of the physics alone on the record.
+
+    Args:
+        ys: states, a pytree of arrays (N, …).
+        us: inputs (N, …), or None.
+        outs: as ``ys``: rates of change for `corrected_field`, changes from step to step
+            for `corrected_step`. The network corrects in their unit.
+
+    >>> ys = jnp.array([[0.0], [2.0]])
+    >>> found = state_scaling(ys, None, 10 * ys)
+    >>> found.y_mean.tolist(), found.y_scale.tolist(), found.out_scale.tolist()
+    ([1.0], [1.0], [10.0])
+    """
+    found = []
+    for tree in (ys, us, outs):
+        rows = np.asarray(jax.vmap(_flat)(tree)) if jax.tree.leaves(tree) else np.zeros((1, 0))
+        sd = rows.std(axis=0)
+        found += [rows.mean(axis=0), np.where(sd > 0, sd, 1)]
+    y_mean, y_scale, u_mean, u_scale, _, out = (jnp.asarray(x, jnp.result_type(float)) for x in found)
+    return StateScaling(y_mean, y_scale, u_mean, u_scale, out)
+
+
+def correction(net: Any, scaling: StateScaling) -> Callable[[Any, Any], Any]:
+    """N(y, u) = σ_out ⊙ MLP([(y − ȳ)/σ_y, (u − ū)/σ_u])
+
+    Args:
+        net: of ``mlp_params(key, (states + inputs, …, states), gain=0.0)``: with gain 0 the
+            correction begins as zero.
+        scaling: `StateScaling`.
+
+    Returns:
+        ``N(y, u)`` with the structure of y, a `jax.tree_util.Partial`: of any pytree y of
+        floats, and of u, a pytree or None.
+
+    Raises:
+        ValueError: from N, states or inputs of other widths than the scaling or the
+            network.
+
+    >>> ones = StateScaling(*(jnp.ones(n) for n in (2, 2, 0, 0, 2)))
+    >>> net = ((jnp.eye(2), jnp.zeros(2)),)
+    >>> correction(net, ones)({"q": jnp.asarray(3.0), "v": jnp.asarray(1.0)}, None)["q"].tolist()
+    2.0
+    """
+    if not isinstance(scaling, StateScaling):
+        raise ValueError(f"scaling: expected a StateScaling, got {type(scaling).__name__}")
+    return Partial(_correction, net, scaling)
+
+
+def corrected_field(field: Callable, correction: Callable) -> Callable:
+    """A vector field, and what it leaves out:
+
+        ẏ = f(t, y, u) + N(y, u)
+
+    Args:
+        field: ``f(t, y, u)``, of `sim.models` or any other.
+        correction: ``N(y, u)``, as `correction` makes it, or any function.
+
+    Returns:
+        A vector field, which any integrator takes; a pytree as both are.
+
+    Raises:
+        ValueError: N gives another structure than f.
+
+    Reference: C. Rackauckas et al., "Universal differential equations for
+    scientific machine learning", arXiv 2001.04385.
+
+    >>> field = corrected_field(lambda t, y, u: -y, lambda y, u: 0.5 * u)
+    >>> float(field(0.0, 2.0, 1.0))
+    -1.5
+    """
+    return Partial(_field, as_pytree(field), as_pytree(correction))
+
+
+def corrected_step(stepper: Stepper, correction: Callable) -> Stepper:
+    """A step of the physics, and what it leaves out:
+
+        y_{k+1} = Φ(y_k, u_k) + N(y_k, u_k)
+
+    Args:
+        stepper: whose carry is the state, or has it as ``y`` as an integrator's carry has;
+            it emits the state.
+        correction: ``N(y, u)``, as `correction` makes it, or any function; u is the input
+            at the start of the step.
+
+    Returns:
+        A `Stepper` with the carry of ``stepper``.
+
+    Raises:
+        ValueError: from the step, N gives another structure than the state, or the stepper
+            emits another than its state.
+
+    Reference: as `corrected_field`.
+
+    >>> half = Stepper(jnp.asarray, lambda y, u: (y / 2, y / 2))
+    >>> corrected_step(half, lambda y, u: u).step(jnp.asarray(4.0), jnp.asarray(1.0))[1].tolist()
+    3.0
+    """
+    step = Partial(_step, as_pytree(stepper.step), as_pytree(correction))
+    return Stepper(as_pytree(stepper.init), step)
+
+
+def _flat(tree):
+    return jnp.concatenate([jnp.ravel(leaf) for leaf in jax.tree.leaves(tree)] or [jnp.zeros(0)])
+
+
+def _correction(net, scaling, y, u):
+    leaves, tree = jax.tree.flatten(jax.tree.map(jnp.asarray, y))
+    flat = _flat(leaves)
+    by = jax.tree.map(lambda x: jnp.asarray(x, flat.dtype), scaling)
+    parts = [_near_one("y", flat, by.y_mean, by.y_scale)]
+    if jax.tree.leaves(u) or by.u_mean.size:
+        parts.append(_near_one("u", _flat(u).astype(flat.dtype), by.u_mean, by.u_scale))
+    out = mlp(net, jnp.concatenate(parts))
+    if out.shape != flat.shape:
+        raise ValueError(f"net: expected {flat.size} outputs, one for each state, got {out.size}")
+    out, found, start = by.out_scale * out, [], 0
+    for leaf in leaves:
+        found.append(out[start : start + leaf.size].reshape(leaf.shape))
+        start += leaf.size
+    return jax.tree.unflatten(tree, found)
+
+
+def _near_one(name, x, mean, scale):
+    if x.shape != mean.shape:
+        raise ValueError(f"{name}: expected {mean.size} numbers, as the scaling has, got {x.size}")
+    return (x - mean) / scale
+
+
+def _added(name, a, b):
+    if jax.tree.structure(a) != jax.tree.structure(b):
+        raise ValueError(f"{name}: expected the structure {check.describe(a)}, got "
+                         f"{check.describe(b)}")  # fmt: skip
+    return jax.tree.map(jnp.add, a, b)
+
+
+def _field(field, correction, t, y, u=None):
+    return _added("correction", field(t, y, u), correction(y, u))
+
+
+def _step(step, correction, carry, x):
+    before = getattr(carry, "y", carry)
+    carry, y = check.pair(step(carry, x))
+    after = _added("correction", y, correction(before, at(x, 0.0)))
+    if jax.tree.structure(y) != jax.tree.structure(before):
+        raise ValueError(f"stepper: expected one that emits its state {check.describe(before)}, "
+                         f"got {check.describe(y)}")  # fmt: skip
+    return (carry._replace(y=after) if hasattr(carry, "y") else after), after

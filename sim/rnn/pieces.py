@@ -1,0 +1,54 @@
+"""A long record in pieces of equal length, to be trained on side by side."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from sim import check
+from sim.fit import Experiment
+
+
+def pieces(experiment: Experiment, length: int, *, warmup: int = 0) -> list[Experiment]:
+    """Pieces that cover a record, each with a run-up in which errors do not count:
+
+        piece i = samples [i L, i L + warmup + L),   y of the first ``warmup`` is NaN
+
+    A network starts each piece from rest, and has the run-up to settle. Every sample after
+    the first ``warmup`` counts in one piece and no other. All pieces are equally long, so
+    that they compile as one run: the last ends where the record does, and what an earlier
+    piece has counted is NaN in it.
+
+    Args:
+        experiment: of N samples.
+        length: samples L that count in a piece; fewer where the record has fewer.
+        warmup: samples before them.
+
+    Returns:
+        ⌈(N − warmup) / L⌉ experiments without y0.
+
+    Raises:
+        ValueError: the record has no sample after its run-up.
+
+    Reference: M. Forgione and D. Piga, Eur. J. Control 59 (2021) 69-81, who train
+    neural models on pieces of long records.
+
+    >>> e = Experiment(jnp.arange(5.0), jnp.arange(5.0)[:, None])
+    >>> [(p.xs.tolist(), p.y[:, 0].tolist()) for p in pieces(e, 2, warmup=1)]
+    [([0.0, 1.0, 2.0], [nan, 1.0, 2.0]), ([2.0, 3.0, 4.0], [nan, 3.0, 4.0])]
+    """
+    length = check.positive("length", length)
+    if isinstance(warmup, bool) or not isinstance(warmup, int | np.integer) or warmup < 0:
+        raise ValueError(f"warmup: expected an integer of at least 0, got {warmup!r}")
+    n = len(experiment.y)
+    if n <= warmup:
+        raise ValueError(f"experiment: expected at least {warmup + 1} samples, one more than "
+                         f"the warm-up, got {n}")  # fmt: skip
+    length = min(length, n - warmup)
+    found = []
+    for counted in range(warmup, n, length):
+        first = min(counted, n - length) - warmup
+        own = slice(first, first + warmup + length)
+        silent = np.arange(first, first + warmup + length) < counted
+        y = jnp.where(silent[:, None], jnp.nan, jnp.asarray(experiment.y)[own])
+        found.append(Experiment(jax.tree.map(lambda x, own=own: x[own], experiment.xs), y))
+    return found

@@ -1,0 +1,147 @@
+"""A trained network on disk: its parameters, its scaling, its configuration."""
+
+import json
+import os
+from collections.abc import Mapping
+from importlib import metadata
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.tree_util import keystr, tree_flatten_with_path
+
+from sim.rnn.hybrid import StateScaling
+from sim.rnn.scaling import Scaling
+
+PACKAGES = ("scansim", "jax", "jaxlib", "numpy", "netCDF4")
+
+
+class Saved(NamedTuple):
+    """What a file holds.
+
+    Attributes:
+        params: as ``like``, or without one a dict from dotted names to arrays.
+        scaling: as it was saved, or None.
+        config: as it was saved, or None.
+        versions: of the packages that wrote it.
+    """
+
+    params: Any
+    scaling: Scaling | StateScaling | None
+    config: Any
+    versions: dict[str, str]
+
+
+def save(
+    path: str | os.PathLike,
+    params: Any,
+    *,
+    scaling: Scaling | StateScaling | None = None,
+    config: Mapping[str, Any] | None = None,
+) -> None:
+    """Write parameters as NetCDF, bit for bit, so that ``path`` always holds a whole file.
+
+    Each leaf is a variable with its dotted name: ``params.W``, ``params.net.0.b``.
+
+    Args:
+        path: the file, replaced if it is there.
+        params: any pytree of real arrays.
+        scaling: kept beside them.
+        config: what is needed to make the network again; anything that JSON can say.
+
+    Raises:
+        ValueError: a leaf is no array of real numbers, or JSON cannot say the config.
+        OSError: it cannot be written; the message names the file.
+
+    Reference: NetCDF-4; no pickle.
+
+    >>> import tempfile
+    >>> from sim.rnn import gru_params
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save(f"{folder}/gru.nc", gru_params(jax.random.key(0), 1, 4), config={"hidden": 4})
+    ...     found = load(f"{folder}/gru.nc")
+    >>> found.config, found.params["W"].shape
+    ({'hidden': 4}, (1, 12))
+    """
+    from sim import arrays  # netCDF4 is loaded where files are, and nowhere else
+
+    attributes = {"source": "scansim", "versions": json.dumps(_versions())}
+    try:
+        attributes["config"] = json.dumps(config, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"config: expected what JSON can say, got {error}") from None
+    leaves = _named("params", params)
+    if scaling is not None:
+        attributes["scaling"] = type(scaling).__name__
+        leaves |= _named("scaling", scaling)
+    arrays.write(path, leaves, attributes)
+
+
+def load(path: str | os.PathLike, like: Any = None) -> Saved:
+    """Read what `save` wrote.
+
+    Args:
+        path: the file.
+        like: parameters of the network they are for, or ``jax.ShapeDtypeStruct``s of them
+            (``jax.eval_shape(partial(gru_params, inputs=1, hidden=8), key)``): their
+            structure is restored, and held against what is there.
+
+    Returns:
+        `Saved`.
+
+    Raises:
+        ValueError: the weights are of another architecture; the message names the leaf.
+        OSError: it is not there, or `save` did not write it.
+    """
+    from sim import arrays  # as above
+
+    stored, attributes = arrays.read(path)
+    if attributes.get("source") != "scansim" or "config" not in attributes:
+        raise OSError(f"{path}: expected a network that `save` wrote, got another file")
+    scaling = None
+    if "scaling" in attributes:
+        kind = {"Scaling": Scaling, "StateScaling": StateScaling}[attributes["scaling"]]
+        scaling = kind(*(jnp.asarray(stored.pop(f"scaling.{name}")) for name in kind._fields))
+    params = {name.removeprefix("params").removeprefix("."): jnp.asarray(x) for name, x in stored.items()}
+    if like is not None:
+        params = _restored(path, params, like)
+    return Saved(params, scaling, json.loads(attributes["config"]), json.loads(attributes["versions"]))
+
+
+def _named(tree, leaves):
+    found = {}
+    for path, leaf in tree_flatten_with_path(leaves)[0]:
+        name = ".".join(part for part in (tree, _dotted(path)) if part)
+        if name in found or "/" in name:
+            raise ValueError(f"{name}: expected a name of its own without '/', got {keystr(path)}")
+        found[name] = np.asarray(leaf)
+    return found
+
+
+def _dotted(path):
+    return keystr(path, simple=True, separator=".")
+
+
+def _restored(path, params, like):
+    leaves, tree = tree_flatten_with_path(like)
+    names = [_dotted(at) for at, _ in leaves]
+    for name in [*names, *params]:
+        if name not in params or name not in names:
+            expected, got = ("a leaf", "none") if name in names else ("no such leaf", "one")
+            raise ValueError(f"params.{name}: expected {expected}, got {got} in {path}")
+    for name, (_, leaf) in zip(names, leaves, strict=True):
+        expected, got = (f"{x.dtype}{list(x.shape)}" for x in (jnp.asarray(leaf) if not hasattr(leaf, "dtype") else leaf, params[name]))
+        if expected != got:
+            raise ValueError(f"params.{name}: expected {expected}, got {got} in {path}")
+    return jax.tree.unflatten(tree, [params[name] for name in names])
+
+
+def _versions():
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "(not installed)"
+    return found
