@@ -37,7 +37,8 @@ def initialize_carry(stepper: Stepper, batch: int | Sequence[int] = (), x: Any =
     >>> initialize_carry(stepper, 32, x=jnp.ones((32, 2))).shape
     (32, 4)
     """
-    check.function("stepper.init", getattr(stepper, "init", None))
+    if not isinstance(stepper, Stepper):
+        raise ValueError(f"stepper: expected a Stepper, got {type(stepper).__name__}")
     batch = (batch,) if not isinstance(batch, Sequence) else batch
     batch = tuple(check.positive("batch", n) for n in batch)
     carry = jax.tree.map(lambda leaf: _repeated(jnp.asarray(leaf), batch), stepper.init())

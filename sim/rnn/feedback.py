@@ -69,11 +69,7 @@ def feedback(stepper: Stepper, y0: jax.Array) -> Stepper:
 def _init(init, y0, carry=None):
     if carry is None:
         return Carry(init(), y0)
-    if not isinstance(carry, tuple) or len(carry) != 2:
-        raise ValueError(
-            f"carry: expected the pair (network, y), got {check.describe(carry)}"
-        )
-    network, y = carry
+    network, y = _pair(carry)
     if jnp.shape(y)[-1:] != y0.shape:
         raise ValueError(f"carry.y: expected (..., {y0.shape[0]}), got shape {jnp.shape(y)}")
     return Carry(init(network), jnp.asarray(y, y0.dtype))
@@ -82,11 +78,12 @@ def _init(init, y0, carry=None):
 def _step(step, carry, x):
     if not isinstance(x, tuple) or len(x) != 3:
         raise ValueError(f"x: expected (u, teacher, forced), got {check.describe(x)}")
+    network, last = _pair(carry)
     u, teacher, forced = x
     teacher, forced = jnp.asarray(teacher), jnp.asarray(forced)
-    if check.aval(teacher) != check.aval(carry.y):
+    if check.aval(teacher) != check.aval(last):
         raise ValueError(
-            f"teacher: expected {check.aval(carry.y)}, as the output, got {check.aval(teacher)}"
+            f"teacher: expected {check.aval(last)}, as the output, got {check.aval(teacher)}"
         )
     if forced.dtype != bool or forced.shape not in ((), teacher.shape[:-1]):
         raise ValueError(
@@ -96,17 +93,24 @@ def _step(step, carry, x):
     if forced.ndim:
         forced = forced[..., None]
     forced = jnp.broadcast_to(forced, teacher.shape)
-    fed = jnp.where(forced & ~jnp.isnan(teacher), teacher, carry.y)
+    fed = jnp.where(forced & ~jnp.isnan(teacher), teacher, last)
     if u is not None:
         u = jnp.asarray(u)
         if u.shape[:-1] != fed.shape[:-1] or not u.ndim:
+            axes = "".join(f"{n}, " for n in fed.shape[:-1])
             raise ValueError(
-                f"u: expected (*{fed.shape[:-1]}, inputs), the batch axes of the output, "
-                f"got shape {u.shape}"
+                f"u: expected ({axes}inputs{'' if axes else ','}), with the batch axes of the "
+                f"output, got shape {u.shape}"
             )
         fed = jnp.concatenate([u, fed], axis=-1)
-    network, y = check.pair(step(carry.network, fed))
+    network, y = check.pair(step(network, fed))
     return Carry(network, y), y
+
+
+def _pair(carry):
+    if not isinstance(carry, tuple) or len(carry) != 2:
+        raise ValueError(f"carry: expected the pair (network, y), got {check.describe(carry)}")
+    return carry
 
 
 def teacher_forced(n: int) -> np.ndarray:
@@ -130,7 +134,9 @@ def free_running(n: int, *, warm_up: int = 0) -> np.ndarray:
     n = check.positive("n", n)
     whole = isinstance(warm_up, int | np.integer) and not isinstance(warm_up, bool)
     if not whole or not 0 <= warm_up < n:
-        raise ValueError(f"warm_up: expected an integer of 0 to {n - 1}, of {n} steps, got {warm_up!r}")
+        raise ValueError(
+            f"warm_up: expected an integer of 0 to {n - 1}, of {n} steps, got {warm_up!r}"
+        )
     return np.arange(n) < warm_up
 
 

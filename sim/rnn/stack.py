@@ -1,13 +1,12 @@
-"""Several layers in one step: equal ones with their parameters stacked, and any others."""
+"""Several layers in one step: any, or equal ones whose parameters are stacked."""
 
 from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from jax.tree_util import Partial
 
-from sim import Stepper, cascade, check, rollout
+from sim import Stepper, cascade, check
 from sim.step import as_pytree
 
 
@@ -17,56 +16,45 @@ def stack(cell: Callable[[Any], Stepper], params: Any) -> Stepper:
         y₀ = x,   (cₗ, yₗ) ← cellₗ(cₗ, yₗ₋₁),   y = y_L
 
     Args:
-        cell: ``params -> Stepper``, such as `gru`; what it takes in and gives out is
-            equally wide.
-        params: the parameters of all layers, each leaf with a leading axis of length L.
+        cell: ``params -> Stepper``, such as `gru`; what it gives out is as wide as what it
+            takes in.
+        params: the parameters of all layers, each leaf with a leading axis of length L,
+            as ``jax.vmap(lambda key: gru_params(key, n, n))(keys)`` makes them.
 
     Returns:
-        A `Stepper`. Its carry is that of the cell with a leading axis of length L.
+        A `Stepper`, that of `layers`: its carry is the tuple of the L carries. The layers
+        are written out one after the other: a loop over them inside the step was slower at
+        every size that was measured, with 8 layers of 64 units four times.
 
     Raises:
-        ValueError: leading axes that differ, or a layer that changes the width.
+        ValueError: params without a leading axis, or axes of different lengths.
 
     Reference: A. Graves, arXiv 1308.0850, section 2, for deep recurrent networks.
 
+    >>> import jax.numpy as jnp
     >>> from sim.rnn import gru, gru_params
     >>> keys = jax.random.split(jax.random.key(0), 3)
-    >>> stepper = stack(gru, jax.vmap(lambda k: gru_params(k, 4, 4))(keys))
+    >>> stepper = stack(gru, jax.vmap(lambda key: gru_params(key, 4, 4))(keys))
     >>> carry, y = stepper.step(stepper.init(), jnp.ones(4))
-    >>> carry.shape, y.shape
-    ((3, 4), (4,))
+    >>> len(carry), y.shape
+    (3, (4,))
     """
     check.function("cell", cell)
-    check.scan_length(params, None)
-    cell = as_pytree(cell)
-    return Stepper(Partial(_stack_init, cell, params), Partial(_stack_step, cell, params))
+    depth = _depth(params)
+    return layers(*(cell(jax.tree.map(lambda leaf, i=i: leaf[i], params)) for i in range(depth)))
 
 
-def _stack_init(cell, params, carry=None):
-    if carry is None:
-        return jax.vmap(lambda p: cell(p).init())(params)
-    layers = check.scan_length(params, None)
-    for path, leaf in jax.tree_util.tree_flatten_with_path(carry)[0]:
-        if jnp.shape(leaf)[:1] != (layers,):
-            name = f"carry{jax.tree_util.keystr(path)}"
-            raise ValueError(
-                f"{name}: expected ({layers}, ...), one for each layer, got {jnp.shape(leaf)}"
-            )
-    return jax.vmap(lambda p, c: cell(p).init(c))(params, carry)
-
-
-def _stack_step(cell, params, carry, x):
-    def layer(x, params_carry):
-        params, carry = params_carry
-        carry, y = check.pair(cell(params).step(carry, x))
-        if check.aval(y) != check.aval(x):
-            raise ValueError(
-                f"stack: expected layers that keep {check.aval(x)}, got {check.aval(y)}"
-            )
-        return y, carry
-
-    y, carry = rollout(layer, jnp.asarray(x), (params, carry))
-    return carry, y
+def _depth(params):
+    leaves = [
+        (f"params{jax.tree_util.keystr(path)}", jax.numpy.shape(leaf))
+        for path, leaf in jax.tree_util.tree_flatten_with_path(params)[0]
+    ]
+    first = leaves[0][1][:1] if leaves else ()
+    for name, shape in leaves or [("params", ())]:
+        if not shape or shape[:1] != first or not shape[0]:
+            expected = f"({first[0]}, ...)" if first and first[0] else "a leading axis"
+            raise ValueError(f"{name}: expected {expected}, one for each layer, got shape {shape}")
+    return first[0]
 
 
 def layers(*steppers: Stepper) -> Stepper:
@@ -86,23 +74,37 @@ def layers(*steppers: Stepper) -> Stepper:
 
     Reference: as `stack`.
 
+    >>> import jax.numpy as jnp
     >>> from sim.rnn import gru, gru_params, lstm, lstm_params
     >>> first, second = jax.random.split(jax.random.key(0))
     >>> stepper = layers(gru(gru_params(first, 2, 8)), lstm(lstm_params(second, 8, 4)))
     >>> stepper.step(stepper.init(), jnp.ones(2))[1].shape
     (4,)
     """
-    step = cascade(*steppers).step
-    inits = tuple(as_pytree(stepper.init) for stepper in steppers)
-    return Stepper(Partial(_layers_init, inits), step)
+    cascade(*steppers)  # the same mistakes
+    inits, steps = (tuple(map(as_pytree, fs)) for fs in zip(*steppers, strict=True))
+    return Stepper(Partial(_layers_init, inits), Partial(_layers_step, steps))
 
 
 def _layers_init(inits, carries=None):
     if carries is None:
         return tuple(init() for init in inits)
-    if not isinstance(carries, tuple) or len(carries) != len(inits):
+    pairs = zip(inits, _one_each(inits, carries), strict=True)
+    return tuple(init(carry) for init, carry in pairs)
+
+
+def _layers_step(steps, carries, x):
+    out = []
+    for step, carry in zip(steps, _one_each(steps, carries), strict=True):
+        carry, x = check.pair(step(carry, x))
+        out.append(carry)
+    return tuple(out), x
+
+
+def _one_each(layers, carries):
+    if not isinstance(carries, tuple) or len(carries) != len(layers):
         raise ValueError(
-            f"carries: expected a tuple of {len(inits)}, one for each layer, "
+            f"carries: expected a tuple of {len(layers)}, one for each layer, "
             f"got {check.describe(carries)}"
         )
-    return tuple(init(carry) for init, carry in zip(inits, carries, strict=True))
+    return carries
