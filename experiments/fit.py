@@ -23,7 +23,8 @@ class Search(NamedTuple):
     """How to search: see `sim.fit.fit`, `sim.fit.multistart` and `sim.fit.shooting`.
 
     Attributes:
-        parameters: kinds by name: positive, fixed, [lower, upper], "= other", or mean and sd.
+        parameters: kinds by name: positive, fixed, [lower, upper], "= other", or mean and sd;
+            under "states" those of the initial states.
         states: free; fixed, as the model's initial state; or first, from the first samples
             of each experiment.
         steps, tolerance: evaluations at most, and the fall of the loss not to go on for.

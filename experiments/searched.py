@@ -12,6 +12,7 @@ import numpy as np
 ROUND = 5  # evaluations between two checkpoints
 WHERE = {  # an argument of `sim.fit`, and what it is in a configuration
     "parameters": "fit.parameters", "start": "model.params", "experiments": "data", "states": "fit.states",
+    "state_kinds": "fit.parameters.states",
     "guess": "model.initial", "n": "data: known", "y": "data.output", "segments": "fit.segments",
     "starts": "fit.starts", "steps": "fit.steps", "width": "fit.width", "u": "data.input", "t": "data.time",
     "observe": "data.observed",
@@ -60,7 +61,10 @@ def begun(how: Any, objective: Any, start: Any, state: Any, experiments: list, k
     tic = clock.perf_counter()
     states = [state] * len(experiments)
     arguments = (objective, start, experiments)
-    settings: dict = {"parameters": how.parameters, "steps": how.steps, "tolerance": how.tolerance}
+    kinds = dict(how.parameters)
+    of_states = {} if hasattr(start, "states") else kinds.pop("states", {})
+    settings: dict = {"parameters": kinds, "state_kinds": of_states, "steps": how.steps,
+                      "tolerance": how.tolerance}  # fmt: skip
     try:
         if how.states == "first":
             each = zip(experiments, known, strict=True)
@@ -68,7 +72,7 @@ def begun(how: Any, objective: Any, start: Any, state: Any, experiments: list, k
         settings["states"] = states
         found = None
         if how.starts > 1 or how.segments > 1:
-            assembled(*arguments, how.parameters, states)
+            assembled(*arguments, kinds, states, state_kinds=of_states)
         else:
             settings["free_states"] = how.states == "free"
             found = fit(*arguments, **(settings | {"steps": 0}))

@@ -8,9 +8,11 @@ from sim.fit.experiment import checked, spread
 from sim.fit.objectives import likelihood
 from sim.fit.parameters import declare, held, unit
 from sim.fit.problem import Problem, States
+from sim.fit.words import listed
 
 
-def assembled(objective, start, experiments, parameters=None, states=None, free_states=None):
+def assembled(objective, start, experiments, parameters=None, states=None, free_states=None,
+              state_kinds=None):  # fmt: skip
     """A `Problem`, and z at the start; the arguments are those of `fit`."""
     if not hasattr(objective, "errors"):
         raise ValueError("objective: expected Simulation, Prediction or Truncated of either, "
@@ -18,19 +20,21 @@ def assembled(objective, start, experiments, parameters=None, states=None, free_
     declared, theta = declare(start, parameters)
     experiments = checked(experiments)
     given = _states(states, len(experiments))
-    leaves, tree = jax.tree.flatten(given[0])
     if free_states is None:
-        free_states = not likelihood(objective)
-    free = free_states and bool(leaves)
-    kept = States(tree, tuple(np.shape(leaf) for leaf in leaves), free)
-    size = [unit(declared, theta)]
-    if free:
-        size += [_size(given, theta.dtype)] * len(given)
-    size = np.concatenate(size)
+        free_states = bool(state_kinds) or not likelihood(objective)
+    if state_kinds and not (free_states and jax.tree.leaves(given[0])):
+        raise ValueError("state_kinds: expected none, as no initial state is estimated, got "
+                         f"{listed(state_kinds)}")  # fmt: skip
+    begun = [declare(state, state_kinds, state=True) for state in given]
+    kept = States(begun[0][0], free_states and sum(begun[0][0].sizes) > 0)
+    size, z = [unit(declared, theta)], [theta]
+    if kept.free:
+        largest = np.max(np.abs([own for _, own in begun]), axis=0)
+        size += [unit(kept.declared, largest)] * len(given)
+    size = np.concatenate(size).astype(theta.dtype)
     order, problem = _problem(objective, start, size, declared, kept, experiments, given)
-    z = [theta]
-    if free:
-        z += [np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(given[i])]) for i in order]
+    if kept.free:
+        z += [begun[i][1] for i in order]
     z = jnp.asarray(np.concatenate(z).astype(theta.dtype) / size)
     if problem.samples + problem.known < len(z):
         and_priors = f" and {problem.known} priors" if problem.known else ""
@@ -72,25 +76,14 @@ def _problem(objective, start, size, declared, kept, experiments, given):
                           declared, kept, tuple(order))  # fmt: skip
 
 
-def _size(given, dtype):
-    """The size (m,) of the numbers of a state: the largest of its leaf over all, or 1."""
-    largest = [
-        np.full(np.size(same[0]), max(np.max(np.abs(leaf), initial=0.0) for leaf in same), dtype)
-        for same in zip(*(jax.tree.leaves(state) for state in given), strict=True)
-    ]
-    found = np.concatenate(largest)
-    # What is not finite is said by the run that begins there.
-    return np.where((found > 0) & np.isfinite(found), found, 1).astype(dtype)
-
-
 def _states(states, count):
     if not isinstance(states, list):
         states = [states] * count
     if len(states) != count:
         raise ValueError(f"states: expected one for each of {count} experiments, got {len(states)}")
-    kinds = {jax.tree.structure(s) for s in states}
+    kinds = {(jax.tree.structure(s), tuple(map(np.shape, jax.tree.leaves(s)))) for s in states}
     if len(kinds) > 1:
-        raise ValueError("states: expected states of one structure, got several")
+        raise ValueError("states: expected states of one structure and shape, got several")
     return states
 
 

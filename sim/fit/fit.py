@@ -32,6 +32,7 @@ def fit(
     parameters: Mapping[str, Any] | None = None,
     states: Any = None,
     free_states: bool | None = None,
+    state_kinds: Mapping[str, Any] | None = None,
     solver: Any = None,
     validation: Experiment | Sequence[Experiment] | None = None,
     patience: int | None = None,
@@ -56,6 +57,8 @@ def fit(
             for a model whose ``init`` takes nothing.
         free_states: whether they are estimated too, each experiment's own; by default those
             of a simulation are, and the prior of a filter is not.
+        state_kinds: kinds of what is estimated of each initial state, as ``parameters``
+            declares them: by dotted name in the state, or "state" where it has no parts.
         solver: how to search. None is the method of Levenberg and Marquardt with a
             forward-mode Jacobian for a sum of squares, and L-BFGS for a likelihood;
             `GaussNewton()` suits many parameters; any transformation of optax
@@ -94,7 +97,8 @@ def fit(
     method = chosen(objective, solver)
     objective = getattr(objective, "objective", objective)
     own, others = _parted(states, validation)
-    problem, z = assembled(objective, start, experiments, parameters, own, free_states)
+    problem, z = assembled(objective, start, experiments, parameters, own, free_states,
+                           state_kinds)  # fmt: skip
     watched = None if validation is None else beside(problem, validation, others)
     if patience is None:
         patience = np.inf if watched is None else 20
@@ -106,7 +110,7 @@ def fit(
     losses = [float(method.loss(search.search))]
     seen = None if watched is None else [float(_watch(method, search.search, problem, watched))]
     # Outputs, and priors, count by how well the model explains them: known only afterwards.
-    alone = len(problem.weights) == 1 and not any(problem.declared.priors)
+    alone = len(problem.weights) == 1 and not problem.known
     rounds = 0 if alone or likelihood(objective) else REWEIGHTED
     while True:
         inner, best = search.search, search.best
@@ -165,8 +169,8 @@ def chosen(objective, solver) -> Method:
             f"solver: expected None, GaussNewton() or a transformation of optax, got {solver!r}"
         )
     if truncated:
-        advance = partial(windows.advanced, solver, objective.window)
-        return Method(partial(windows.begun, solver), advance, _loss)
+        advance = partial(windows.advanced, solver, objective.window, objective.batch)
+        return Method(partial(windows.begun, solver, objective.seed), advance, _loss)
     return Method(partial(descent.begun, solver), partial(descent.advanced, solver), _loss)
 
 

@@ -11,7 +11,7 @@ from sim.fit.experiment import spread
 from sim.fit.kinds import Bounded
 from sim.fit.least_squares import CONVERGED, SEARCHING, STUCK
 from sim.fit.objectives import likelihood
-from sim.fit.parameters import index
+from sim.fit.parameters import index, state_name
 from sim.fit.problem import Problem, evaluated, residuals
 from sim.fit.uncertainty import LARGEST, Uncertainty, observed, unasked, uncertainty
 
@@ -98,7 +98,7 @@ def concluded(
     bad = int(search.bad)
     if bad:
         words += f"; the model diverged at {bad} place{'s' * (bad > 1)} tried, which it left"
-    words = "; ".join([words, *_at_bounds(problem, params)])
+    words = "; ".join([words, *_at_bounds(problem, params, [x0 for x0, _ in each])])
     if validation is not None:
         validation = np.asarray(validation)
     return Fit(jax.tree.map(np.asarray, params), tuple(x0 for x0, _ in each), np.asarray(losses),
@@ -106,18 +106,29 @@ def concluded(
                validation)  # fmt: skip
 
 
-def _at_bounds(problem, params):
-    """In words, the parameters that their bounds hold back."""
-    declared, start = problem.declared, jax.tree.leaves(problem.start)
-    rows = zip(declared.names, declared.kinds, jax.tree.leaves(params), start, strict=True)
+def _at_bounds(problem, params, states):
+    """In words, the parameters and initial states that their bounds hold back."""
+    yield from _held(problem.declared, params, problem.start)
+    at = iter(problem.order)
+    for group, given in zip(problem.groups, problem.given, strict=True):
+        for k in range(len(group.y) if problem.states.free else 0):
+            i, own = next(at), jax.tree.map(lambda leaf, k=k: leaf[k], given)
+            yield from _held(problem.states.declared, states[i], own, i)
+
+
+def _held(declared, values, start, i=None):
+    leaves = (jax.tree.leaves(tree) for tree in (values, start))
+    rows = zip(declared.names, declared.kinds, *leaves, strict=True)
     for name, kind, leaf, begun in rows:
         if not isinstance(kind, Bounded):
             continue
         for bound in (kind.lower, kind.upper):
             span = kind.span if np.isfinite(kind.span) else np.abs(np.asarray(begun) - bound)
             held = np.abs(np.asarray(leaf) - bound) < HELD * span
-            for i in np.argwhere(held):
-                yield f"{name}{index(tuple(i))} is held by its bound {bound:g}"
+            for k in np.argwhere(held):
+                full = name + index(tuple(k))
+                full = full if i is None else state_name(declared, i, full)
+                yield f"{full} is held by its bound {bound:g}"
 
 
 def _trust(problem, search, z) -> Uncertainty:

@@ -12,7 +12,7 @@ from sim.fit import least_squares as lm
 from sim.fit.experiment import Experiment, checked, floating, spread
 from sim.fit.fit import advanced
 from sim.fit.kinds import Fixed
-from sim.fit.parameters import Declared, held
+from sim.fit.parameters import Declared, declare, held
 from sim.fit.problem import Problem, States, evaluated
 
 
@@ -90,13 +90,12 @@ def initial_state(
                          f"{len(e.y)}, got {n}")  # fmt: skip
     e = Experiment(jax.tree.map(lambda x: x[:ahead], e.xs), e.y[:ahead], e.y0)
     first = jax.tree.map(lambda leaf: leaf[None], (e, guess))
-    leaves, tree = jax.tree.flatten(guess)
     held, structure = jax.tree.flatten(params)
     shapes, count = tuple(leaf.shape for leaf in held), len(held)
     declared = Declared(structure, ("",) * count, shapes, (Fixed(),) * count, (None,) * count,
                         (0,) * count)  # fmt: skip
-    states = States(tree, tuple(leaf.shape for leaf in leaves), True)
-    z = jnp.concatenate([leaf.ravel() for leaf in leaves])
+    state, z = declare(guess, state=True)
+    states, z = States(state, True), jnp.asarray(z)
     weights = jnp.asarray(1 / spread(checked(e)), z.dtype)
     problem = Problem((first[0],), (first[1],), params, jnp.ones_like(z), weights, None, (None,), objective,
                       declared, states, (0,))  # fmt: skip
@@ -109,7 +108,7 @@ def initial_state(
                          "got a run that diverges")  # fmt: skip
     while int(search.steps) < steps and int(search.status) == lm.SEARCHING:
         search = advanced(problem, search, tolerance)
-    return states.state(search.z, None)
+    return states.state(search.z, guess)
 
 
 def _cast(params, x0, e):

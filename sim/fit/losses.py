@@ -26,15 +26,27 @@ def rows(problem, z):
     def one(p, x0, e):
         return problem.objective.errors(p, x0, e)[0] * problem.weights[None]
 
-    prior = prior_residuals(problem.declared, problem.parameters(problem.parts(z)[0]))
     parts = [part.ravel() for part in _over(problem, z, one)]
-    return jnp.concatenate(parts if prior is None else [*parts, prior])
+    return jnp.concatenate([*parts, *_priors(problem, z)])
 
 
 def prior_loss(problem, z):
     """½ Σ ((θ − mean) / sd)², a scalar."""
-    prior = prior_residuals(problem.declared, problem.parameters(problem.parts(z)[0]))
-    return jnp.zeros((), z.dtype) if prior is None else 0.5 * jnp.sum(prior * prior)
+    squares = [0.5 * jnp.sum(row * row) for row in _priors(problem, z)]
+    return sum(squares, start=jnp.zeros((), z.dtype))
+
+
+def _priors(problem, z):
+    """Rows of what is known beforehand of the parameters, and of all initial states."""
+    theta, states = problem.parts(z)
+    found = prior_residuals(problem.declared, problem.parameters(theta))
+    for given, s in zip(problem.given, states, strict=True):
+
+        def own(s, given):
+            return problem.states.priors(problem.states.state(s, given))
+
+        found += [row.ravel() for row in jax.vmap(own)(s, given)]
+    return found
 
 
 def _over(problem, z, one):

@@ -48,6 +48,7 @@ def multistart(
     *,
     parameters: Mapping[str, Any] | None = None,
     states: Any = None,
+    state_kinds: Mapping[str, Any] | None = None,
     batch: int = 16,
     first: int = 8,
     keep: float = 0.25,
@@ -64,8 +65,8 @@ def multistart(
     the best of all is `fit`.
 
     Args:
-        objective, start, experiments, parameters, states, steps, tolerance: as `fit` takes
-            them; the initial states begin the same in all starts.
+        objective, start, experiments, parameters, states, state_kinds, steps, tolerance: as
+            `fit` takes them; the initial states begin the same in all starts.
         starts: how many, drawn by a Latin hypercube: over their bounds the parameters that
             have two, those with one within a factor of e to the power ``width`` of the start's
             distance from it, others within ``width`` times their size. Or the starts themselves, a pytree as
@@ -99,7 +100,8 @@ def multistart(
     if not 0 < keep < 1:
         raise ValueError(f"keep: expected a share between 0 and 1, got {keep}")
     batch, first = positive("batch", batch), positive("first", first)
-    problem, z = assembled(objective, start, experiments, parameters, states)
+    problem, z = assembled(objective, start, experiments, parameters, states,
+                           state_kinds=state_kinds)  # fmt: skip
     zs = _starts(problem, z, starts, width, seed)
     searches, alive = _unbegun(zs), np.arange(len(zs))
     fresh, last = True, False
@@ -118,7 +120,7 @@ def multistart(
     reached = Best(winner.z, winner.at.loss, jnp.asarray(0))
     progress = Progress(winner, problem.weights, 0, reached)
     best = fit(objective, start, experiments, parameters=parameters, states=states,
-               steps=steps, tolerance=tolerance, search=progress)  # fmt: skip
+               state_kinds=state_kinds, steps=steps, tolerance=tolerance, search=progress)  # fmt: skip
     message = f"{_counted(fates)}; the best {best.message}"
     return Multistart(best, zs, searches.at.loss, fates, message)
 

@@ -41,8 +41,10 @@ class Declared(NamedTuple):
     sizes: tuple[int, ...]
 
 
-def declare(start: Any, kinds: Mapping[str, Any] | None = None) -> tuple[Declared, Any]:
-    """Hold kinds against the parameters of a start.
+def declare(
+    start: Any, kinds: Mapping[str, Any] | None = None, *, state: bool = False
+) -> tuple[Declared, Any]:
+    """Hold kinds against the parameters of a start, or against an initial state.
 
     Args:
         start: the parameters at the start, any pytree of floats; fixed ones may be flags or
@@ -51,6 +53,8 @@ def declare(start: Any, kinds: Mapping[str, Any] | None = None) -> tuple[Declare
             in it: a kind; or in the words of a configuration "positive", "fixed",
             "positive_definite", "triangular", "free", a pair of bounds of which one may be
             infinite, "= other" for a tie. What is not named is free.
+        state: whether it is an initial state, of which nothing need be searched; one that is
+            a number or an array by itself has the name "state".
 
     Returns:
         What is declared, and z at the start (n,).
@@ -63,24 +67,30 @@ def declare(start: Any, kinds: Mapping[str, Any] | None = None) -> tuple[Declare
     ([0.6931471805599453], 0.5)
     """
     leaves, tree = tree_flatten_with_path(start)
-    if not leaves:
+    where, by, alone = ("states", "state_kinds", "state") if state else (
+        "start", "parameters", "parameter")  # fmt: skip
+    if not leaves and not state:
         raise ValueError("start: expected at least one parameter, got none")
     if not isinstance(kinds, Mapping | None):
-        raise ValueError(f"parameters: expected kinds by name, got {type(kinds).__name__}")
-    names = tuple(keystr(path, simple=True, separator=".") or "parameter" for path, _ in leaves)
+        raise ValueError(f"{by}: expected kinds by name, got {type(kinds).__name__}")
+    names = tuple(keystr(path, simple=True, separator=".") or alone for path, _ in leaves)
     for name, (_, leaf) in zip(names, leaves, strict=True):
         if not _real(leaf):
-            raise ValueError(f"start: expected real numbers, got {name} = {leaf!r}")
-    given = {name: as_kind(name, kind) for name, kind in (kinds or {}).items()}
-    for name in given:
+            raise ValueError(f"{where}: expected real numbers, got {name} = {leaf!r}")
+    given = {}
+    for name, kind in (kinds or {}).items():
+        try:
+            given[name] = as_kind(kind)
+        except ValueError as error:
+            raise ValueError(f"{by}: {name}: {error}") from None
         if not any(_within(leaf, name) for leaf in names):
-            raise ValueError(f"parameters: there is no {name!r}; {nearest(name, names)}")
+            raise ValueError(f"{by}: there is no {name!r}; {nearest(name, names)}")
     chosen, priors, zs, shapes = [], [], [], []
     dtype = floating(*(jnp.asarray(leaf).dtype for _, leaf in leaves))
     for name, (_, leaf) in zip(names, leaves, strict=True):
         value = np.asarray(leaf, dtype)
         if not np.isfinite(value).all():
-            raise ValueError(f"start: expected finite parameters, got {name} = {value}")
+            raise ValueError(f"{where}: expected finite numbers, got {name} = {value}")
         # The longest name says it most exactly.
         kind = max(((len(n), n) for n in given if _within(name, n)), default=None)
         kind, prior = _parted(given[kind[1]] if kind else None)
@@ -88,7 +98,7 @@ def declare(start: Any, kinds: Mapping[str, Any] | None = None) -> tuple[Declare
         try:
             z = np.asarray(kind.free(value), dtype)
         except ValueError as error:
-            raise ValueError(f"parameters: {name}: {error}") from None
+            raise ValueError(f"{by}: {name}: {error}") from None
         chosen.append(kind)
         priors.append(prior)
         zs.append(z)
@@ -96,10 +106,29 @@ def declare(start: Any, kinds: Mapping[str, Any] | None = None) -> tuple[Declare
     declared = Declared(
         tree, names, tuple(shapes), tuple(chosen), tuple(priors), tuple(len(z) for z in zs)
     )
-    _check_ties(declared)
-    if not sum(declared.sizes):
+    _check_ties(declared, by)
+    if not sum(declared.sizes) and not state:
         raise ValueError("parameters: expected at least one to search, got all of them fixed")
-    return declared, np.concatenate(zs)
+    return declared, np.concatenate([np.zeros(0, dtype), *zs])
+
+
+def inside(declared: Declared, values: Any, start: Any) -> Any:
+    """Values from which a search can begin: those of the start for what was left on a bound, as
+    rounding may, or is beyond it.
+
+    >>> declared = declare({"gain": 1.0, "mass": 2.0}, {"mass": "positive"})[0]
+    >>> inside(declared, {"gain": 3.0, "mass": 0.0}, {"gain": 1.0, "mass": 2.0})
+    {'gain': 3.0, 'mass': 2.0}
+    """
+    found = []
+    rows = zip(declared.kinds, jax.tree.leaves(values), jax.tree.leaves(start), strict=True)
+    for kind, leaf, before in rows:
+        try:
+            kind.free(np.asarray(leaf))
+        except ValueError:
+            leaf = before
+        found.append(leaf)
+    return jax.tree.unflatten(declared.tree, found)
 
 
 def unit(declared: Declared, z) -> np.ndarray:
@@ -112,7 +141,7 @@ def unit(declared: Declared, z) -> np.ndarray:
     return found
 
 
-def as_kind(name: str, kind: Any) -> Any:
+def as_kind(kind: Any) -> Any:
     """A kind, or what a configuration says for one."""
     words = {
         "free": Free(), "positive": Positive(), "fixed": Fixed(), "triangular": Triangular(),
@@ -122,30 +151,28 @@ def as_kind(name: str, kind: Any) -> Any:
         if kind.startswith("="):
             return Tied(kind[1:].strip())
         if kind not in words:
-            raise ValueError(f"parameters: {name}: no kind {kind!r}; {nearest(kind, words)}")
+            raise ValueError(f"no kind {kind!r}; {nearest(kind, words)}")
         return words[kind]
     if isinstance(kind, Mapping):
-        return _mapped(name, kind)
+        return _mapped(kind)
     if isinstance(kind, Sequence | np.ndarray) and len(kind) == 2:
         try:
             return Bounded(*map(float, kind))
         except (TypeError, ValueError):
-            raise ValueError(f"parameters: {name}: expected two bounds that increase, inf for one "
+            raise ValueError(f"expected two bounds that increase, inf for one "
                              f"that is not there, got {listed(kind)}") from None  # fmt: skip
     if isinstance(kind, Prior) and kind.kind is not None:
-        return replace(kind, kind=as_kind(name, kind.kind))
+        return replace(kind, kind=as_kind(kind.kind))
     if not hasattr(kind, "free") and not isinstance(kind, Prior):
-        raise ValueError(f"parameters: {name}: expected {listed(words)}, two bounds, '= name' or "
-                         f"a prior, got {kind!r}")  # fmt: skip
+        raise ValueError(f"expected {listed(words)}, two bounds, '= name' or a prior, got {kind!r}")
     return kind
 
 
-def _mapped(name, said):
+def _mapped(said):
     unknown = set(said) - {"kind", "mean", "sd"}
     if unknown or not {"mean", "sd"} <= set(said):
-        raise ValueError(f"parameters: {name}: expected the keys mean, sd and, if wanted, kind; "
-                         f"got {listed(said)}")  # fmt: skip
-    kind = as_kind(name, said["kind"]) if said.get("kind") is not None else None
+        raise ValueError(f"expected the keys mean, sd and, if wanted, kind; got {listed(said)}")
+    kind = as_kind(said["kind"]) if said.get("kind") is not None else None
     return Prior(float(said["mean"]), float(said["sd"]), kind)
 
 
@@ -159,20 +186,20 @@ def _parted(kind):
     return kind, None
 
 
-def _check_ties(declared):
+def _check_ties(declared, by):
     for i, (name, kind) in enumerate(zip(declared.names, declared.kinds, strict=True)):
         if not isinstance(kind, Tied):
             continue
         if kind.to not in declared.names:
             raise ValueError(
-                f"parameters: {name}: tied to {kind.to!r}; {nearest(kind.to, declared.names)}"
+                f"{by}: {name}: tied to {kind.to!r}; {nearest(kind.to, declared.names)}"
             )
         j = declared.names.index(kind.to)
         if isinstance(declared.kinds[j], Tied):
-            raise ValueError(f"parameters: {name}: tied to {kind.to}, which is tied itself")
+            raise ValueError(f"{by}: {name}: tied to {kind.to}, which is tied itself")
         if declared.shapes[j] != declared.shapes[i]:
             raise ValueError(
-                f"parameters: {name}: expected the shape of {kind.to}, {declared.shapes[j]}, "
+                f"{by}: {name}: expected the shape of {kind.to}, {declared.shapes[j]}, "
                 f"got {declared.shapes[i]}"
             )
 
@@ -207,14 +234,13 @@ def _real(leaf):
     return kind == bool or jnp.issubdtype(kind, jnp.floating) or jnp.issubdtype(kind, jnp.integer)
 
 
-def prior_residuals(declared: Declared, parameters):
-    """(θ − mean) / sd of all parameters with a prior, (k,)."""
-    rows = [
+def prior_residuals(declared: Declared, parameters) -> list:
+    """(θ − mean) / sd of each parameter with a prior, flat."""
+    return [
         (leaf.ravel() - prior[0]) / prior[1]
         for leaf, prior in zip(jax.tree.leaves(parameters), declared.priors, strict=True)
         if prior is not None
     ]
-    return jnp.concatenate(rows) if rows else None
 
 
 def searched(declared: Declared) -> tuple[str, ...]:
@@ -224,6 +250,18 @@ def searched(declared: Declared) -> tuple[str, ...]:
         if not isinstance(kind, Fixed | Tied):
             names += [name + index(i) for i in np.ndindex(shape)]
     return tuple(names)
+
+
+def state_name(declared: Declared, i: int, name: str) -> str:
+    """The name of a number of the initial state of experiment i.
+
+    >>> state_name(declare(1.0, state=True)[0], 0, "state")
+    'states[0]'
+    >>> state_name(declare({"level": 1.0}, state=True)[0], 2, "level")
+    'states[2].level'
+    """
+    alone = jax.tree_util.treedef_is_leaf(declared.tree)
+    return f"states[{i}]" + (name.removeprefix("state") if alone else f".{name}")
 
 
 def index(i: tuple[int, ...]) -> str:

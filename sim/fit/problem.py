@@ -21,24 +21,20 @@ from sim.fit.parameters import Declared, prior_residuals, values
 class States(NamedTuple):
     """How numbers make the initial state of an experiment; static."""
 
-    tree: Any
-    shapes: tuple[tuple[int, ...], ...]
+    declared: Declared
     free: bool
 
     @property
     def size(self) -> int:
-        return sum(int(np.prod(shape)) for shape in self.shapes) if self.free else 0
+        return sum(self.declared.sizes) if self.free else 0
 
     def state(self, z, given):
         """The initial state, from z where it is free and as given where it is not."""
-        if not self.free:
-            return given
-        leaves, at = [], 0
-        for shape in self.shapes:
-            size = int(np.prod(shape))
-            leaves.append(z[at : at + size].reshape(shape))
-            at += size
-        return jax.tree.unflatten(self.tree, leaves)
+        return values(self.declared, z, given) if self.free else given
+
+    def priors(self, x0) -> list:
+        """Rows of what is known beforehand of the initial state of an experiment."""
+        return prior_residuals(self.declared, x0) if self.free else []
 
 
 @register_dataclass
@@ -106,8 +102,8 @@ class Problem:
     @property
     def known(self) -> int:
         """How many numbers have a prior."""
-        shapes, priors = self.declared.shapes, self.declared.priors
-        return sum(int(np.prod(s)) for s, p in zip(shapes, priors, strict=True) if p is not None)
+        states = _known(self.states.declared) * len(self.order) if self.states.free else 0
+        return _known(self.declared) + states
 
     @property
     def unknowns(self) -> int:
@@ -122,11 +118,17 @@ class Problem:
                        join=self.join if join is None else join)  # fmt: skip
 
 
+def _known(declared):
+    pairs = zip(declared.shapes, declared.priors, strict=True)
+    return sum(int(np.prod(shape)) for shape, prior in pairs if prior is not None)
+
+
 def _errors(problem: Problem, theta, s, e, given):
-    """Weighted errors of one experiment, flat, and the numbers of its final state."""
+    """Weighted errors of one experiment and what is known of its state, flat; and the numbers
+    of its final state."""
     p, x0 = problem.parameters(theta), problem.states.state(s, given)
     errors, end = problem.objective.errors(p, x0, e)
-    flat = (errors * problem.weights[None]).ravel()
+    flat = jnp.concatenate([(errors * problem.weights[None]).ravel(), *problem.states.priors(x0)])
     if problem.join is None:
         return flat, s[:0]
     return flat, jnp.concatenate([jnp.ravel(leaf) for leaf in jax.tree.leaves(end)])
@@ -164,11 +166,10 @@ def evaluated(problem: Problem, z) -> Evaluated:
             loss += 0.5 * jnp.sum(gap * gap)
             joins.append(_placed(slope, gap, n, places[:-1], len(z)))
         own += m * len(s)
-    prior = prior_residuals(problem.declared, problem.parameters(theta))
-    if prior is not None:
+    if any(problem.declared.priors):
 
         def prior_rows(theta, s):
-            return prior_residuals(problem.declared, problem.parameters(theta))
+            return jnp.concatenate(prior_residuals(problem.declared, problem.parameters(theta)))
 
         r, J = _with_slopes(prior_rows, theta, theta[:0])
         loss += 0.5 * jnp.sum(r * r)

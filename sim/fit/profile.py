@@ -175,8 +175,13 @@ def _range(kind):
 
 def _kinds(problem):
     """The kind of each searched number, states after the parameters."""
-    declared, found = problem.declared, []
+    states = _own(problem.states.declared) * len(problem.order) if problem.states.free else []
+    return _own(problem.declared) + states
+
+
+def _own(declared):
+    found = []
     for kind, shape in zip(declared.kinds, declared.shapes, strict=True):
         if not isinstance(kind, Fixed | Tied):
             found += [kind] * int(np.prod(shape))
-    return found + [Free()] * (problem.states.size * len(problem.order))
+    return found

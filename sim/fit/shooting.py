@@ -16,7 +16,9 @@ from sim.fit.experiment import Experiment
 from sim.fit.fit import advanced, begun, chosen, fit
 from sim.fit.found import Fit, Progress, concluded
 from sim.fit.objectives import likelihood
+from sim.fit.parameters import declare, inside
 from sim.fit.problem import Problem, evaluated
+from sim.fit.words import listed
 
 # Segments meet where no gap is above this share of a state's spread. Beyond the largest
 # weight a triangle has no digits left for the data. All rounds but the last are rough. One
@@ -32,6 +34,7 @@ def shoot(
     *,
     states: Any,
     parameters: Mapping[str, Any] | None = None,
+    state_kinds: Mapping[str, Any] | None = None,
     weight: float | None = None,
     between: Callable | Any = None,
     steps: int = 200,
@@ -52,6 +55,8 @@ def shoot(
             stepper's time begins at 0 in every segment: what depends on it enters by xs.
         segments: how many of the longest experiment; others are cut to the same length.
         states: the initial state, for all experiments or a list with one for each.
+        state_kinds: as `fit` takes them, with the constraint: they hold for a last search of
+            one simulation. Where segments start is free.
         weight: w of a penalty, in errors of one spread of an output for a gap of one spread
             σ of a state; None for the constraint.
         between: where segments start at first. None: from a run with the start's parameters,
@@ -89,9 +94,15 @@ def shoot(
                          "whose filter meets the record at every step")  # fmt: skip
     if weight is not None and not weight > 0:
         raise ValueError(f"weight: expected a number above 0, or None, got {weight}")
+    if weight is not None and state_kinds:
+        raise ValueError("state_kinds: expected none beside the weight of a penalty, whose segments "
+                         f"all start freely, got {listed(state_kinds)}")  # fmt: skip
     whole, z = assembled(objective, start, experiments, parameters, states)
     if not whole.states.free:
         raise ValueError("states: expected an initial state to shoot from, got None")
+    held = state_kinds and assembled(
+        objective, start, experiments, parameters, states, state_kinds=state_kinds
+    )
     problem, z, first = _segmented(whole, z, start, parameters, segments, between)
     scale, losses, search = _spread(problem, z), [], None
     # A heavy weight from the start would hold the search to where the segments meet at once.
@@ -110,10 +121,17 @@ def shoot(
     if not weight:
         again = _whole(whole, problem, z, first)
         if np.isfinite(float(evaluated(whole, again).loss)):
-            there = begun(chosen(objective, None), whole, None, again, 0)
-            found = fit(objective, start, experiments, parameters=parameters, states=states,
-                        steps=steps, tolerance=tolerance, search=there, report=report)  # fmt: skip
+
+            def single(problem, z, **kinds):
+                there = begun(chosen(objective, None), problem, None, z, 0)
+                return fit(objective, start, experiments, parameters=parameters, states=states,
+                           steps=steps, tolerance=tolerance, search=there, report=report, **kinds)  # fmt: skip
+
+            found = single(whole, again)
             if float(evaluated(whole, found.search.best.z).loss) <= FOLLOWS * losses[-1]:
+                if held:
+                    z = _held(*held, found, state_kinds)
+                    found = single(held[0], z, state_kinds=state_kinds)
                 message = f"{words}, after {done} evaluations; as one simulation {found.message}"
                 return found._replace(message=message)
         words += "; no one simulation follows them, so they stay apart"
@@ -261,3 +279,13 @@ def _whole(whole: Problem, problem: Problem, z, first):
     starts = [jnp.ravel(leaf) for i in whole.order for leaf in jax.tree.leaves(each[first[i]][0])]
     theta = problem.parts(z)[0]
     return jnp.concatenate([theta, jnp.concatenate(starts) / whole.unit[len(theta) :]])
+
+
+def _held(held: Problem, start, found: Fit, kinds):
+    """z of the same experiments with kinds of states, from a search in which these were free."""
+    n, each = sum(held.declared.sizes), held.each(start)[1]
+    states = [jnp.zeros(0, start.dtype)]
+    for i in held.order if held.states.free else ():
+        state = inside(held.states.declared, found.states[i], each[i][0])
+        states.append(jnp.asarray(declare(state, kinds, state=True)[1], start.dtype))
+    return jnp.concatenate([found.search.best.z[:n], jnp.concatenate(states) / held.unit[n:]])

@@ -6,7 +6,7 @@ from typing import Any
 from sim.fit.found import Fit
 from sim.fit.fit import fit
 from sim.fit.kinds import Fixed
-from sim.fit.parameters import declare
+from sim.fit.parameters import declare, inside
 
 
 def staged(
@@ -62,9 +62,15 @@ def staged(
         last = i + 1 == len(stages)
         held = {} if last else {n: Fixed() for n in declared.names if not _among(n, free)}
         found = fit(objective, start, experiments, parameters=kinds | held, **options)
-        start = found.params
+        # A search may round what it moves onto a bound, from where the next one cannot begin.
+        start = inside(declared, found.params, start)
         if "states" in options:
-            options["states"] = list(found.states)
+            given = options["states"]
+            given = given if isinstance(given, list) else [given] * len(found.states)
+            own = found.problem.states.declared
+            options["states"] = [
+                inside(own, *pair) for pair in zip(found.states, given, strict=True)
+            ]
     return found
 
 

@@ -1,16 +1,15 @@
 """How far to trust fitted parameters: covariance, intervals, and what the data leave open."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.tree_util import keystr, tree_flatten_with_path
 from scipy.special import stdtrit
 
 from sim.fit.losses import loss
 from sim.fit.kinds import Fixed, Tied
-from sim.fit.parameters import index, searched
+from sim.fit.parameters import searched, state_name
 from sim.fit.words import listed
 
 # A direction is open where its share of the Fisher information is below this; at the
@@ -168,26 +167,30 @@ def _values(problem, z):
 
 def _flat(problem, z):
     theta, states = problem.parts(z)
-    leaves = jax.tree.leaves(problem.parameters(theta))
-    kept = [
-        jnp.ravel(leaf)
-        for leaf, kind in zip(leaves, problem.declared.kinds, strict=True)
-        if not isinstance(kind, Fixed | Tied)
-    ]
-    return jnp.concatenate([*kept, *(s.ravel() for s in states)])
+    found = _numbers(problem.declared, problem.parameters(theta))
+    if problem.states.free:
+        for given, s in zip(problem.given, states, strict=True):
+
+            def own(s, given):
+                return jnp.concatenate(
+                    _numbers(problem.states.declared, problem.states.state(s, given))
+                )
+
+            found.append(jax.vmap(own)(s, given).ravel())
+    return jnp.concatenate(found)
+
+
+def _numbers(declared, parameters):
+    rows = zip(jax.tree.leaves(parameters), declared.kinds, strict=True)
+    return [jnp.ravel(leaf) for leaf, kind in rows if not isinstance(kind, Fixed | Tied)]
 
 
 def _state_names(problem) -> tuple[str, ...]:
     """Names in the order of z."""
     if not problem.states.free:
         return ()
-    like = jax.tree.unflatten(
-        problem.states.tree, [np.zeros(shape) for shape in problem.states.shapes]
+    return tuple(
+        state_name(problem.states.declared, i, name)
+        for i in problem.order
+        for name in searched(problem.states.declared)
     )
-    names: list[Any] = []
-    for i in problem.order:
-        for path, leaf in tree_flatten_with_path(like)[0]:
-            dotted = keystr(path, simple=True, separator=".")
-            stem = f"states[{i}]" + (f".{dotted}" if dotted else "")
-            names += [stem + index(k) for k in np.ndindex(leaf.shape)]
-    return tuple(names)

@@ -15,6 +15,7 @@ import optax
 from jax.tree_util import Partial
 
 from sim import check, rollout
+from sim.fit.batches import Window, cut, shuffled
 from sim.fit.descent import TURNS, moved, shared, taken
 from sim.fit.experiment import Experiment
 from sim.fit.least_squares import SEARCHING, STUCK
@@ -28,22 +29,30 @@ class Truncated:
 
         θ ← θ − step(∂L_w/∂θ),   s_w = the end of window w − 1, held
 
-    All experiments lie side by side: window w of each of them makes one step of the
-    optimiser. Initial states that are free move with the first window alone. A window as
-    long as the records is the whole gradient.
+    Experiments lie side by side: window w of each of them makes one step of the optimiser,
+    which sees the mean over the samples. Initial states that are free move with the first
+    window alone. A window as long as the records is the whole gradient. Schedules count
+    steps: ⌈experiments / batch⌉ ⌈longest / window⌉ in a pass.
 
     Args:
         objective: `Simulation` or `Prediction`.
         window: samples in a window.
+        batch: experiments side by side, drawn anew in every pass until all had their turn;
+            None is all, always.
+        seed: of the draw.
 
     Reference: R. J. Williams and J. Peng, Neural Computation 2 (1990) 490-501.
     """
 
     objective: Any
     window: int
+    batch: int | None = None
+    seed: int = 0
 
     def __post_init__(self):
         check.positive("window", self.window)
+        if self.batch is not None:
+            check.positive("batch", self.batch)
 
 
 class Search(NamedTuple):
@@ -54,10 +63,13 @@ class Search(NamedTuple):
         loss: of the whole records there.
         optimiser: optax's own state.
         share: of the optimiser's step that is taken, as in `sim.fit.descent`.
-        turns: passes in a row that were refused whole.
+        turns: windows, or passes, in a row that were refused.
         steps: passes.
         bad: windows, and passes, that were not finite.
         status: `SEARCHING` or `STUCK`.
+        where: (2,), pass and window of the last that was not finite, from 1 on; window 0 is
+            a pass as a whole.
+        seed: of the order of the experiments.
     """
 
     z: jax.Array
@@ -68,30 +80,21 @@ class Search(NamedTuple):
     steps: jax.Array
     bad: jax.Array
     status: jax.Array
-
-
-class Window(NamedTuple):
-    """One window of E records side by side.
-
-    Attributes:
-        e: an `Experiment` of E records, without y0.
-        real: (E, window), which samples are of the record and not of its filling.
-        first: (), whether the records begin here.
-    """
-
-    e: Experiment
-    real: Any
-    first: Any
+    where: jax.Array
+    seed: jax.Array
 
 
 class Training(NamedTuple):
-    """The carry of a pass: z, optimiser, share, what of the model goes on, refused windows."""
+    """The carry of a pass: z, optimiser, share, what of the model goes on, windows refused in
+    a row and at all, and the last of them."""
 
     z: Any
     optimiser: Any
     share: Any
     carry: Any
+    turns: Any
     bad: Any
+    last: Any
 
 
 @cache
@@ -100,38 +103,43 @@ def adam():
     return optax.adam(1e-2)
 
 
-def begun(solver, problem, z) -> Search:
+def begun(solver, seed, problem, z) -> Search:
     """The state of training that begins at z."""
     whole = jnp.zeros((), jnp.result_type(int))
-    value = loss(problem, z)
-    return Search(z, value, solver.init(z), jnp.ones_like(value), whole, whole, whole, whole)
+    value, one = loss(problem, z), jnp.ones((), z.dtype)
+    return Search(z, value, solver.init(z), one, whole, whole, whole, whole,
+                  jnp.zeros(2, whole.dtype), jnp.asarray(seed, whole.dtype))  # fmt: skip
 
 
-@partial(jax.jit, static_argnums=(0, 1))
-def advanced(solver, window, problem, search: Search, tolerance) -> Search:
+@partial(jax.jit, static_argnums=(0, 1, 2))
+def advanced(solver, window, batch, problem, search: Search, tolerance) -> Search:
     """The search one pass over the records further.
 
     A window whose loss or slope is not finite moves nothing. A pass that ends where the
     records as a whole are not finite is taken back. Both halve the steps to come.
     """
-    windows, first = cut(problem, window)
-    count = windows.first.shape[0]
-    step = Partial(partial(_step, solver), problem, first, 1 / count)
-    carry = _begin(problem, search.z)
-    training = Training(search.z, search.optimiser, search.share, carry, search.bad)
+    windows, y0 = cut(problem, window)
+    if batch is not None:
+        key = jax.random.fold_in(jax.random.key(search.seed), search.steps)
+        windows = shuffled(windows, batch, key)
+    step = Partial(partial(_step, solver), problem, y0, 1 / len(windows.first))
+    carry = _begin(problem, search.z, windows.rows[0])
+    none = jnp.zeros_like(search.bad)
+    training = Training(search.z, search.optimiser, search.share, carry, search.turns, none, none)
     training, _ = rollout(step, training, windows)
     value = loss(problem, training.z)
     fine = jnp.isfinite(value)
-    z, optimiser, value = taken(
+    z, optimiser, value, share, turns = taken(
         fine,
-        (training.z, training.optimiser, value),
-        (search.z, search.optimiser, search.loss),
+        (training.z, training.optimiser, value, training.share, training.turns),
+        (search.z, search.optimiser, search.loss, search.share / 2, search.turns + 1),
     )
-    turns = jnp.where(fine, 0, search.turns + 1)
     status = jnp.where(turns >= TURNS, STUCK, SEARCHING).astype(search.status.dtype)
-    share = jnp.where(fine, training.share, search.share / 2)
-    bad = training.bad + (~fine).astype(search.bad.dtype)
-    return Search(z, value, optimiser, share, turns, search.steps + 1, bad, status)
+    bad = search.bad + training.bad + (~fine).astype(search.bad.dtype)
+    here = jnp.stack([search.steps + 1, jnp.where(fine, training.last, 0)])
+    where = jnp.where(bad > search.bad, here, search.where)
+    return Search(z, value, optimiser, share, turns, search.steps + 1, bad, status, where,
+                  search.seed)  # fmt: skip
 
 
 def _step(solver, problem, y0, part, training: Training, window: Window):
@@ -148,16 +156,19 @@ def _step(solver, problem, y0, part, training: Training, window: Window):
     new = training.z + training.share * update, optimiser, carry
     fine = fine & jnp.all(jnp.isfinite(new[0]))
     z, optimiser, carry = taken(fine, new, (training.z, training.optimiser, training.carry))
+    turns = jnp.where(fine, 0, training.turns + 1)
     bad = training.bad + (~fine).astype(training.bad.dtype)
-    return Training(z, optimiser, shared(training.share, fine), carry, bad), value
+    last = jnp.where(fine, training.last, window.number)
+    return Training(z, optimiser, shared(training.share, fine), carry, turns, bad, last), value
 
 
 def _window_loss(problem, y0, part, z, carry, window: Window):
-    """Where the model stands after a window, and what the window adds to the loss."""
-    objective = problem.objective
-    p, x0 = _states(problem, z)
+    """Where the model stands after a window, and the mean of what it adds to the loss."""
+    objective, size = problem.objective, window.e.y.size
+    p, x0 = _states(problem, z, window.rows)
+    begin = _begin(problem, z, window.rows)
     carry = jax.tree.map(
-        lambda a, b: jnp.where(window.first, a, jax.lax.stop_gradient(b)), _begin(problem, z), carry
+        lambda a, b: jnp.where(window.first, a, jax.lax.stop_gradient(b)), begin, carry
     )
     carry, ys = jax.vmap(objective.follow, (None, 0, 0))(p, carry, window.e)
     if likelihood(objective):
@@ -167,54 +178,23 @@ def _window_loss(problem, y0, part, z, carry, window: Window):
         if y0 is not None:
             e = Experiment(jax.tree.map(lambda x: x[:, :1], window.e.xs), None, None)
             before = jax.vmap(objective.first, (None, 0, 0))(p, x0, e)
-            squares = jnp.sum((missed(y0, before) * problem.weights[None]) ** 2)
+            first = jnp.where(window.real[:, :1], y0[window.rows], jnp.nan)
+            squares = jnp.sum((missed(first, before) * problem.weights[None]) ** 2)
             value += 0.5 * jnp.where(window.first, squares, 0)
-    return carry, value + part * prior_loss(problem, z)
+    return carry, (value + part * prior_loss(problem, z)) / size
 
 
-def _states(problem, z):
-    """The parameters, and the initial states of all experiments, side by side."""
+def _states(problem, z, rows):
+    """The parameters, and the initial states of some experiments, side by side."""
     theta, states = problem.parts(z)
     found = [
         jax.vmap(problem.states.state)(s, given)
         for s, given in zip(states, problem.given, strict=True)
     ]
-    return problem.parameters(theta), jax.tree.map(lambda *x: jnp.concatenate(x), *found)
+    side = jax.tree.map(lambda *x: jnp.concatenate(x)[rows], *found)
+    return problem.parameters(theta), side
 
 
-def _begin(problem, z):
-    p, x0 = _states(problem, z)
-    count = sum(len(group.y) for group in problem.groups)
-    begin = partial(problem.objective.begin, p)
-    return jax.vmap(begin, axis_size=count)(x0)
-
-
-def cut(problem, window: int):
-    """All records as windows, the shorter filled up with missing samples.
-
-    Returns:
-        `Window`s along a first axis, and y0 (E, outputs) or None.
-    """
-    longest = max(group.y.shape[1] for group in problem.groups)
-    window = min(window, longest)
-    count = -(-longest // window)
-
-    def filled(x, fill=None):
-        more = [(0, 0), (0, count * window - x.shape[1])] + [(0, 0)] * (x.ndim - 2)
-        if fill is None:  # the last input goes on, so that the model stays where it was
-            return jnp.pad(x, more, mode="edge")
-        return jnp.pad(x, more, constant_values=fill)
-
-    def windows(parts):
-        x = jnp.concatenate(parts)
-        return jnp.moveaxis(x.reshape(x.shape[0], count, window, *x.shape[2:]), 1, 0)
-
-    groups = problem.groups
-    xs = jax.tree.map(lambda *x: windows([filled(a) for a in x]), *(g.xs for g in groups))
-    y = windows([filled(g.y, jnp.nan) for g in groups])
-    real = windows([filled(jnp.ones(g.y.shape[:2], bool), False) for g in groups])
-    y0 = None
-    if any(g.y0 is not None for g in groups):
-        y0 = jnp.concatenate([g.y[:, 0] * jnp.nan if g.y0 is None else g.y0 for g in groups])
-    first = jnp.arange(count) == 0
-    return Window(Experiment(xs, y), real, first), y0
+def _begin(problem, z, rows):
+    p, x0 = _states(problem, z, rows)
+    return jax.vmap(partial(problem.objective.begin, p), axis_size=len(rows))(x0)

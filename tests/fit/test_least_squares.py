@@ -190,7 +190,7 @@ def test_one_bound_that_holds_is_said():
         ({"start": START | {"f": jnp.tanh}}, "start: expected real numbers, got f = "),
         ({"objective": lag}, "objective: expected Simulation, Prediction or Truncated"),
         ({"states": [0.0, 0.1]}, "states: expected one for each of 3 experiments, got 2"),
-        ({"start": {"T": np.nan, "c": 1.0}}, "start: expected finite parameters, got T = nan"),
+        ({"start": {"T": np.nan, "c": 1.0}}, "start: expected finite numbers, got T = nan"),
     ],
 )
 def test_mistakes_are_named(change, words):
