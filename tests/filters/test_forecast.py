@@ -1,7 +1,5 @@
 """Forecasts against the joint Gaussian, and how often their intervals hold."""
 
-from functools import partial
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,17 +9,20 @@ from filters.gaussian import Gaussian
 from filters.kalman import LinearGaussian, kalman
 from sim import rollout
 
+from tests.filters.derivatives import quick
 from tests.filters.oracle import full, posterior, random_case
 from tests.filters.test_kalman import as_xs
 
 
-@jax.jit
-def ahead(model, belief, xs):
+def run(model, belief, xs):
     stepper = forecast(kalman(model))
     return rollout(stepper.step, stepper.init(belief), xs)[1]
 
 
-@jax.jit
+ahead = quick(run)
+
+
+@quick
 def filtered(model, prior, xs):
     stepper = kalman(model)
     return rollout(stepper.step, stepper.init(prior), xs)[1]
@@ -75,7 +76,7 @@ def test_from_every_point_at_once_in_float32_and_its_gradient():
     xs = {"y": np.full((3, 1), np.nan), "u": np.zeros((3, 1))}
     estimates = filtered(model, Gaussian(*prior), as_xs(models, inputs, ys, False))
     beliefs = Gaussian(estimates.m, estimates.P)
-    fan = jax.vmap(partial(ahead, model), in_axes=(0, None))(beliefs, xs)
+    fan = jax.vmap(ahead, in_axes=(None, 0, None))(model, beliefs, xs)
     one = ahead(model, jax.tree.map(lambda a: a[4], beliefs), xs)
     np.testing.assert_allclose(fan.S[4], one.S, rtol=1e-12)
     case = jax.tree.map(lambda a: np.asarray(a, np.float32), (model, beliefs, xs))
@@ -85,12 +86,12 @@ def test_from_every_point_at_once_in_float32_and_its_gradient():
 
     def total(b):
         belief = jax.tree.map(lambda a: a[0], beliefs)
-        return ahead(model._replace(b=b), belief, xs).mu.sum()
+        return run(model._replace(b=b), belief, xs).mu.sum()
 
     F, H = models[0]["F"], models[0]["H"][0]
     expected = sum(H @ np.linalg.matrix_power(F, j) * (3 - j) for j in range(3))
     for derivative in (jax.jacfwd, jax.jacrev):
-        np.testing.assert_allclose(derivative(total)(jnp.asarray(model.b)), expected, rtol=1e-9)
+        np.testing.assert_allclose(quick(derivative(total))(jnp.asarray(model.b)), expected, rtol=1e-9)
 
 
 def test_mistakes_are_named():
