@@ -10,9 +10,9 @@ from filters.gaussian import Gaussian
 from filters.kalman import LinearGaussian, kalman
 from sim import rollout
 
-from tests.filters.derivatives import check_gradient
+from tests.filters.derivatives import check_gradient, quick
 
-compiled = jax.jit(discretise)
+compiled = quick(discretise)
 
 
 def random(n=3, seed=0):
@@ -75,7 +75,7 @@ def test_an_irregular_record_is_the_regular_one_with_gaps():
     t = np.arange(1, 7) * 0.2
     kept = np.array([0, 1, 4, 5])
 
-    @jax.jit
+    @quick
     def estimate(dt, ys):
         stepper = kalman(LinearGaussian(**discretise(sde, 0.2), **rest))
         xs = {"y": ys, **discretise(sde, dt)}
