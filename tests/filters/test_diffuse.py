@@ -12,7 +12,7 @@ from filters.gaussian import Gaussian
 from filters.kalman import LinearGaussian
 from sim import rollout
 
-from tests.filters.derivatives import check_gradient
+from tests.filters.derivatives import check_gradient, quick
 from tests.filters.oracle import check_covariances, random_case
 from tests.filters.test_kalman import as_xs
 
@@ -23,7 +23,7 @@ def run(model, prior, xs, diffuse=None, on_first=False):
     return estimates, rollout(smoother.step, smoother.init(estimates), estimates, reverse=True)[1]
 
 
-compiled = jax.jit(run, static_argnames=("diffuse", "on_first"))
+compiled = quick(run, static_argnames=("diffuse", "on_first"))
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def test_the_nile_as_published(nile):
 
 
 def test_the_maximum_of_the_likelihood_is_that_published(nile):
-    @jax.jit
+    @quick
     @jax.grad
     def slope(logs):
         eps, eta = jnp.exp(logs)
@@ -193,7 +193,7 @@ def test_gradients_with_missing_data_against_differences():
 def test_float32_in_the_loop_and_mistakes():
     level = diffuse_kalman(LinearGaussian(jnp.eye(2), jnp.ones(2), jnp.eye(2)[:1], jnp.ones(1)))
     prior = Gaussian(np.zeros(2, np.float32), np.zeros((2, 2), np.float32))
-    scan = jax.jit(lambda ys: rollout(level.step, level.init(prior), ys)[1]).lower(np.ones((4, 1), np.float32)).compile()
+    scan = quick(lambda ys: rollout(level.step, level.init(prior), ys)[1]).lower(np.ones((4, 1), np.float32)).compile()
     assert "custom-call" not in scan.as_text()
     estimates = scan(np.ones((4, 1), np.float32))
     assert estimates.m.dtype == np.float32
