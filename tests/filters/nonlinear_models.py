@@ -2,7 +2,6 @@
 
 import json
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from filters.cubature import cubature
@@ -15,6 +14,8 @@ from filters.rts import rts
 from filters.unscented import unscented
 from sim import rollout
 
+from tests.filters.derivatives import quick
+
 FILTERS = {
     "extended": extended,
     "iterated": lambda model: iterated_extended(model, 3),
@@ -24,12 +25,14 @@ FILTERS = {
 }
 
 
-@jax.jit
-def filtered(stepper, prior, xs):
+def run(stepper, prior, xs):
     return rollout(stepper.step, stepper.init(prior), xs)[1]
 
 
-@jax.jit
+filtered = quick(run)
+
+
+@quick
 def smoothed(smoother, estimates):
     return rollout(smoother.step, smoother.init(estimates), estimates, reverse=True)[1]
 

@@ -18,6 +18,7 @@ from filters import (
 )
 from sim import rollout
 
+from tests.filters.derivatives import quick
 from tests.filters.nonlinear_models import filtered, smoothed
 
 DT, GYRO, SIGHT = 0.1, 0.02, 0.1
@@ -86,7 +87,7 @@ def record():
 
 
 PRIOR = Gaussian(np.array([1.0, 0, 0, 0]), 0.09 * np.eye(3))
-errors = jax.jit(jax.vmap(turn))
+errors = quick(jax.vmap(turn))
 
 
 def nees(truth, belief):
@@ -127,7 +128,7 @@ def test_fixed_lag_and_samples_agree_with_the_smoother(record):
     # The first state given the whole record; corrections add up a little otherwise on a sphere.
     np.testing.assert_allclose(turn(late.m[-1], smooth.m[0]), np.zeros(3), atol=2e-3)
     np.testing.assert_allclose(late.P[-1], smooth.P[0], rtol=0.02, atol=1e-5)
-    paths = jax.jit(lambda e: posterior_samples(jax.random.key(0), e, 400, turned, turn))(estimates)
+    paths = quick(lambda e: posterior_samples(jax.random.key(0), e, 400, turned, turn))(estimates)
     assert paths.shape == (400, N, 4)
     k = 67  # inside the gap
     away = np.array(jax.vmap(lambda q: turn(q, smooth.m[k]))(paths[:, k]))
