@@ -1,6 +1,5 @@
 """The Kalman filter and smoother against the joint Gaussian of the whole record."""
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -11,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sim import rollout
 
+from tests.filters.derivatives import quick
 from tests.filters.oracle import check_covariances, posterior, random_case
 
 
-@jax.jit
+@quick
 def filtered_and_smoothed(model, prior, xs):
     stepper, smoother = kalman(model), rts()
     estimates = rollout(stepper.step, stepper.init(prior), xs)[1]
