@@ -9,6 +9,7 @@ from filters.kalman import LinearGaussian, kalman
 from filters.series import kalman_series
 from sim import rollout
 
+from tests.filters.derivatives import quick
 from tests.filters.oracle import random_case
 
 
@@ -21,7 +22,6 @@ def case(n, m, series, dtype=np.float64):
     return jax.tree.map(lambda a: jnp.asarray(a, dtype), (LinearGaussian(**models[0]), Gaussian(*prior), xs))
 
 
-@jax.jit
 def one_by_one(model, prior, xs):
     def alone(xs):
         stepper = kalman(model)
@@ -50,7 +50,7 @@ def loss(run):
 )  # fmt: skip
 def test_equals_each_series_on_its_own(n, m, series, dtype, tolerance):
     args = case(n, m, series, dtype)
-    got, want = jax.jit(together)(*args), one_by_one(*args)
+    got, want = quick(together)(*args), quick(one_by_one)(*args)
     for name in want._fields:
         a, b = getattr(got, name), getattr(want, name)
         assert a.dtype == dtype and a.shape == b.shape, name
@@ -60,10 +60,10 @@ def test_equals_each_series_on_its_own(n, m, series, dtype, tolerance):
 
 def test_gradients_in_both_modes_equal_those_of_vmap():
     args = case(2, 1, 17)
-    got, want = (jax.jit(jax.grad(loss(f), (0, 1)))(*args) for f in (together, one_by_one))
+    got, want = (quick(jax.grad(loss(f), (0, 1)))(*args) for f in (together, one_by_one))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9), got, want)
     model, prior, xs = args
-    _, tangent = jax.jit(lambda F: jax.jvp(
+    _, tangent = quick(lambda F: jax.jvp(
         lambda F: loss(together)(model._replace(F=F), prior, xs), (F,), (jnp.ones_like(F),)
     ))(model.F)  # fmt: skip
     np.testing.assert_allclose(tangent, want[0].F.sum(), rtol=1e-9)
@@ -76,10 +76,11 @@ def test_each_series_may_have_its_own_prior_and_each_step_its_own_matrices():
         prior.P[..., None] * (1 + jnp.arange(18.0))[None, None],
     )  # fmt: skip
     Fs = jnp.stack([model.F * (1 + 0.01 * k) for k in range(6)])
-    e = together(model, own, xs | {"F": Fs})
+    e = quick(together)(model, own, xs | {"F": Fs})
     stepper = kalman(model)
     last = {"y": xs["y"][..., 17], "u": xs["u"][..., 17], "F": Fs}
-    alone = rollout(stepper.step, stepper.init(Gaussian(own.m[:, 17], own.P[..., 17])), last)[1]
+    carry = stepper.init(Gaussian(own.m[:, 17], own.P[..., 17]))
+    alone = quick(rollout, static_argnums=0)(stepper.step, carry, last)[1]
     np.testing.assert_allclose(e.m[..., 17], alone.m, rtol=1e-12)
     np.testing.assert_allclose(e.loglik[:, 17], alone.loglik, rtol=1e-12)
 
