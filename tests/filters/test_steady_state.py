@@ -16,7 +16,7 @@ from sim import rollout
 from tests.filters.derivatives import check_gradient, quick
 from tests.filters.oracle import check_covariances, random_case
 
-solve = jax.jit(riccati)
+solve, settled = quick(riccati), quick(steady_state)
 
 
 def constant(n, m, seed=0):
@@ -51,14 +51,14 @@ def test_published_values(shared):
     published = json.loads((shared / "references" / "estimation.json").read_text())
     nile, tracker = published["nile"], published["alpha_beta"]
     level = LinearGaussian([[1.0]], [nile["sigma2_eta"]], [[1.0]], [nile["sigma2_eps"]])
-    rest = steady_state(level)
+    rest = settled(level)
     np.testing.assert_allclose(rest.P_pred[0, 0], nile["steady_state_predicted_variance"], atol=5e-7)
     np.testing.assert_allclose(rest.K[0, 0], nile["steady_state_gain"], atol=5e-11)
     np.testing.assert_allclose(rest.P[0, 0], nile["final_filtered_variance"], atol=5e-7)
     for dt in (1.0, 0.1):  # noise of the acceleration such that the index is 0.2
         gain = np.array([[dt**2 / 2], [dt]]) * tracker["tracking_index"] / dt**2
         model = LinearGaussian([[1.0, dt], [0.0, 1.0]], gain @ gain.T, [[1.0, 0.0]], [1.0])
-        alpha, beta = steady_state(model).K[:, 0] * jnp.array([1.0, dt])
+        alpha, beta = settled(model).K[:, 0] * jnp.array([1.0, dt])
         np.testing.assert_allclose(alpha, tracker["alpha"], atol=5e-11)
         np.testing.assert_allclose(beta, tracker["beta"], atol=5e-11)
 
@@ -68,9 +68,9 @@ def test_the_full_filter_settles_on_it_and_the_smoother_takes_it():
     model = LinearGaussian(F, Q, H, R, B=jnp.ones((3, 1)), d=jnp.ones(2))
     rng = np.random.default_rng(0)
     xs = {"y": rng.normal(size=(80, 2)), "u": rng.normal(size=(80, 1))}
-    prior = Gaussian(jnp.zeros(3), steady_state(model).P)
+    prior = Gaussian(jnp.zeros(3), settled(model).P)
 
-    @jax.jit
+    @quick
     def both(xs):
         results = []
         for stepper in (kalman(model), steady_state_kalman(model)):
@@ -92,7 +92,7 @@ def test_a_step_stays_in_the_loop_and_differentiates():
     F, Q, H, R = constant(4, 2)
     ys = jnp.ones((5, 2))
     stepper = steady_state_kalman(LinearGaussian(F, Q, H, R))
-    run = jax.jit(lambda stepper: rollout(stepper.step, stepper.init(jnp.zeros(4)), ys)[1].loglik.sum())
+    run = quick(lambda stepper: rollout(stepper.step, stepper.init(jnp.zeros(4)), ys)[1].loglik.sum())
     assert "custom-call" not in run.lower(stepper).compile().as_text()
 
     F, Q, H, R = constant(2, 1)
