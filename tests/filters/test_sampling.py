@@ -11,18 +11,18 @@ from filters.kalman import LinearGaussian, kalman
 from filters.sampling import backward_sampler, posterior_samples
 from sim import rollout
 
-from tests.filters.derivatives import check_gradient
+from tests.filters.derivatives import check_gradient, quick
 from tests.filters.oracle import joint, posterior, random_case
 from tests.filters.test_kalman import as_xs
 
 
-@jax.jit
-def filtered(model, prior, xs):
+def run(model, prior, xs):
     stepper = kalman(model)
     return rollout(stepper.step, stepper.init(prior), xs)[1]
 
 
-samples = jax.jit(posterior_samples, static_argnums=2)
+filtered = quick(run)
+samples = quick(posterior_samples, static_argnums=2)
 
 
 def test_moments_at_and_between_steps_are_those_of_the_joint_posterior():
@@ -68,7 +68,7 @@ def test_gradients_through_a_path():
     noise = np.random.default_rng(0).normal(size=(6, 2))
 
     def total(F):
-        estimates = filtered(model._replace(F=F), Gaussian(*prior), xs)
+        estimates = run(model._replace(F=F), Gaussian(*prior), xs)
         sampler = backward_sampler()
         pair = (estimates, noise)
         return rollout(sampler.step, sampler.init(estimates), pair, reverse=True)[1].sum()
