@@ -13,7 +13,7 @@ from integrators import rk4
 from sim import rollout
 from sim.piece import Piece
 
-from tests.filters.derivatives import check_gradient
+from tests.filters.derivatives import check_gradient, quick
 from tests.filters.oracle import check_covariances
 
 A = jnp.array([[0.0, 1.0], [-2.0, -0.3]])
@@ -44,13 +44,13 @@ def test_equals_exact_discretisation_on_a_linear_model_to_fourth_order():
     dt = intervals(T, 0.0)["dt"]
     sde = LinearSDE(A, Qc, B=jnp.array([[0.0], [1.0]]))
     exact = kalman(LinearGaussian(H=H, R=R, **discretise(sde, 0.1)))
-    exact = jax.jit(smoothed)(exact, {"y": YS, "u": us[:, None], **discretise(sde, dt)})
+    exact = quick(smoothed)(exact, {"y": YS, "u": us[:, None], **discretise(sde, dt)})
     errors = []
     for substeps in (2, 4, 40):
         stepper = continuous_extended(drift, sensor, Qc, R, rk4, substeps=substeps)
         # Two times alike: two observations of one state.
         xs = {"y": YS, "u": us, **intervals(T, 0.0)}
-        estimates, back = jax.jit(smoothed)(stepper, xs)
+        estimates, back = quick(smoothed)(stepper, xs)
         check_covariances(estimates.P, estimates.P_pred, estimates.S, back.P)
         errors.append(max(
             np.abs(a - b).max() for a, b in zip(
@@ -93,7 +93,7 @@ def test_a_pendulum_gradients_and_the_loop():
 
     single = jax.tree.map(lambda a: jnp.asarray(a, np.float32), (PRIOR, xs))
     stepper = continuous_extended(pendulum, lambda x, u, t: jnp.sin(x[:1]), Qc, R, rk4)
-    scan = jax.jit(lambda prior, xs: rollout(stepper.step, stepper.init(prior), xs)[1])
+    scan = quick(lambda prior, xs: rollout(stepper.step, stepper.init(prior), xs)[1])
     scan = scan.lower(*single).compile()
     assert "custom-call" not in scan.as_text()
     estimates = scan(*single)
@@ -101,16 +101,15 @@ def test_a_pendulum_gradients_and_the_loop():
 
 
 def test_a_batch_is_a_loop_over_its_members():
-    @jax.jit
     def run(R, xs):
         stepper = continuous_extended(pendulum, sensor, Qc, R, rk4)
         return rollout(stepper.step, stepper.init(PRIOR), xs)[1]
 
     Rs, later = np.array([[0.2], [0.5]]), np.stack([T, 2 * T])
     many = {"y": np.stack([YS, -YS]), **jax.vmap(lambda t: intervals(t, 0.0))(later)}
-    batch = jax.jit(jax.vmap(run))(Rs, many)
+    batch = quick(jax.vmap(run))(Rs, many)
     for k in range(2):
-        alone = run(Rs[k], jax.tree.map(lambda a, k=k: a[k], many))
+        alone = quick(run)(Rs[k], jax.tree.map(lambda a, k=k: a[k], many))
         jax.tree.map(lambda a, b, k=k: np.testing.assert_allclose(a[k], b, rtol=1e-9, atol=1e-12), batch, alone)
     assert not np.allclose(batch.m[0], batch.m[1])
 
