@@ -184,7 +184,7 @@ def test_what_the_information_form_inverts_has_an_inverse(changes, words):
 def test_a_state_that_is_lost_is_no_missing_observation(name):
     """A model that is not a number for one step: neither is the likelihood from there on."""
     F = np.stack([MODEL.F, np.full((2, 2), np.nan), MODEL.F])
-    found = LINEAR[name](MODEL, PRIOR, {"y": YS, "F": F})
+    found = quick(lambda F: LINEAR[name](MODEL, PRIOR, {"y": YS, "F": F}))(F)
     assert np.isfinite(found.loglik[0]) and np.isnan(found.loglik[1:]).all()
     assert np.isnan(found.m[1:]).all()
 
@@ -213,12 +213,12 @@ def particles(ys, K=50, transition=lambda x, u, t, noise: x + noise, density=uni
 
 def test_particles_without_any_observation_are_prediction_alone():
     run = partial(particles, np.full((N, 1), np.nan))
-    found = run()
+    found = quick(run)()
     np.testing.assert_allclose(found.loglik, 0, atol=1e-14)  # the weights sum to 1 to rounding
     np.testing.assert_allclose(found.ess, 50)
     assert np.isfinite(found.P).all()
-    slope = jax.grad(lambda a: run(transition=lambda x, u, t, noise: a * x + noise).m.sum())(1.0)
-    assert np.isfinite(slope)
+    slope = jax.grad(lambda a: run(transition=lambda x, u, t, noise: a * x + noise).m.sum())
+    assert np.isfinite(quick(slope)(1.0))
 
 
 @pytest.mark.parametrize(
