@@ -13,6 +13,8 @@ from filters.kalman import LinearGaussian, kalman
 from filters.uncertainty import delta, observed_information, uncertainty
 from sim import rollout
 
+from tests.filters.derivatives import quick
+
 
 class Variances(NamedTuple):
     eps: Any
@@ -104,7 +106,7 @@ def test_an_estimated_error_is_the_spread_of_the_estimates():
         stepper = kalman(model)
         return rollout(stepper.step, stepper.init(Gaussian(y[0], 1e-6 * one)), y[1:])[1].loglik.sum()
 
-    @jax.jit
+    @quick
     @jax.vmap
     def fitted(y):
         p = {"a": 0.7}
