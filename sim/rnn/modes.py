@@ -71,7 +71,8 @@ def parallel(modes: Modes, carry: Carry, xs: jax.Array) -> tuple[Carry, jax.Arra
     xs = jnp.asarray(xs)
     if xs.ndim < 2:
         raise ValueError(f"xs: expected (N, ..., inputs), got shape {xs.shape}")
-    jax.eval_shape(lambda c, x: _step(modes, c, x), carry, jax.ShapeDtypeStruct(xs.shape[1:], xs.dtype))
+    x = jax.ShapeDtypeStruct(xs.shape[1:], xs.dtype)
+    jax.eval_shape(lambda carry, x: _step(modes, carry, x), carry, x)  # the same mistakes
     # The initial state is an element of its own, before the first step.
     b = [
         jnp.concatenate([jnp.asarray(z)[None], part])

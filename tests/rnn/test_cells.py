@@ -1,6 +1,7 @@
 """Every cell of the package: one battery, for a new cell as well."""
 
 import sys
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -25,7 +26,10 @@ BATCH = 5
 
 def close(a, b, rtol=1e-12):
     """Leaf by leaf, in units of the largest."""
-    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol, rtol * np.abs(y).max(initial=0)), a, b)
+    def compare(x, y):
+        np.testing.assert_allclose(x, y, rtol, rtol * np.abs(y).max(initial=0))
+
+    jax.tree.map(compare, a, b)
 
 
 def test_the_walk_finds_the_cells():
@@ -116,7 +120,8 @@ def test_float32_stays_and_is_the_same_network(cell):
     assert {leaf.dtype for leaf in jax.tree.leaves((carry, ys))} == {jnp.dtype("float32")}
     close(np.asarray(ys, float), run(cell.stepper, wide, xs)[1], 1e-5)
     for dtype, expected in (("float32", "float32"), (None, "float64")):
-        made = jax.eval_shape(lambda key, d=dtype: cell.params(key, 3, 4, dtype=d), jax.random.key(0))
+        make = partial(cell.params, inputs=3, hidden=4, dtype=dtype)
+        made = jax.eval_shape(make, jax.random.key(0))
         assert {leaf.dtype for leaf in made} == {jnp.dtype(expected)}
 
 
@@ -171,7 +176,8 @@ def test_mistakes_are_one_line(cell):
     for call, line in [
         (lambda: stepper.step(zero, np.ones((32, 4))),
          "x: expected (..., 3), the inputs of the cell, got shape (32, 4)"),
-        (lambda: stepper.step(zero, 1.0), "x: expected (..., 3), the inputs of the cell, got shape ()"),
+        (lambda: stepper.step(zero, 1.0),
+         "x: expected (..., 3), the inputs of the cell, got shape ()"),
         (lambda: stepper.step(zero, np.ones((32, 3))),
          f"carry{first}: expected shape (32, 4), with the batch axes of x, "
          "whose shape is (32, 3), got (4,)"),

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sim import rollout
 from sim.rnn import (
     Fed,
     feedback,
@@ -17,7 +18,6 @@ from sim.rnn import (
     scheduled,
     teacher_forced,
 )
-from sim import rollout
 from tests.rnn.zoo import CELLS, HIDDEN, STEPS, normal, signal, weights
 
 OUTPUTS, BATCH = 2, 3
@@ -125,7 +125,8 @@ def test_mistakes_are_one_line():
          "u: expected (inputs,), with the batch axes of the output, got shape ()"),
         (lambda: stepper.step(rest.network, good), "carry: expected the pair (network, y), got *"),
         (lambda: stepper.init(rest.network), "carry: expected the pair (network, y), got *"),
-        (lambda: stepper.init((rest.network, U[0, 0])), "carry.y: expected (..., 2), got shape (1,)"),
+        (lambda: stepper.init((rest.network, U[0, 0])),
+         "carry.y: expected (..., 2), got shape (1,)"),
         (lambda: feedback(network(PARAMS), 0.0), "y0: expected shape (outputs,), got a scalar"),
         (lambda: free_running(3, warm_up=3),
          "warm_up: expected an integer of 0 to 2, of 3 steps, got 3"),

@@ -1,5 +1,7 @@
 """Layers together, around and in both directions: each equals what it is made of."""
 
+from itertools import pairwise
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -50,9 +52,8 @@ def mixed(params):
 
 def test_layers_of_any_kind_and_width_are_one_after_the_other():
     kinds, widths = (elman, lstm, diagonal), (INPUTS, 5, 2, 4)
-    params = [
-        weights(CELLS[kind.__name__], i, o) for kind, i, o in zip(kinds, widths, widths[1:], strict=False)
-    ]
+    sizes = zip(kinds, pairwise(widths), strict=True)
+    params = [weights(CELLS[kind.__name__], *size) for kind, size in sizes]
     out = xs = signal(STEPS, INPUTS)
     last, ys = run(mixed, params, xs)
     for kind, p, end in zip(kinds, params, last, strict=True):
@@ -69,7 +70,8 @@ def block(p):
 
 
 def test_a_block_is_its_equation():
-    norm = jax.tree.map(lambda leaf: np.asarray(leaf) + normal(3, HIDDEN), layer_norm_params(HIDDEN))
+    ready = layer_norm_params(HIDDEN)
+    norm = jax.tree.map(lambda leaf: np.asarray(leaf) + normal(3, HIDDEN), ready)
     W, b = normal(4, HIDDEN, 2), normal(5, 2)
     _, ys = run(block, (GRU[0], norm, W, b), XS)
     centred = XS - XS.mean(1, keepdims=True)
@@ -122,11 +124,15 @@ def test_mistakes_are_one_line():
     block = residual(gru(weights(CELLS["gru"])))
     pair = (jnp.zeros(HIDDEN), jnp.zeros(HIDDEN))
     for call, line in [
-        (lambda: stack(gru, uneven), "params.b: expected (3, ...), one for each layer, got shape (2, 12)"),
-        (lambda: stack(gru, ()), "params: expected a leading axis, one for each layer, got shape ()"),
+        (lambda: stack(gru, uneven),
+         "params.b: expected (3, ...), one for each layer, got shape (2, 12)"),
+        (lambda: stack(gru, ()),
+         "params: expected a leading axis, one for each layer, got shape ()"),
         (lambda: stack(STACKED, gru), "cell: expected a function, got Params"),
-        (lambda: stack(gru, STACKED).init(pair), "carries: expected a tuple of 3, one for each layer"),
-        (lambda: stack(gru, STACKED).step(pair, XS[0]), "carries: expected a tuple of 3, one for each layer"),
+        (lambda: stack(gru, STACKED).init(pair),
+         "carries: expected a tuple of 3, one for each layer"),
+        (lambda: stack(gru, STACKED).step(pair, XS[0]),
+         "carries: expected a tuple of 3, one for each layer"),
         (lambda: layers(), "cascade: expected at least one stepper, got none"),
         (lambda: layers(one, GRU[0]), "steppers[1]: expected a Stepper, got Params"),
         (lambda: block.step(jnp.zeros(HIDDEN), XS[0, :INPUTS]),
@@ -138,11 +144,13 @@ def test_mistakes_are_one_line():
          "W, b: expected shapes (hidden, outputs) and (outputs,), got (4, 2) and (1,)"),
         (lambda: readout(one, np.ones((3, 2)), np.ones(2)).step(one.init(), XS[0]),
          "W: expected (4, outputs), the width read, got (3, 2)"),
-        (lambda: bidirectional(one, one, XS[0]), "xs: expected one array (N, ..., inputs), got shape (4,)"),
+        (lambda: bidirectional(one, one, XS[0]),
+         "xs: expected one array (N, ..., inputs), got shape (4,)"),
         (lambda: bidirectional(one, one, XS, one.init()), "carries: expected a pair, got"),
         (lambda: initialize_carry(one, 0), "batch: expected an integer of at least 1, got 0"),
         (lambda: initialize_carry(gru), "stepper: expected a Stepper, got function"),
-        (lambda: initialize_carry(one, 2, x=XS[0]), "carry: expected shape (4,), with the batch axes"),
+        (lambda: initialize_carry(one, 2, x=XS[0]),
+         "carry: expected shape (4,), with the batch axes"),
     ]:  # fmt: skip
         with pytest.raises(ValueError) as raised:
             call()
