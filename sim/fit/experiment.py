@@ -104,6 +104,22 @@ def checked(experiments: Experiment | Sequence[Experiment]) -> tuple[Experiment,
     return experiments
 
 
+def alike(experiments: Sequence[Experiment]) -> None:
+    """Nothing, where experiments can lie side by side.
+
+    Raises:
+        ValueError: their inputs differ in structure, or in shape but for the length.
+    """
+    kinds = {}
+    for i, e in enumerate(experiments):
+        shapes = tuple(np.shape(leaf)[1:] for leaf in jax.tree.leaves(e.xs))
+        kinds.setdefault((jax.tree.structure(e.xs), shapes), i)
+    if len(kinds) > 1:
+        first, other = list(kinds.values())[:2]
+        raise ValueError(f"experiments: expected inputs of one structure, to lie side by side in windows, "
+                         f"got others in {other} than in {first}")  # fmt: skip
+
+
 def _floats(y):
     """Samples as an array of floats, as which alone they can be missing."""
     if y is None or (hasattr(y, "dtype") and jnp.issubdtype(y.dtype, jnp.inexact)):

@@ -12,12 +12,12 @@ from sim.check import positive
 from sim.fit import descent, gauss_newton, windows
 from sim.fit import least_squares as lm
 from sim.fit.assemble import assembled, beside
-from sim.fit.experiment import Experiment
+from sim.fit.experiment import Experiment, alike
 from sim.fit.found import Best, Fit, Progress, concluded, noise
 from sim.fit.gauss_newton import GaussNewton
-from sim.fit.losses import loss
+from sim.fit.losses import forwards, loss
 from sim.fit.objectives import likelihood
-from sim.fit.problem import Problem, evaluated
+from sim.fit.problem import Problem, diverging, evaluated
 
 # Rounds in which outputs are weighted by their own noise, at most: mostly the second settles
 # it to this share, but beside a prior that is far off it falls by and by.
@@ -96,7 +96,7 @@ def fit(
     """
     method = chosen(objective, solver)
     objective = getattr(objective, "objective", objective)
-    own, others = _parted(states, validation)
+    own, others = parted(states, validation)
     problem, z = assembled(objective, start, experiments, parameters, own, free_states,
                            state_kinds)  # fmt: skip
     watched = None if validation is None else beside(problem, validation, others)
@@ -161,7 +161,7 @@ def chosen(objective, solver) -> Method:
             raise ValueError("solver: GaussNewton() takes a Simulation over whole records, "
                              f"got {type(objective).__name__}")  # fmt: skip
         begin, advance = gauss_newton.begun, gauss_newton.advanced
-        return Method(partial(begin, solver), partial(advance, solver), _loss)
+        return Method(partial(begin, solver), partial(forwards, partial(advance, solver)), _loss)
     if solver is None:
         solver = windows.adam() if truncated else descent.lbfgs()
     if not (hasattr(solver, "init") and hasattr(solver, "update")):
@@ -170,7 +170,12 @@ def chosen(objective, solver) -> Method:
         )
     if truncated:
         advance = partial(windows.advanced, solver, objective.window, objective.batch)
-        return Method(partial(windows.begun, solver, objective.seed), advance, _loss)
+
+        def begin(problem, z):
+            alike([e for _, e in problem.each(z)[1]])
+            return windows.begun(solver, objective.seed, problem, z)
+
+        return Method(begin, advance, _loss)
     return Method(partial(descent.begun, solver), partial(descent.advanced, solver), _loss)
 
 
@@ -204,8 +209,8 @@ def begun(method: Method, problem: Problem, watched, z, round: int) -> Progress:
     """
     inner = method.begin(problem, z)
     if not np.isfinite(float(method.loss(inner))):
-        raise ValueError("start: expected parameters with which the model stays finite over the "
-                         "records, got a run that diverges")  # fmt: skip
+        raise diverging(problem, z, "start: expected parameters with which the model stays finite "
+                        "over the records, got a run that diverges")  # fmt: skip
     slope = inner.at.R if hasattr(inner, "at") else getattr(inner, "grad", 0.0)
     if not np.isfinite(np.asarray(slope)).all():
         raise ValueError("start: expected a model that can be differentiated there, got a slope "
@@ -239,7 +244,7 @@ def _stopped(watched, patience):
     return f"stopped early: {what} had no new best for {patience} evaluations; the best is kept"
 
 
-def _parted(states, validation):
+def parted(states, validation):
     """The initial states of the experiments, and those of the validation experiments."""
     if not isinstance(states, list) or validation is None:
         return states, states

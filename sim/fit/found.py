@@ -9,6 +9,7 @@ import numpy as np
 
 from sim.fit.experiment import spread
 from sim.fit.kinds import Bounded
+from sim.fit.losses import ONE_WAY
 from sim.fit.least_squares import CONVERGED, SEARCHING, STUCK
 from sim.fit.objectives import likelihood
 from sim.fit.parameters import index, state_name
@@ -93,17 +94,33 @@ def concluded(
     words = ended or {
         SEARCHING: f"stopped after {int(search.steps)} evaluations, before it converged",
         CONVERGED: f"converged after {int(search.steps)} evaluations",
-        STUCK: f"no step lowers the loss, after {int(search.steps)} evaluations",
+        STUCK: f"{_stuck(search)}, after {int(search.steps)} evaluations",
     }[int(search.status)]
     bad = int(search.bad)
     if bad:
         words += f"; the model diverged at {bad} place{'s' * (bad > 1)} tried, which it left"
+        words += _where(search)
     words = "; ".join([words, *_at_bounds(problem, params, [x0 for x0, _ in each])])
     if validation is not None:
         validation = np.asarray(validation)
     return Fit(jax.tree.map(np.asarray, params), tuple(x0 for x0, _ in each), np.asarray(losses),
                np.asarray(sd), _trust(problem, search, z), words, progress, problem,
                validation)  # fmt: skip
+
+
+def _stuck(search) -> str:
+    # Windows are refused for one reason alone.
+    lost = hasattr(search, "where")
+    return "the loss is not finite, the last good parameters are kept" if lost else (
+        "no step lowers the loss")  # fmt: skip
+
+
+def _where(search) -> str:
+    """In words, where training in windows met the last place that was not finite."""
+    if not hasattr(search, "where"):
+        return ""
+    step, window = (int(n) for n in search.where)
+    return f", the last in window {window} of pass {step}" if window else f", the last in pass {step}"
 
 
 def _at_bounds(problem, params, states):
@@ -133,8 +150,13 @@ def _held(declared, values, start, i=None):
 
 def _trust(problem, search, z) -> Uncertainty:
     if len(z) > LARGEST:
-        return unasked(problem, z)
-    if likelihood(problem.objective):
-        return observed(problem, z)
-    known = hasattr(search, "at") and np.array_equal(z, search.z)
-    return uncertainty(problem, z, search.at if known else evaluated(problem, z))
+        return unasked(problem, z, f"more than {LARGEST} unknowns")
+    try:
+        if likelihood(problem.objective):
+            return observed(problem, z)
+        known = hasattr(search, "at") and np.array_equal(z, search.z)
+        return uncertainty(problem, z, search.at if known else evaluated(problem, z))
+    except ValueError as error:
+        if str(error) != ONE_WAY:
+            raise
+        return unasked(problem, z, "a model with jax.custom_vjp has no forward-mode derivative")

@@ -1,10 +1,16 @@
 """What a search makes small, as one number and as its rows, without slopes."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 
 from sim.fit.objectives import likelihood
 from sim.fit.parameters import prior_residuals
+
+
+ONE_WAY = ("solver: expected one of optax, such as optax.lbfgs(), for a model with jax.custom_vjp, "
+           "which has no forward-mode derivative")  # fmt: skip
 
 
 @jax.jit
@@ -61,3 +67,17 @@ def _over(problem, z, one):
 
         found.append(jax.vmap(own)(s, group, given))
     return found
+
+
+def forwards(derivative: Callable, *args):
+    """A derivative in forward mode.
+
+    Raises:
+        ValueError: the model has none.
+    """
+    try:
+        return derivative(*args)
+    except TypeError as error:
+        if "custom_vjp" not in str(error):
+            raise
+        raise ValueError(ONE_WAY) from None

@@ -16,7 +16,7 @@ from sim.fit.fit import fit
 from sim.fit.found import Best, Fit, Progress
 from sim.fit.objectives import likelihood
 from sim.fit.kinds import Bounded, Positive
-from sim.fit.problem import evaluated
+from sim.fit.problem import diverging, evaluated
 
 # Losses that differ by less than this share are of one minimum.
 SAME = 1e-4
@@ -219,8 +219,8 @@ def _put(searches, some, group):
 def _fates(problem, searches, alive) -> tuple[str, ...]:
     losses = searches.at.loss
     if not np.isfinite(losses).any():
-        raise ValueError("starts: expected one from which the model stays finite over the "
-                         f"records, got {len(losses)} that diverge")  # fmt: skip
+        raise diverging(problem, searches.z[0], "starts: expected one from which the model stays "
+                        f"finite over the records, got {len(losses)} that diverge")  # fmt: skip
     # Losses are equal to a share of themselves, or of that of no model at all.
     same = losses <= losses.min() + SAME * losses.min() + SAME**2 * problem.samples
     finished = (searches.status != lm.SEARCHING) | np.isin(np.arange(len(losses)), alive)

@@ -1,5 +1,6 @@
 """What a search makes small: errors of a simulation, or of predictions by a filter."""
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,18 @@ def itself(p, x0):
 
 def state(carry):
     return getattr(carry, "y", carry)
+
+
+def _taken(init, state: tuple) -> tuple:
+    """The arguments of a stepper's ``init``, which are one state or none."""
+    try:
+        inspect.signature(init).bind(*state)
+    except TypeError:
+        wants = "an initial state, which the model takes" if not state else "None, as the model takes none"
+        raise ValueError(f"states: expected {wants}, got {'one' if state else 'None'}") from None
+    except ValueError:  # what is built in does not say what it takes
+        pass
+    return state
 
 
 @dataclass(frozen=True)
@@ -52,9 +65,8 @@ class Simulation:
 
     def begin(self, p, x0):
         """The first carry of a run."""
-        x0 = self.initial(p, x0)
-        stepper = self.model(p)
-        return stepper.init() if x0 is None else stepper.init(x0)
+        x0, init = self.initial(p, x0), self.model(p).init
+        return init(*_taken(init, () if x0 is None else (x0,)))
 
     def follow(self, p, carry, e: Experiment):
         """A run from a carry: the carry at its end, and the simulated outputs (N, outputs)."""
@@ -117,7 +129,8 @@ class Prediction:
 
     def begin(self, p, x0):
         """The first carry of a run."""
-        return self.model(p).init(self.initial(p, x0))
+        init = self.model(p).init
+        return init(*_taken(init, (self.initial(p, x0),)))
 
     def follow(self, p, carry, e: Experiment):
         """A run from a carry: the carry at its end, and what the filter emits."""

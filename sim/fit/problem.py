@@ -15,6 +15,7 @@ from jax.tree_util import register_dataclass
 
 from sim.fit.experiment import Experiment
 from sim.fit.least_squares import Evaluated, reduced
+from sim.fit.losses import forwards
 from sim.fit.parameters import Declared, prior_residuals, values
 
 
@@ -139,7 +140,7 @@ def _with_slopes(f, theta, s):
     both, n = jnp.concatenate([theta, s]), len(theta)
 
     def pushed(direction):
-        return jax.jvp(lambda v: f(v[:n], v[n:]), (both,), (direction,))
+        return forwards(jax.jvp, lambda v: f(v[:n], v[n:]), (both,), (direction,))
 
     return jax.vmap(pushed, out_axes=(None, -1))(jnp.eye(len(both), dtype=both.dtype))
 
@@ -201,6 +202,18 @@ def _placed(J, r, n, places, total):
     columns = places[:, None, None] + np.arange(width - n)
     wide = wide.at[np.arange(count)[:, None, None], np.arange(k)[:, None], columns].set(J[:, :, n:])
     return wide.reshape(count * k, total + 1)
+
+
+def diverging(problem: Problem, z, otherwise: str) -> ValueError:
+    """What to say of a run that is not finite: an input that is not, or else the rest."""
+    for i, (_, e) in enumerate(problem.each(z)[1]):
+        for leaf in jax.tree.leaves(e.xs):
+            if jnp.issubdtype(leaf.dtype, jnp.inexact):
+                bad = ~np.isfinite(np.asarray(leaf).reshape(len(leaf), -1)).all(axis=1)
+                if bad.any():
+                    return ValueError(f"experiments[{i}].xs: expected finite inputs, got {bad.sum()} of "
+                                      f"{len(bad)} that are not, first at {np.argmax(bad)}")  # fmt: skip
+    return ValueError(otherwise)
 
 
 @jax.jit

@@ -17,7 +17,7 @@ from sim.fit.fit import advanced, begun, chosen, fit
 from sim.fit.found import Fit, Progress, concluded
 from sim.fit.objectives import likelihood
 from sim.fit.parameters import declare, inside
-from sim.fit.problem import Problem, evaluated
+from sim.fit.problem import Problem, diverging, evaluated
 from sim.fit.words import listed
 
 # Segments meet where no gap is above this share of a state's spread. Beyond the largest
@@ -103,6 +103,7 @@ def shoot(
     held = state_kinds and assembled(
         objective, start, experiments, parameters, states, state_kinds=state_kinds
     )
+    begins = z
     problem, z, first = _segmented(whole, z, start, parameters, segments, between)
     scale, losses, search = _spread(problem, z), [], None
     # A heavy weight from the start would hold the search to where the segments meet at once.
@@ -111,7 +112,7 @@ def shoot(
     while True:
         problem = problem.weighted(join=w / scale)
         rough = tolerance if w == weight else max(tolerance, ROUGH)
-        search = _searched(problem, z, search, steps, rough, losses, report)
+        search = _searched((whole, begins), problem, z, search, steps, rough, losses, report)
         z, done, gap = search.z, int(search.steps), _gap(problem, search.z, scale)
         if w >= heaviest or done >= steps or (not weight and gap <= MET):
             break
@@ -135,19 +136,19 @@ def shoot(
                 message = f"{words}, after {done} evaluations; as one simulation {found.message}"
                 return found._replace(message=message)
         words += "; no one simulation follows them, so they stay apart"
-        search = _searched(problem, z, search, done + steps, tolerance, losses, report)
+        search = _searched((whole, begins), problem, z, search, done + steps, tolerance, losses, report)
     found = concluded(problem, Progress(search, problem.weights, 0), losses)
     states = tuple(found.states[i] for i in first)
     return found._replace(states=states, message=f"{words}; {found.message}")
 
 
-def _searched(problem, z, before, steps, tolerance, losses, report):
+def _searched(whole, problem, z, before, steps, tolerance, losses, report):
     """The search at the end of a round, after that of the round before; its losses are
-    appended."""
+    appended. ``whole`` is the uncut problem and its z, to say what is wrong of."""
     at = evaluated(problem, z)
     if not np.isfinite(float(at.loss)):
-        raise ValueError("start: expected parameters and states from which all segments stay "
-                         "finite, got a run that diverges")  # fmt: skip
+        raise diverging(*whole, "start: expected parameters and states from which all "
+                        "segments stay finite, got a run that diverges")  # fmt: skip
     search = lm.begun(z, at)
     if before is not None:
         # The joins are the most of the scale, which damping is a share of: it stays the same.

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.special import stdtrit
 
-from sim.fit.losses import loss
+from sim.fit.losses import forwards, loss
 from sim.fit.kinds import Fixed, Tied
 from sim.fit.parameters import searched, state_name
 from sim.fit.words import listed
@@ -87,13 +87,12 @@ def observed(problem, z) -> Uncertainty:
 
 @jax.jit
 def _curvature(problem, z):
-    return jax.jacfwd(jax.grad(loss, 1), 1)(problem, z)
+    return forwards(jax.jacfwd(jax.grad(loss, 1), 1), problem, z)
 
 
-def unasked(problem, z) -> Uncertainty:
-    """The searched values alone, of a search with more unknowns than a covariance is asked for."""
-    value = np.asarray(_flat(problem, z), float)
-    said = f"more than {LARGEST} unknowns: no covariance was computed"
+def unasked(problem, z, why: str) -> Uncertainty:
+    """The searched values alone, and why they have no covariance."""
+    value, said = np.asarray(_flat(problem, z), float), f"{why}: no covariance was computed"
     names = searched(problem.declared) + _state_names(problem)
     return Uncertainty(names, value, np.full(len(value), np.nan), None, (said,))
 

@@ -92,10 +92,10 @@ def test_windows_of_a_simulation(clean):
     solver = optax.adam(optax.exponential_decay(0.03, 20, 0.5))
 
     def begin(noise):
-        return windows.begun(solver, replicated(noise), z)
+        return windows.begun(solver, 0, replicated(noise), z)
 
     def further(search, noise):
-        return windows.advanced(solver, 25, replicated(noise), search, 0.0)
+        return windows.advanced(solver, 25, None, replicated(noise), search, 0.0)
 
     searches = jax.jit(jax.vmap(begin))(noise)
     step = jax.jit(jax.vmap(further))

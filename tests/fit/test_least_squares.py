@@ -3,9 +3,11 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from sim import Stepper, rollout
+from sim.fit import GaussNewton, Truncated, bands, multistart, shoot
 from sim.fit.assemble import assembled
 from sim.fit.experiment import Experiment
 from sim.fit.fit import fit
@@ -170,6 +172,40 @@ def test_one_bound_that_holds_is_said():
         assert found.message.endswith(f"; c is held by its bound {bound}")
 
 
+@jax.custom_vjp
+def backwards(x):
+    return jnp.tanh(x)
+
+
+backwards.defvjp(lambda x: (jnp.tanh(x), x), lambda x, g: (g * (1 - jnp.tanh(x) ** 2),))
+
+
+def test_a_model_with_a_slope_backwards_alone_is_fitted_by_descent():
+    def model(p):
+        return Stepper(jnp.asarray, lambda s, u: 2 * (backwards(p["a"] * s) + u,))
+
+    u = jnp.asarray(np.random.default_rng(9).normal(size=30))
+    y = rollout(model({"a": 0.8}).step, jnp.asarray(0.0), u)[1][:, None]
+    given = Simulation(model), {"a": 0.3}, Experiment(u, y)
+    for solver in (None, GaussNewton()):
+        with pytest.raises(ValueError, match="solver: expected one of optax, .* jax.custom_vjp"):
+            fit(*given, states=0.0, solver=solver)
+    found = fit(*given, states=0.0, solver=optax.lbfgs())
+    np.testing.assert_allclose(found.params["a"], 0.8, atol=1e-4)
+    assert found.uncertainty.covariance is None
+    assert found.uncertainty.open[0].endswith("derivative: no covariance was computed")
+    with pytest.raises(ValueError, match="solver: expected one of optax"):
+        bands(found)
+
+
+def alone(p):
+    return Stepper(lambda: jnp.zeros(()), lambda s, u: 2 * (p["T"] * s + u,))
+
+
+NAN = Experiment(jnp.ones(9).at[3].set(jnp.nan), jnp.ones((9, 1)))
+NAMED = Experiment({"u": jnp.ones(9)}, jnp.ones((9, 1)))
+
+
 @pytest.mark.parametrize(
     "change, words",
     [
@@ -189,6 +225,12 @@ def test_one_bound_that_holds_is_said():
         ({"parameters": {"T": Prior(1.0, 0.1, "postive")}}, "T: no kind 'postive'; did you mean"),
         ({"start": START | {"f": jnp.tanh}}, "start: expected real numbers, got f = "),
         ({"objective": lag}, "objective: expected Simulation, Prediction or Truncated"),
+        ({"states": None}, "states: expected an initial state, which the model takes, got None"),
+        ({"objective": Simulation(alone)}, "states: expected None, as the model takes none, got one"),
+        ({"experiments": [RECORDS[0], NAN]},
+         r"experiments\[1\].xs: expected finite inputs, got 1 of 9 that are not, first at 3"),
+        ({"experiments": [RECORDS[0], NAMED], "objective": Truncated(LAG, 5)},
+         "experiments: expected inputs of one structure, to lie side by side in windows, got others"),
         ({"states": [0.0, 0.1]}, "states: expected one for each of 3 experiments, got 2"),
         ({"start": {"T": np.nan, "c": 1.0}}, "start: expected finite numbers, got T = nan"),
     ],
@@ -197,3 +239,9 @@ def test_mistakes_are_named(change, words):
     given = {"objective": LAG, "start": START, "experiments": RECORDS, "states": 0.2} | change
     with pytest.raises(ValueError, match=words):
         fit(**given)
+
+
+def test_every_search_names_an_input_that_is_not_finite():
+    for search, how in ((multistart, {"starts": 2, "batch": 2}), (shoot, {"segments": 2})):
+        with pytest.raises(ValueError, match=r"experiments\[1\].xs: expected finite inputs"):
+            search(LAG, START, [RECORDS[0], NAN], states=0.2, **how)
