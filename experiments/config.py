@@ -20,15 +20,17 @@ PIECES = {
     "estimate": ("estimator", "input"),
     "filter": ("design", "input"),
     "fit": ("model", "integrator", "data", "fit"),
+    "learn": ("network", "data", "learn"),
 }
-OPTIONAL = {"simulate": (), "estimate": ("update",), "filter": (), "fit": ()}
+OPTIONAL = {"simulate": (), "estimate": ("update",), "filter": (), "fit": (), "learn": ("model", "integrator")}
+PHYSICAL = "experiments.learn_networks.correction"  # the one network that takes those
 PURPOSE = {"estimate": "observations to estimate from", "filter": "a record to filter"}
 # Keys of the output that a task has no use for, and keys of the top level that one alone has.
 IDLE = {"simulate": ("keep",), "estimate": ("chunk", "phase"), "filter": ("chunk", "phase", "keep"),
-        "fit": ("chunk", "phase", "keep")}
+        "fit": ("chunk", "phase", "keep"), "learn": ("chunk", "phase", "keep")}
 OWN = {"forecast": "estimate", "zero_phase": "filter", "gap": "filter"}
 # What a record decides, so that a fit has no use for it, or takes its own default.
-RECORDED = {"fit": ("duration", "t0", "output.save_every")}
+RECORDED = dict.fromkeys(("fit", "learn"), ("duration", "t0", "output.save_every"))
 MOST_STEPS = 10**12  # more would run for a day and fill any disk
 
 
@@ -73,14 +75,14 @@ class Config:
     duration: s, rounded to whole steps; null is the length of the recorded input.
     t0: time of the initial state, s; null is 0, or the first time of the recorded input.
     substeps: integrator steps in every dt.
-    seed: of whatever is random in the input.
+    seed: of whatever is random in the input, or in the start of a network.
     forecast: of an estimate, steps beyond the end of the record.
     zero_phase: of a filter, whether it runs forwards and backwards, without delay.
     gap: of a filter, what it does at a missing sample: raise, hold the value before it,
         or propagate it.
     """
 
-    task: Literal["simulate", "estimate", "filter", "fit"]
+    task: Literal["simulate", "estimate", "filter", "fit", "learn"]
     output: Output
     runtime: Runtime
     input: Mapping[str, Any] | None = None
@@ -91,6 +93,8 @@ class Config:
     design: Mapping[str, Any] | None = None
     data: Mapping[str, Any] | None = None
     fit: Mapping[str, Any] | None = None
+    network: Mapping[str, Any] | None = None
+    learn: Mapping[str, Any] | None = None
     title: str | None = None
     dt: float | None = None
     duration: float | None = None
@@ -168,6 +172,8 @@ def relevant(values: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, A
     """
     task = values.get("task")
     used = PIECES.get(task, ()) + OPTIONAL.get(task, ()) if isinstance(task, str) else ()
+    if task == "learn" and (values.get("network") or {}).get("_target_") != PHYSICAL:
+        used = PIECES[task]
     groups = {group for known in (PIECES, OPTIONAL) for groups in known.values() for group in groups}
     idle = groups - set(used) if used else set()
     for override in overrides:

@@ -54,6 +54,12 @@ def parameters(fitted: Fitted) -> Table:
     return rows
 
 
+def network(fitted: Fitted) -> Table:
+    """The parts of a network, and how many numbers each has; empty without one."""
+    rows = [[name, str(size)] for name, size in fitted.weights.items()]
+    return [["part", "numbers"], *rows, ["all", str(sum(fitted.weights.values()))]] if rows else []
+
+
 def scores(fitted: Fitted) -> Table:
     """The scores of each experiment and output; empty without any."""
     columns = list(dict.fromkeys(name for trace in fitted.traces for name in trace.scores))
@@ -95,7 +101,9 @@ def residual(fitted: Fitted) -> str:
 def verdict(fitted: Fitted) -> str:
     """One sentence: how many parameters, how good, whether the residual holds more."""
     estimated = int(np.sum(~np.isnan(fitted.standard_error)))
-    parts = [f"{estimated} of {len(fitted.names)} parameters estimated"]
+    parts = [f"a network of {sum(fitted.weights.values())} parameters trained"] if fitted.weights else []
+    if fitted.names or not parts:
+        parts.append(f"{estimated} of {len(fitted.names)} parameters estimated")
     best = []
     for trace in fitted.traces:
         for name, outputs in list(trace.scores.items())[:1]:
@@ -112,6 +120,10 @@ def course(fitted: Fitted) -> str:
         steps = len(loss) - 1
         plural = "" if steps == 1 else "s"
         parts.append(f"loss {loss[0]:.4g} to {loss[-1]:.4g} in {steps} iteration{plural}")
+    seen = np.asarray(fitted.validation)
+    if np.isfinite(seen).any():
+        parts.append(f"validation {seen[0]:.4g} to {np.nanmin(seen):.4g}, the least, in iteration "
+                     f"{np.nanargmin(seen)}")  # fmt: skip
     parts += [f"{phase} {seconds:.2f} s" for phase, seconds in fitted.seconds.items()]
     return ", ".join(parts)
 
@@ -123,12 +135,15 @@ def show(fitted: Fitted, files: Mapping[str, Path]) -> None:
 
     console = Console(highlight=False, soft_wrap=True)
     console.print(Text(fitted.title, style="bold"))
-    for table in (parameters(fitted), scores(fitted), published(fitted)):
+    shown = parameters(fitted) if fitted.names else []
+    for table in (shown, scores(fitted), published(fitted)):
         for i, line in enumerate(_aligned(table)):
             console.print(Text(f"  {line}", style="" if i else "cyan"))
         if table:
             console.print()
-    rows = [("finding", text) for text in fitted.said]
+    size = sum(fitted.weights.values())
+    rows = [("trained", f"a network of {size} parameters" if size else "")]
+    rows += [("finding", text) for text in fitted.said]
     rows += [("tests", residual(fitted)), ("time", course(fitted))]
     rows += [(name, f"{path}  ({_size(path)})") for name, path in files.items() if path.exists()]
     for name, text in rows:

@@ -59,6 +59,8 @@ class Fitted(NamedTuple):
         said: findings in words.
         published: (method, {column: score}), this fit first.
         seconds: "compile", "fit".
+        validation: (iterations + 1,), the loss on the validation; or empty.
+        weights: of a network, each part to how many numbers it has; not among the names.
     """
 
     title: str
@@ -76,6 +78,8 @@ class Fitted(NamedTuple):
     said: tuple[str, ...] = ()
     published: tuple[tuple[str, Mapping[str, float]], ...] = ()
     seconds: Mapping[str, float] = {}
+    validation: np.ndarray = np.zeros(0)
+    weights: Mapping[str, int] = {}
 
 
 def written_fit(path: Path, fitted: Fitted, attributes: Mapping[str, Any]) -> None:
@@ -146,6 +150,8 @@ def read_fit(path: Path) -> Fitted:
         *(numbers(f"parameter_{column}") for column in PARAMETER),
         numbers("covariance", (0, 0)), numbers("loss"), _tests(data), strings("finding_text"),
         published, dict(zip(strings("phase_name"), numbers("phase_seconds").tolist(), strict=True)),
+        numbers("validation_loss"),
+        dict(zip(strings("weight_name"), map(int, numbers("weight_size")), strict=True)),
     )  # fmt: skip
 
 
@@ -247,6 +253,10 @@ def _tables(fitted):
             coordinates="parameter_name parameter_2_name"),
         "iteration": _variable(("iteration",), iterations, long_name="iteration"),
         "loss": _variable(("iteration",), fitted.loss, long_name="loss"),
+        "validation_loss": _variable(("iteration",), fitted.validation, long_name="loss on the validation"),
+        "weight_name": _strings("weight", fitted.weights),
+        "weight_size": _variable(("weight",), np.array(list(fitted.weights.values()), np.int32),
+                                 long_name="numbers in a part of the network", coordinates="weight_name"),
         "score_trace": _variable(("score",), which, long_name="number of the experiment, from 0"),
         "score_experiment": _strings("score", experiment),
         "score_name": _strings("score", score),

@@ -17,6 +17,7 @@ Usage:  scansim [GROUP=OPTION ...] [KEY=VALUE ...]
   scansim experiment=lowpass input.path=FILE.nc design=iirnotch design.cutoff=50 zero_phase=false
   scansim task=fit model=duffing data.path=FILE.csv data.input=u data.output=y   parameters from a record
   scansim experiment=cascaded_tanks_fit data.path=FILE.csv data.test_path=FILE.csv   a benchmark, scored
+  scansim task=learn network=gru data.path=FILE.csv data.input=u data.output=y   a network from a record
   scansim -m integrator=rk4,heun dt=0.01,0.005         a sweep: every combination
   scansim resume=runs/simulate/20260101-120000-1a2b3c  go on with a stopped run
 """
@@ -28,6 +29,7 @@ Your own pieces, from a package in this folder:
 Results: runs/<task>/<date-time>-<6 hex>/, never overwritten; output.dir=FOLDER names another.
   trajectory.nc   states, estimates, signals (NetCDF) trajectory.png  the figure
   fit.nc          parameters, residuals, … of a fit   report.html     all of it, to be read
+  learn.nc        the same of a training              network.nc      the trained network
   run.json        status, versions, timings           run.log         what happened
   .hydra/         the configuration                   checkpoints/    to resume from
 
@@ -43,8 +45,8 @@ def help_text(conf: Path) -> str:
     """The help, with every group's options and every key of the top level."""
     parts = [HEAD, "Groups (* is the default):"]
     defaults = _defaults(conf)
-    for group in ("experiment", "model", "integrator", "estimator", "update", "design", "data", "fit", "input",
-                  "output", "runtime"):
+    for group in ("experiment", "model", "integrator", "estimator", "update", "design", "data", "fit", "network",
+                  "learn", "input", "output", "runtime"):
         files = sorted((conf / group).glob("*.yaml"))
         width = max(len(f.stem) for f in files) + 1
         parts.append(f"  {group}")

@@ -98,7 +98,7 @@ def _observed(model, data, state, start):
     from sim.names import leaf_names
 
     output = model.output
-    shared = output is not None and _same(output.args, model.field.args)
+    shared = output is not None and same(output.args, model.field.args)
 
     def quantities(p, y, u):
         if output is None:
@@ -132,7 +132,7 @@ def _observed(model, data, state, start):
     return tuple(names), observe
 
 
-def _same(a, b) -> bool:
+def same(a, b) -> bool:
     """Whether two pytrees are equal, so that they mean the same parameters."""
     import jax
 

@@ -20,15 +20,14 @@ def concluded(task: Any, found: Any, seconds: Mapping[str, float]) -> Fitted:
     A record that cannot be scored is a finding: the fit is not lost with it.
     """
     from sim.fit.bands import bands
-    from sim.fit.excitation import unexcited
-    from sim.fit.experiment import Experiment
-    from sim.fit.initial import initial_state
+    from sim.fit.initial import initial_state, predicted
 
     data, traces, said = task.data, [], [found.message]
     whole = len(found.problem.order) == len(data.training)  # not segments that stayed apart
     for i, (sampled, x0) in enumerate(zip(data.training, found.states, strict=True)):
         band = bands(found, i).sd if task.search.bands and whole else None
-        traces.append(trace(task, found.params, sampled, x0, 0, band))
+        simulated = predicted(task.objective, found.params, x0, task.experiment(sampled))
+        traces.append(trace(task, sampled, simulated, 0, band))
     tests = []
     for sampled in (*data.validation, *data.tests):
         part, test = sampled.part, sampled.y.shape[1] == 0
@@ -36,26 +35,34 @@ def concluded(task: Any, found: Any, seconds: Mapping[str, float]) -> Fitted:
             sampled = data.opened(sampled) if test else sampled
             e = task.experiment(sampled)
             x0 = initial_state(task.objective, found.params, e, part.known, task.state)
-            traces.append(trace(task, found.params, sampled, x0, part.known))
+            simulated = predicted(task.objective, found.params, x0, e)
+            traces.append(trace(task, sampled, simulated, part.known))
             tests += [traces[-1]] if test else []
         except (OSError, ValueError) as error:
             said.append(f"{part.name} was not scored: {in_words(error)}")
     said += found.uncertainty.open
-    named = [Experiment(dict(zip(data.inputs, s.u.T, strict=True)), s.y) for s in data.training]
-    said += [*(unexcited(named) if data.inputs else ()), *data.said, *task.said]
+    said += remarks(task)
     # Where a state is not searched, its error fades over the first samples.
     skip = 0 if task.search.states == "free" else data.training[0].part.known
     return fitted(task, found, traces, residual_tests(traces[0], skip), said, seconds,
                   beside(data, tests))  # fmt: skip
 
 
-def trace(task: Any, params: Any, sampled: Any, x0: Any, skip: int = 0, band: Any = None) -> Trace:
-    """One experiment as the model simulates it, scored from sample ``skip`` on."""
-    from sim.fit.initial import predicted
+def remarks(task: Any) -> list[str]:
+    """What to know of the records, whatever was found."""
+    from sim.fit.excitation import unexcited
+    from sim.fit.experiment import Experiment
+
+    data = task.data
+    named = [Experiment(dict(zip(data.inputs, s.u.T, strict=True)), s.y) for s in data.training]
+    return [*(unexcited(named) if data.inputs else ()), *data.said, *task.said]
+
+
+def trace(task: Any, sampled: Any, simulated: Any, skip: int = 0, band: Any = None) -> Trace:
+    """One experiment beside its simulation (T, outputs), scored from sample ``skip`` on."""
     from sim.fit.scores import scores
 
-    e = task.experiment(sampled)
-    simulated = np.asarray(predicted(task.objective, params, x0, e), float)
+    simulated = np.asarray(simulated, float)
     found = scores(sampled.y[skip:], simulated[skip:])
     kept = {name: dict(zip(task.outputs, map(float, values), strict=True))
             for name, values in found._asdict().items()}  # fmt: skip

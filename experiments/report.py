@@ -83,8 +83,12 @@ def _page(fitted, config_yaml):
         yield "<h2>Scores</h2>"
         yield _table("This fit beside those published", published, "this fit")
         yield _table("By experiment and output", scores)
-    yield "<h2>Parameters</h2>"
-    yield _table("", fit_summary.parameters(fitted))
+    if fitted.names:
+        yield "<h2>Parameters</h2>"
+        yield _table("", fit_summary.parameters(fitted))
+    if fitted.weights:
+        yield "<h2>Network</h2>"
+        yield _table("", fit_summary.network(fitted))
     yield "<h2>Data and simulation</h2>"
     shown = fitted.traces[:TRACES]
     panels = sum(2 * len(trace.measured) + len(trace.inputs) for trace in shown)
@@ -99,7 +103,7 @@ def _page(fitted, config_yaml):
         yield _figure(_correlations(fitted.tests), words, "tests")
     if len(fitted.loss):
         yield "<h2>Loss</h2>"
-        yield _figure(_loss(fitted.loss), f"{fit_summary.course(fitted)}.", "loss")
+        yield _figure(_loss(fitted.loss, fitted.validation), f"{fit_summary.course(fitted)}.", "loss")
     yield "<h2>Configuration</h2>\n<details><summary>Show</summary>"
     yield f"<pre>{escape(config_yaml)}</pre>\n</details>\n</main>\n</body>\n</html>\n"
 
@@ -261,11 +265,17 @@ def _correlations(tests):
     return figure
 
 
-def _loss(loss):
+def _loss(loss, validation):
     figure = _blank(6, 2.4)
     axes = figure.subplots()
-    finite = np.asarray(loss)[np.isfinite(loss)]
-    axes.plot(np.arange(len(loss)), loss, color=SIMULATED, marker=".", lw=1.2)
+    lines = [("training", np.asarray(loss), SIMULATED)]
+    lines += [("validation", np.asarray(validation), RESIDUAL)] if len(validation) else []
+    for name, values, color in lines:
+        axes.plot(np.arange(len(values)), values, color=color, marker="." if len(values) < 100 else "",
+                  lw=1.2, label=name)  # fmt: skip
+    if len(lines) > 1:
+        axes.legend(fontsize="small", frameon=False, labelcolor=INK)
+    finite = np.concatenate([values[np.isfinite(values)] for _, values, _ in lines])
     if len(finite) and finite.min() > 0:
         axes.set_yscale("log")
     axes.xaxis.get_major_locator().set_params(integer=True)

@@ -16,8 +16,8 @@ from pathlib import Path
 from experiments.rundir import ROOT
 
 CONF = ROOT / "conf"
-PIECES = ("model", "integrator", "estimator", "update", "design", "data", "fit", "input")
-OPEN = ("input.reference", "fit.parameters", "data.published", "input.truth", "model.initial.", "estimator.model.initial.")
+PIECES = ("model", "integrator", "estimator", "update", "design", "data", "fit", "network", "learn", "input")
+OPEN = ("input.reference", "fit.parameters", "network.parameters", "data.published", "input.truth", "model.initial.", "estimator.model.initial.")
 
 
 def main(argv: Sequence[str] | None = None) -> None:

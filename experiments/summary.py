@@ -20,16 +20,17 @@ def show(config: Config, prepared: Any, directory: Path, drawn: Path | None, cod
     done = status["step"] - status["resumed"]
     speed = f", {_thousands(done / status['run_seconds'])} steps/s" if status["run_seconds"] else ""
     took = f"compile {status['compile_seconds']:.2f} s, run {status['run_seconds']:.2f} s{speed}"
-    if config.design or config.fit:
-        took = f"{status['run_seconds'] + status['compile_seconds'] * bool(config.fit):.2f} s, compiling included"
+    searched = "a fit" if config.fit else "a training" if config.learn else ""
+    if config.design or searched:
+        took = f"{status['run_seconds'] + status['compile_seconds'] * bool(searched):.2f} s, compiling included"
     unit = getattr(prepared, "time_units", "s")
     substeps = f" × {config.substeps} substeps" if config.substeps > 1 else ""
     path = directory / "trajectory.nc"
     further = directory / "forecast.nc"
     word = ("sample" if config.design else "step") + "s" * (status["step"] != 1)
-    told = f"{_thousands(status['step'])} evaluation{'s' * (status['step'] != 1)} of a fit, {config.runtime.precision}"
+    told = f"{_thousands(status['step'])} evaluation{'s' * (status['step'] != 1)} of {searched}, {config.runtime.precision}"
     rows = [
-        ("run", told if config.fit else f"{_thousands(status['step'])} {word} {_interval(prepared)} {unit}{substeps}, "
+        ("run", told if searched else f"{_thousands(status['step'])} {word} {_interval(prepared)} {unit}{substeps}, "
                 f"{_method(config)}, {config.runtime.precision}"),
         ("", _left_out(prepared)),
         ("filter", prepared.words if config.design else None),

@@ -1,0 +1,259 @@
+"""The task `learn`: a network trained on records, alone or beside physics, and how well it does."""
+
+import time as clock
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from experiments import fit
+from experiments.build import build
+from experiments.config import Config
+from experiments.data import Data, Sampled
+from experiments.fit import Ended, Picture, interval
+from experiments.simulate import precision
+from experiments.target import resolve
+
+NAME = "learn"  # of the figure
+
+
+class Prepared(NamedTuple):
+    """All that a training needs, checked: what is wrong is said before a directory is claimed.
+
+    Attributes:
+        learning: how to train.
+        objective: a `sim.fit.Simulation` in the units of the records.
+        start: parameters of the first member.
+        state: of what tests are searched from; None where they begin at rest.
+        scaling: `sim.rnn.Scaling`, or `StateScaling` of a hybrid.
+        members: each begun.
+        of: of each piece that is trained on, which record it is from.
+    """
+
+    config: Config
+    name: str
+    title: str
+    data: Data
+    learning: Any
+    objective: Any
+    start: Any
+    state: Any
+    scaling: Any
+    members: tuple[Any, ...]
+    of: tuple[int, ...]
+    seconds: float
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    units: Mapping[str, str]
+    parameter_units: Mapping[str, str]
+    said: tuple[str, ...]
+    t0: float
+    dt: float
+    quantities: Mapping[str, tuple[str, str]]
+    measured: Mapping[str, str]
+    length: int
+
+    time = fit.Prepared.time
+
+    @property
+    def hybrid(self) -> bool:
+        return self.config.model is not None
+
+    def experiment(self, sampled: Sampled) -> Any:
+        """A record as a rollout takes it."""
+        if self.hybrid:
+            return fit.Prepared.experiment(self, sampled)
+        from sim.fit import Experiment
+
+        return Experiment(*_arrays(sampled))
+
+
+def _arrays(sampled):
+    import jax.numpy as jnp
+
+    return (jnp.asarray(x, jnp.result_type(float)) for x in (sampled.u, sampled.y))
+
+
+def prepare(config: Config) -> Prepared:
+    """Read the records, make the networks, and make the first evaluation of each.
+
+    Raises:
+        ValueError: a key, a value, a name or a size is wrong, or the model diverges.
+        OSError: the record cannot be read.
+    """
+    from experiments.learn_networks import Correction, Network
+    from experiments.learn_search import in_words
+
+    def piece(group):
+        values = getattr(config, group)
+        return build(resolve(f"{group}._target_", values["_target_"], config.allow), values, group)
+
+    data, how = piece("data"), piece("learn")
+    dt = interval(data, config.dt)
+    for sampled in data.training:
+        if how.states == "fixed" and len(sampled.y) <= how.warmup:
+            raise ValueError(f"learn.warmup: expected fewer than the {len(sampled.y)} samples of "
+                             f"{sampled.part.name}, got {how.warmup}")  # fmt: skip
+    for sampled in data.validation:
+        if len(sampled.y) <= sampled.part.known:
+            raise ValueError(f"data.validation: {sampled.part.name}: expected known samples fewer than "
+                             f"its {len(sampled.y)}, got {sampled.part.known}")  # fmt: skip
+    first, units = data.training[0], {c: data.column_units.get(c, "1") for c in (*data.inputs, *data.outputs)}
+    with precision(config):
+        tic, network = clock.perf_counter(), piece("network")
+        if not isinstance(network, Network | Correction):
+            raise ValueError("network._target_: expected a function that returns an "
+                             f"experiments.learn_networks.Network, got one that returns {type(network).__name__}")  # fmt: skip
+        prepared = Prepared(
+            config, network.name if isinstance(network, Network) else "hybrid", config.title or "", data,
+            how, None, None, None, None, (), (), 0.0, data.inputs, data.outputs, units, {}, (),
+            0.0 if first.time is None else float(first.time[0]), dt, {}, {}, sum(len(s.y) for s in data.training),
+        )  # fmt: skip
+        try:
+            prepared = (_hybrid if prepared.hybrid else _alone)(prepared, network)
+        except ValueError as error:
+            raise ValueError(in_words(error)) from None
+        return prepared._replace(
+            title=prepared.title or f"{prepared.name.replace('_', ' ').capitalize()}, trained",
+            start=prepared.members[0].arguments[1], seconds=clock.perf_counter() - tic,
+            quantities={name: (prepared.units[name], name) for name in data.outputs},
+        )  # fmt: skip
+
+
+def _alone(prepared, network):
+    """With the members of a network that knows no physics."""
+    import jax
+
+    from experiments.learn_search import cut, member
+    from sim import rnn
+    from sim.fit import Simulation
+
+    data, how = prepared.data, prepared.learning
+    if not data.inputs:
+        raise ValueError("data.input: expected at least one column for a network, got none")
+    experiments = [prepared.experiment(s) for s in data.training]
+    by = rnn.scaling(experiments)
+    records = [((e.xs - by.u_mean[None]) / by.u_scale[None], (e.y - by.y_mean[None]) / by.y_scale[None])
+               for e in experiments]  # fmt: skip
+    keys = _keys(prepared)
+    starts = [network.start(key, len(data.inputs), len(data.outputs), records) for key in keys]
+    objective = Simulation(lambda p: rnn.scaled(network.stepper(p), by))
+    state = network.stepper(starts[0]).init() if how.states == "free" else None
+    _enough(prepared, state)
+    parts, of = cut(how, experiments)
+    held = [_from(prepared.experiment(s), s.part.known) for s in data.validation]
+    members = tuple(member(how, objective, start, network.kinds, parts, state, held, i)
+                    for i, start in enumerate(starts))  # fmt: skip
+    jax.block_until_ready(members[-1].found.search)
+    return prepared._replace(objective=objective, state=state, scaling=by, members=members, of=tuple(of))
+
+
+def _hybrid(prepared, network):
+    """With the members of a network in the vector field of a model."""
+    import jax
+
+    from experiments import learn_hybrid
+    from experiments.identified import described
+    from experiments.learn_search import cut, member
+    from sim.fit import initial_state
+
+    config, data, how = prepared.config, prepared.data, prepared.learning
+    factory = resolve("model._target_", config.model["_target_"], config.allow)
+    model = build(factory, config.model, "model")
+    alone = described(config, model, data, prepared.dt)
+    experiments = [prepared.experiment(s) for s in data.training]
+    parts, of = cut(how, experiments)
+    held = [prepared.experiment(s) for s in data.validation]
+
+    def begins(e, known):
+        if how.states == "fixed":
+            return alone.state
+        return initial_state(alone.objective, alone.start, e, min(known, len(e.y)), alone.state)
+
+    known = [s.part.known for s in (*data.training, *data.validation)]
+    states = [begins(e, known[i]) for e, i in zip(parts, of, strict=True)]
+    states += [begins(e, n) for e, n in zip(held, known[len(data.training) :], strict=True)]
+    whole = [states[of.index(i)] for i in range(len(experiments))]
+    us = [s.u for s in data.training]
+    by = learn_hybrid.along(model, alone.objective, alone.start, whole, experiments, us)
+    begun = [learn_hybrid.corrected(model, learn_hybrid.start(key, by, network.hidden), by)
+             for key in _keys(prepared)]  # fmt: skip
+    both = described(config, begun[0], data, prepared.dt)
+    kinds = network.kinds | {
+        f"physics.{name}": f"= physics.{kind[1:].strip()}" if str(kind)[:1] == "=" else kind
+        for name, kind in network.parameters.items()
+    }
+    held = [_from(e, s.part.known) for e, s in zip(held, data.validation, strict=True)]
+    units = {name if name.startswith("states.") else f"physics.{name}": unit
+             for name, unit in alone.parameter_units.items()}  # fmt: skip
+    floats = [jax.tree.map(lambda leaf: np.asarray(leaf, float), one.field.args[0]) for one in begun]
+    members = tuple(member(how, both.objective, start, kinds, parts, states, held, i)
+                    for i, start in enumerate(floats))  # fmt: skip
+    return prepared._replace(
+        name=f"{model.name} with a network", objective=both.objective, state=alone.state, scaling=by,
+        members=members, of=tuple(of), units=alone.units, parameter_units=units, said=alone.said,
+    )  # fmt: skip
+
+
+def _keys(prepared):
+    """One for each member."""
+    import jax
+
+    return [jax.random.fold_in(jax.random.key(prepared.config.seed), i) for i in range(prepared.learning.members)]
+
+
+def _from(e, known):
+    """The experiment whose first samples do not count."""
+    import jax.numpy as jnp
+
+    ahead = known - (e.y0 is not None)
+    y = jnp.where((np.arange(len(e.y)) < ahead)[:, None], jnp.nan, e.y)
+    return e._replace(y=y, y0=None)
+
+
+def _enough(prepared, state):
+    """Raise where the first samples of a test cannot tell the state of a network."""
+    import jax
+
+    size = sum(leaf.size for leaf in jax.tree.leaves(state))
+    for sampled in (*prepared.data.validation, *prepared.data.tests):
+        if sampled.part.known * len(prepared.outputs) < size:
+            raise ValueError(f"learn.states: expected fixed, as the {sampled.part.known} known samples of "
+                             f"{sampled.part.name} cannot tell the {size} numbers of a state, got free")  # fmt: skip
+
+
+def picture(prepared: Prepared) -> Picture:
+    """What gathers the figure."""
+    return Picture()
+
+
+def run(prepared: Prepared, directory: Path, *, attributes: Mapping[str, Any], resume: bool,
+        stop: Callable, watch: Callable, report: Callable, **_: Any) -> Ended:  # fmt: skip
+    """Train, and write ``network.nc``, ``learn.nc`` and ``report.html`` into ``directory``."""
+    from experiments import fit_summary, learn_kept, learn_outcome, learn_search
+    from experiments.fitted import written_fit
+    from experiments.learn_progress import progress
+    from experiments.report import report as page
+    from sim.stream import Status
+
+    how = prepared.learning
+    with precision(prepared.config):
+        tic = clock.perf_counter()
+        with progress(how.members, how.steps) as tell:
+            ended = learn_search.trained(how, prepared.members, directory / "checkpoints", resume, stop, tell)
+        seconds = {"compile": prepared.seconds, "training": clock.perf_counter() - tic}
+        count = 0 if ended is None else sum(len(one.losses) - 1 for one in ended)
+        report(Status("done", count, count, 0, prepared.seconds, seconds["training"]))
+        if ended is None:
+            return Ended(False, {})
+        done = learn_outcome.concluded(prepared, ended, seconds)
+        learn_kept.keep(directory / "network.nc", prepared, learn_outcome.kept(how, ended))
+    written_fit(directory / "learn.nc", done, attributes)
+    page(directory / "report.html", done, attributes["config"])
+    watch(0, done)
+    scores = {f"rmse {t.name}": dict(t.scores["rmse"]) for t in done.traces}
+    figure = f"learn.{prepared.config.output.figure}"
+    files = {"network": "network.nc", "file": "learn.nc", "report": "report.html", "figure": figure}
+    files = {name: directory / path for name, path in files.items()}
+    return Ended(True, scores, lambda: fit_summary.show(done, files))

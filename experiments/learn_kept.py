@@ -1,0 +1,98 @@
+"""A trained network as a file, and back from it as a stepper."""
+
+import os
+from collections.abc import Iterable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.tree_util import Partial
+
+from experiments import learn_hybrid
+from experiments.build import build
+from experiments.target import resolve
+from sim import Stepper, repeat, rnn
+
+
+def keep(path: Path, task: Any, members: Sequence[Any]) -> None:
+    """Write the parameters of the members that count, their scaling, and how to make the stepper.
+
+    Of several members, the first axis of every array is theirs.
+    """
+    config = task.config
+    about = {
+        "network": config.network, "model": config.model, "integrator": config.integrator,
+        "substeps": config.substeps, "dt": task.dt, "inputs": task.inputs, "outputs": task.outputs,
+        "members": len(members), "title": task.title,
+    }  # fmt: skip
+    params = [one.found.params for one in members]
+    params = params[0] if len(params) == 1 else jax.tree.map(lambda *x: jnp.stack(x), *params)
+    rnn.save(path, params, scaling=task.scaling, config=about)
+
+
+def loaded(path: str | os.PathLike, *, allow: Iterable[str] = ()) -> Stepper:
+    """The stepper of a ``network.nc`` that `task=learn` has written.
+
+    A network takes inputs (…, inputs) and emits outputs (…, outputs), in the units of the
+    record. Physics with a network takes what the model's integrator takes, and emits the
+    state. Of several members the outputs are their mean.
+
+    Args:
+        path: the file.
+        allow: packages of yours that it may build pieces of.
+
+    Raises:
+        ValueError: it is of another architecture than it says.
+        OSError: it cannot be read.
+    """
+    saved = rnn.load(path)
+    make = _hybrid if saved.config["model"] else _alone
+    start, stepper = make(saved.config, saved.scaling, tuple(allow))
+    like, many = jax.eval_shape(start, jax.random.key(0)), saved.config["members"]
+    dtype = next(iter(saved.params.values())).dtype
+    lead = (many,) if many > 1 else ()
+    like = jax.tree.map(lambda x: jax.ShapeDtypeStruct(lead + x.shape, dtype), like)
+    params = rnn.load(path, like).params
+    if many == 1:
+        return stepper(params)
+    return Stepper(Partial(partial(_init, stepper), params), Partial(partial(_step, stepper), params))
+
+
+def _alone(about, scaling, allow):
+    """How parameters begin, for their structure, and the stepper of any."""
+    network = _piece(about, "network", allow)
+    start = partial(network.start, inputs=len(about["inputs"]), outputs=len(about["outputs"]), records=None)
+    return start, lambda p: rnn.scaled(network.stepper(p), scaling)
+
+
+def _hybrid(about, scaling, allow):
+    network, model = (_piece(about, group, allow) for group in ("network", "model"))
+    integrator = resolve("integrator._target_", about["integrator"]["_target_"], allow)
+
+    def field(key):
+        return learn_hybrid.corrected(model, learn_hybrid.start(key, scaling, network.hidden), scaling).field
+
+    known = field(jax.random.key(0))
+
+    def stepper(p):
+        f = Partial(known.func, p, **known.keywords)
+        given = {"f": f, "dt": about["dt"] / about["substeps"]}
+        found = build(integrator, about["integrator"], "integrator", given)
+        return found if about["substeps"] == 1 else found._replace(step=repeat(found.step, about["substeps"]))
+
+    return lambda key: field(key).args[0], stepper
+
+
+def _piece(about, group, allow):
+    return build(resolve(f"{group}._target_", about[group]["_target_"], allow), about[group], group)
+
+
+def _init(stepper, params, *given):
+    return jax.vmap(lambda p: stepper(p).init(*given))(params)
+
+
+def _step(stepper, params, carry, x):
+    carry, ys = jax.vmap(lambda p, c: stepper(p).step(c, x))(params, carry)
+    return carry, jax.tree.map(lambda y: y.mean(axis=0), ys)

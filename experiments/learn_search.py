@@ -1,0 +1,232 @@
+"""How a network is trained: each member from its own start, stopped between passes, and resumed."""
+
+import time as clock
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from experiments.searched import WHERE
+
+DENSE = 300  # parameters up to which least squares form a Jacobian
+EVERY = 3.0  # s between two checkpoints, about
+KEYS = WHERE | {
+    "start": "network", "parameters": "network.parameters", "states": "learn.states", "xs": "data.input",
+    "warmup": "learn.warmup", "steps": "learn.steps", "window": "learn.window", "patience": "learn.patience",
+}  # fmt: skip
+
+
+class Learning(NamedTuple):
+    """How to train: see `adam` and `least_squares`; ``window`` is None of the latter."""
+
+    steps: int
+    patience: int
+    states: str
+    length: int | None
+    warmup: int
+    members: int
+    combine: str
+    tolerance: float = 0.0
+    window: int | None = None
+    batch: int | None = None
+    rate: float = 0.0
+    schedule: str = ""
+    clip: float | None = None
+
+
+def adam(
+    passes: int = 200, rate: float = 0.01, schedule: Literal["cosine", "constant"] = "cosine",
+    clip: float | None = 1.0, window: int = 100, length: int | None = None,
+    batch: int | None = None, warmup: int = 50, states: Literal["fixed", "free"] = "fixed",
+    patience: int = 50, members: int = 1, combine: Literal["best", "mean"] = "best",
+) -> Learning:  # fmt: skip
+    """Truncated back-propagation through time by `sim.fit.adam`."""
+    for name, value in (("rate", rate), ("clip", clip)):
+        if value is not None and not value > 0:
+            raise ValueError(f"{name}: expected a number above 0, got {value:g}")
+    how = Learning(passes, patience, states, length, warmup, members, combine, window=window,
+                   batch=batch, rate=rate, schedule=schedule, clip=clip)  # fmt: skip
+    return _checked(how, passes=passes, window=window, batch=batch)
+
+
+def least_squares(
+    steps: int = 100, tolerance: float = 1e-7, length: int | None = None, warmup: int = 50,
+    states: Literal["fixed", "free"] = "fixed", patience: int = 20, members: int = 1,
+    combine: Literal["best", "mean"] = "best",
+) -> Learning:  # fmt: skip
+    """Levenberg and Marquardt; conjugate gradients where the parameters are more than `DENSE`."""
+    how = Learning(steps, patience, states, length, warmup, members, combine, tolerance)
+    return _checked(how, steps=steps)
+
+
+def _checked(how, **counts):
+    counts |= {name: getattr(how, name) for name in ("length", "patience", "members")}
+    for name, value in counts.items():
+        if value is not None and value < 1:
+            raise ValueError(f"{name}: expected a whole number of at least 1, got {value}")
+    if how.warmup < 0:
+        raise ValueError(f"warmup: expected a whole number of at least 0, got {how.warmup}")
+    if how.combine == "mean" and how.members == 1:
+        raise ValueError("combine: expected best where members is 1, got mean")
+    return how
+
+
+def cut(how: Learning, experiments: Sequence[Any]) -> tuple[list, list[int]]:
+    """The experiments as they are trained on, and of each which of the given ones it is from."""
+    from sim.rnn import pieces
+
+    warmup = how.warmup if how.states == "fixed" else 0
+    found, of = [], []
+    for i, e in enumerate(experiments):
+        each = [e]
+        if warmup or (how.length or len(e.y)) < len(e.y):
+            each = pieces(e, how.length or len(e.y), warmup=warmup)
+        found += each
+        of += [i] * len(each)
+    return found, of
+
+
+class Member(NamedTuple):
+    """A network at its start: what `sim.fit.fit` takes, and its fit of no steps."""
+
+    arguments: tuple
+    settings: Mapping[str, Any]
+    found: Any
+
+
+def member(how: Learning, objective: Any, start: Any, kinds: Mapping[str, Any], experiments: list,
+           states: Any, validation: list, seed: int) -> Member:  # fmt: skip
+    """Make the first evaluation, so that what is wrong is said before anything is written.
+
+    Args:
+        how, objective, start, kinds: with what to begin.
+        experiments: as `cut` gives them.
+        states: the initial state of all, or a list with those of the validation at its end.
+        validation: experiments that decide which weights are the best.
+        seed: of the order of pieces.
+
+    Raises:
+        ValueError: in words of the configuration.
+    """
+    import jax
+
+    from sim.fit import GaussNewton, Truncated, fit
+    from sim.fit.adam import adam
+
+    solver = None
+    if how.window is None:
+        if sum(np.size(leaf) for leaf in jax.tree.leaves(start)) > DENSE:
+            solver = GaussNewton()
+    else:
+        objective = Truncated(objective, how.window, how.batch, seed)
+        batches = -(-len(experiments) // (how.batch or len(experiments)))
+        windows = -(-max(len(e.y) for e in experiments) // how.window)
+        updates = how.steps * batches * windows if how.schedule == "cosine" else None
+        solver = adam(how.rate, updates=updates, clip=how.clip)
+    arguments = (objective, start, experiments)
+    settings = {
+        "parameters": kinds, "states": states, "free_states": how.states == "free", "solver": solver,
+        "validation": validation or None, "patience": how.patience, "tolerance": how.tolerance,
+    }  # fmt: skip
+    try:
+        return Member(arguments, settings, fit(*arguments, **settings, steps=0))
+    except ValueError as error:
+        few = "; a prior counts as samples do: network.prior" if "than unknowns" in str(error) else ""
+        raise ValueError(in_words(error) + few) from None
+
+
+def in_words(error: Exception) -> str:
+    """A message of `sim.fit` or `sim.rnn` with the key of the configuration in front.
+
+    >>> in_words(ValueError("warmup: expected less"))
+    'learn.warmup: expected less'
+    """
+    name, colon, rest = str(error).partition(":")
+    return f"{KEYS.get(name, name)}{colon}{rest}"
+
+
+class Kept(NamedTuple):
+    """What a checkpoint holds: of each member the search, and the loss after each of its steps
+    on the training and the validation (members, steps + 1, 2)."""
+
+    searches: tuple[Any, ...]
+    losses: np.ndarray
+
+
+class Trained(NamedTuple):
+    """A member as it ended.
+
+    Attributes:
+        found: a `sim.fit.Fit`.
+        losses: (steps + 1, 2), of training and validation, for each sample that counts; NaN
+            without a validation.
+    """
+
+    found: Any
+    losses: np.ndarray
+
+    @property
+    def score(self) -> float:
+        """The least loss of the validation, or without one of the training."""
+        own = self.losses[:, 0 if np.isnan(self.losses[0, 1]) else 1]
+        return float(np.min(own[np.isfinite(own)], initial=np.inf))
+
+
+def trained(how: Learning, members: Sequence[Member], folder: Path, resume: bool, stop: Callable,
+            tell: Callable) -> list[Trained] | None:  # fmt: skip
+    """All members, one after another; None where it was stopped.
+
+    Args:
+        how, members: of which each was begun.
+        folder: of the checkpoint.
+        resume: whether to go on from it.
+        stop: asked between two checkpoints.
+        tell: told there the member, its losses so far, the best step, and the seconds it took.
+
+    Raises:
+        ValueError: the checkpoint is of another architecture.
+    """
+    from sim.fit import fit, load, save
+
+    path = folder / "latest.npz"
+    path.parent.mkdir(exist_ok=True)
+    losses = np.full((len(members), how.steps + 1, 2), np.nan)
+    for own, one in zip(losses, members, strict=True):
+        own[:1] = _losses(one, one.found)
+    kept = Kept(tuple(one.found.search for one in members), losses)
+    if resume:
+        kept = load(path, kept)
+    else:
+        save(path, kept)
+    ended = []
+    for i, one in enumerate(members):
+        done, count, own = -1, 1, kept.losses[i]
+        while not stop() and done != (begun := int(kept.searches[i].search.steps)):
+            tic, done = clock.perf_counter(), begun
+            # Each step is the same whatever a checkpoint stands between.
+            found = fit(*one.arguments, **one.settings, steps=min(done + count, how.steps),
+                        search=kept.searches[i])  # fmt: skip
+            new = _losses(one, found)
+            own[done + 1 : done + len(new)] = new[1:]
+            searches = (*kept.searches[:i], found.search, *kept.searches[i + 1 :])
+            kept = Kept(searches, kept.losses)
+            save(path, kept)
+            took = clock.perf_counter() - tic
+            tell(i, own[: done + len(new)], took)
+            count = int(np.clip(count * EVERY / took, 1, 2 * count))
+        if stop():
+            return None
+        ended.append(Trained(found, own[: int(found.search.search.steps) + 1].copy()))
+    return ended
+
+
+def _losses(one, found):
+    """Of training and validation for each sample that counts, (steps + 1, 2)."""
+    seen = np.full(len(found.loss), np.nan) if found.validation is None else found.validation
+    held = one.settings["validation"] or []
+    return np.stack([found.loss / _samples(one.arguments[2]), seen / max(_samples(held), 1)], axis=1)
+
+
+def _samples(experiments):
+    return sum(int(np.isfinite(np.asarray(y)).sum()) for e in experiments for y in (e.y, e.y0) if y is not None)
