@@ -78,8 +78,8 @@ LINEAR = {
     "steady_state": linear(steady_state_kalman),
     "parallel": parallel_kalman,
     "gate": robustly(gate(9.0)),
-    "student_t": robustly(student_t()),
-    "huber": robustly(huber()),
+    "student_t": robustly(student_t(iterations=2)),
+    "huber": robustly(huber(iterations=2)),
 }
 FUNCTIONS = {name: nonlinear(factory) for name, factory in NONLINEAR.items()}
 FUNCTIONS |= {"continuous": continuous}

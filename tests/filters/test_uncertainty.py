@@ -108,14 +108,14 @@ def test_an_estimated_error_is_the_spread_of_the_estimates():
 
     @quick
     @jax.vmap
-    def fitted(y):
-        p = {"a": 0.7}
-        for _ in range(4):  # Newton
-            slope, bend = jax.grad(loglik)(p, y)["a"], observed_information(lambda q: loglik(q, y), p)
-            p = {"a": p["a"] + slope / bend[0, 0]}
-        return uncertainty(lambda q: loglik(q, y), p)
+    def newton(p, y):
+        slope, bend = jax.grad(loglik)(p, y)["a"], observed_information(lambda q: loglik(q, y), p)
+        return {"a": p["a"] + slope / bend[0, 0]}
 
-    found = fitted(ys)
+    p = {"a": np.full(len(ys), 0.7)}
+    for _ in range(4):
+        p = newton(p, ys)
+    found = quick(jax.vmap(lambda p, y: uncertainty(lambda q: loglik(q, y), p)))(p, ys)
     z = (found.value["a"] - 0.7) / found.standard_error["a"]
     assert 0.85 < float(jnp.std(z)) < 1.15
 
