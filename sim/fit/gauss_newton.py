@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import lineax as lx
 
 from sim import check
-from sim.fit.least_squares import CONVERGED, SEARCHING, STUCK
+from sim.fit.least_squares import CONVERGED, SEARCHING, STUCK, damped
 from sim.fit.losses import loss, rows
 
 TURNS = 12  # rejected steps in a row before a search is stuck
@@ -88,8 +88,6 @@ def advanced(solver: GaussNewton, problem, search: Search, tolerance) -> Search:
     fell = search.loss - value
     better = finite & (fell > 0)
     gain = fell / jnp.maximum(foretold, jnp.finfo(z.dtype).tiny)
-    shrunk = search.damping * jnp.maximum(1 / 10, 1 - (2 * jnp.clip(gain, 0, 1) - 1) ** 3)
-    grown = search.damping * 2.0 ** (search.turns + 1).astype(z.dtype)
     turns = jnp.where(better, 0, search.turns + 1)
     floor = jnp.maximum(tolerance, jnp.finfo(z.dtype).eps) * search.loss
     still = (foretold <= floor) & (better & (fell <= floor) | finite & ~better)
@@ -99,7 +97,7 @@ def advanced(solver: GaussNewton, problem, search: Search, tolerance) -> Search:
         jnp.where(better, z, search.z),
         jnp.where(better, value, search.loss),
         scale,
-        jnp.clip(jnp.where(better, shrunk, grown), 1e-12, 1e12),
+        damped(search, gain, better, 2.0),
         turns,
         search.steps + 1,
         search.bad + (~finite).astype(search.bad.dtype),

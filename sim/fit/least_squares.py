@@ -97,11 +97,9 @@ def proposed(search: Search):
 def judged(search: Search, z, found: Evaluated, tolerance) -> Search:
     """The search after its proposal z was evaluated.
 
-    The step is taken where the loss falls. λ shrinks by how well the linear model had
-    foretold it (Nielsen), and grows ever faster with every step that is turned back. It has
-    converged where a full step is foretold to lower the loss by less than ``tolerance`` of it.
-    Of the factors tried on five records, these took few evaluations and found the deepest
-    minimum of each.
+    The step is taken where the loss falls. It has converged where a full step is foretold to
+    lower the loss by less than ``tolerance`` of it. Of the factors of λ tried on five records,
+    these took few evaluations and found the deepest minimum of each.
     """
     delta = z - search.z
     linear = search.at.R @ delta + search.at.q
@@ -109,8 +107,6 @@ def judged(search: Search, z, found: Evaluated, tolerance) -> Search:
     finite = jnp.isfinite(found.loss) & jnp.all(jnp.isfinite(found.R))
     gain = (search.at.loss - found.loss) / jnp.maximum(foretold, jnp.finfo(z.dtype).tiny)
     better = finite & (found.loss < search.at.loss)
-    grown = search.damping * 4.0 ** (search.turns + 1).astype(z.dtype)
-    shrunk = search.damping * jnp.maximum(0.1, 1 - (2 * jnp.clip(gain, 0, 1) - 1) ** 3)
     turns = jnp.where(better, 0, search.turns + 1)
     # What is left of the loss that the Jacobian can lower at all is |q|².
     floor = tolerance * (search.at.loss + jnp.finfo(z.dtype).tiny)
@@ -125,9 +121,17 @@ def judged(search: Search, z, found: Evaluated, tolerance) -> Search:
         jnp.where(better, z, search.z),
         kept,
         jnp.maximum(_scaled(kept.R), search.scale),
-        jnp.clip(jnp.where(better, shrunk, grown), 1e-12, 1e12),
+        damped(search, gain, better, 4.0),
         turns,
         search.steps + 1,
         search.bad + (~finite).astype(search.bad.dtype),
         status.astype(search.status.dtype),
     )
+
+
+def damped(search, gain, better, growth: float):
+    """λ after a step: shrunk by how well the linear model had foretold it (Nielsen), and grown
+    ever faster with every step that is turned back."""
+    grown = search.damping * growth ** (search.turns + 1).astype(gain.dtype)
+    shrunk = search.damping * jnp.maximum(0.1, 1 - (2 * jnp.clip(gain, 0, 1) - 1) ** 3)
+    return jnp.clip(jnp.where(better, shrunk, grown), 1e-12, 1e12)
