@@ -18,6 +18,7 @@ from sim.rnn import (
     scheduled,
     teacher_forced,
 )
+from tests.filters.derivatives import quick
 from tests.rnn.zoo import CELLS, HIDDEN, STEPS, normal, signal, weights
 
 OUTPUTS, BATCH = 2, 3
@@ -31,13 +32,15 @@ def network(params):
     return readout(gru(cell), W, b)
 
 
-@jax.jit
-def run(params, xs):
+def fed(params, xs):
     stepper = feedback(network(params), Y0)
     return rollout(stepper.step, initialize_carry(stepper, BATCH), xs)[1]
 
 
-@jax.jit
+run = quick(fed)
+
+
+@quick
 def step(carry, x):
     return network(PARAMS).step(carry, x)
 
@@ -67,7 +70,7 @@ def test_free_running_forgets_the_teacher_and_forced_forgets_itself():
     whole = run(PARAMS, Fed(U, TEACHER, np.ones((STEPS, BATCH), bool)))
     nan = np.full_like(TEACHER, np.nan)
     free = run(PARAMS, Fed(U, nan, np.ones((STEPS, BATCH), bool)))
-    one_flag = jax.jit(lambda forced: run(PARAMS, Fed(U, TEACHER, forced)))
+    one_flag = quick(lambda forced: fed(PARAMS, Fed(U, TEACHER, forced)))
     np.testing.assert_allclose(one_flag(free_running(STEPS)), free, rtol=1e-12)
     np.testing.assert_allclose(one_flag(teacher_forced(STEPS)), whole, rtol=1e-12)
     begun = one_flag(free_running(STEPS, warm_up=2))
@@ -80,9 +83,9 @@ def test_a_missing_teacher_leaves_gradients_finite():
     teacher[2:, 0] = np.nan
 
     def loss(params, teacher):
-        return (run(params, Fed(U, teacher, np.ones((STEPS, BATCH), bool))) ** 2).sum()
+        return (fed(params, Fed(U, teacher, np.ones((STEPS, BATCH), bool))) ** 2).sum()
 
-    of_params, of_teacher = jax.jit(jax.grad(loss, (0, 1)))(PARAMS, teacher)
+    of_params, of_teacher = quick(jax.grad(loss, (0, 1)))(PARAMS, teacher)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(of_params))
     assert (np.asarray(of_teacher)[2:, 0] == 0).all() and np.abs(of_teacher[:2]).max() > 0
 
@@ -91,8 +94,8 @@ def test_a_network_without_other_input_runs_on_its_own():
     p = (weights(CELLS["gru"], OUTPUTS), *PARAMS[1:])
     stepper = feedback(network(p), Y0)
     xs = Fed(None, np.full((STEPS, OUTPUTS), np.nan), teacher_forced(STEPS))
-    carry, ys = jax.jit(lambda c: rollout(stepper.step, c, xs))(stepper.init())
-    again = jax.jit(lambda c: rollout(stepper.step, stepper.init(c), xs))(carry)[1]
+    carry, ys = quick(lambda c: rollout(stepper.step, c, xs))(stepper.init())
+    again = quick(lambda c: rollout(stepper.step, stepper.init(c), xs))(carry)[1]
     both = np.concatenate([ys, again])
     c, y = jnp.zeros(HIDDEN), Y0
     for k in range(2 * STEPS):

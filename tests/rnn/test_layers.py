@@ -23,7 +23,8 @@ from sim.rnn import (
     residual,
     stack,
 )
-from tests.rnn.zoo import CELLS, HIDDEN, INPUTS, STEPS, normal, run, signal, weights
+from tests.filters.derivatives import quick
+from tests.rnn.zoo import CELLS, HIDDEN, INPUTS, STEPS, drive, normal, run, signal, weights
 
 GRU = [weights(CELLS["gru"], HIDDEN, HIDDEN, seed) for seed in range(3)]
 STACKED = jax.tree.map(lambda *leaves: np.stack(leaves), *GRU)
@@ -60,7 +61,7 @@ def test_layers_of_any_kind_and_width_are_one_after_the_other():
         expected, out = run(kind, p, out)
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-11), end, expected)
     np.testing.assert_allclose(ys, out, rtol=1e-11)
-    begun = jax.jit(lambda p, carries: mixed(p).init(carries))(params, last)
+    begun = quick(lambda p, carries: mixed(p).init(carries))(params, last)
     jax.tree.map(np.testing.assert_array_equal, begun, last)
 
 
@@ -84,7 +85,7 @@ def test_a_block_is_its_equation():
     once = run(block, p, run(block, p, XS)[1])[1]
     np.testing.assert_allclose(run(deep_block, deep, XS)[1], once, rtol=1e-11)
     flat = np.ones_like(XS)
-    grad = jax.jit(jax.grad(lambda p: run(deep_block, p, flat)[1].sum()))(deep)
+    grad = quick(jax.grad(lambda p: drive(deep_block, p, flat)[1].sum()))(deep)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(grad))
 
 
@@ -93,13 +94,13 @@ def deep_block(params):
 
 
 def test_both_directions_are_one_network_from_each_end():
-    both = jax.jit(lambda p, q, xs: bidirectional(gru(p), gru(q), xs, checkpoint_every=4))
+    both = quick(lambda p, q, xs: bidirectional(gru(p), gru(q), xs, checkpoint_every=4))
     xs = np.stack([XS, 2 * XS], axis=1)
     ends, ys = both(GRU[0], GRU[1], xs)
     there, back = run(gru, GRU[0], xs), run(gru, GRU[1], xs[::-1])
     np.testing.assert_allclose(ys, np.concatenate([there[1], back[1][::-1]], -1), rtol=1e-12)
     np.testing.assert_allclose(ends, [there[0], back[0]], rtol=1e-12)
-    go_on = jax.jit(lambda carries: bidirectional(gru(GRU[0]), gru(GRU[1]), xs, carries)[1])
+    go_on = quick(lambda carries: bidirectional(gru(GRU[0]), gru(GRU[1]), xs, carries)[1])
     np.testing.assert_allclose(go_on(ends)[0, :, :HIDDEN], run(gru, GRU[0], xs, ends[0])[1][0])
     assert not np.allclose(ys[0], ys[-1])
 
@@ -159,7 +160,7 @@ def test_mistakes_are_one_line():
 
 
 def test_the_checkpointed_gradient_of_a_stack_is_the_plain_one():
-    @jax.jit
+    @quick
     def slopes(params):
         def loss(params, every):
             stepper = in_a_stack(params)

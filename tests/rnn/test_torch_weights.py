@@ -3,11 +3,11 @@
 import json
 from pathlib import Path
 
-import jax
 import numpy as np
 import pytest
 
 from sim.rnn import elman, from_torch, gru, layers, lstm
+from tests.filters.derivatives import quick
 from tests.rnn import make_torch_layers
 from tests.rnn.zoo import drive
 
@@ -15,7 +15,7 @@ RECORDED = json.loads(Path(__file__).with_name("torch_layers.json").read_text())
 CELLS = {"rnn": elman, "gru": gru, "lstm": lstm}
 
 
-@jax.jit
+@quick
 def run(stepper, xs):
     return drive(lambda s: s, stepper, xs)
 

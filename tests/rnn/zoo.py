@@ -15,6 +15,8 @@ import numpy as np
 import sim.rnn
 from sim import rollout
 
+from tests.filters.derivatives import quick
+
 INPUTS, HIDDEN, STEPS = 3, 4, 6
 
 
@@ -53,7 +55,7 @@ def perturbed(tree, seed=1):
 @cache
 def weights(cell, inputs=INPUTS, hidden=HIDDEN, seed=0):
     """Parameters of a cell, in float64, as NumPy arrays."""
-    make = jax.jit(cell.params, static_argnums=(1, 2))
+    make = quick(cell.params, static_argnums=(1, 2))
     return perturbed(make(jax.random.key(seed), inputs, hidden), seed + 1)
 
 
@@ -69,5 +71,5 @@ def drive(make, params, xs, carry=None):
     return rollout(stepper.step, carry, xs)
 
 
-run = jax.jit(drive, static_argnums=0)
-rest = jax.jit(lambda make, params: make(params).init(), static_argnums=0)
+run = quick(drive, static_argnums=0)
+rest = quick(lambda make, params: make(params).init(), static_argnums=0)
