@@ -12,6 +12,7 @@ from sim.fit import least_squares as lm
 from sim.fit.experiment import Experiment, checked, floating, spread
 from sim.fit.fit import advanced
 from sim.fit.kinds import Fixed
+from sim.fit.objectives import check_squares
 from sim.fit.parameters import Declared, declare, held
 from sim.fit.problem import Problem, States, evaluated
 
@@ -31,6 +32,7 @@ def predicted(objective, params, x0, experiment: Experiment):
     >>> predicted(decay, 0.5, 8.0, Experiment(None, jnp.zeros((3, 1)))).tolist()
     [[4.0], [2.0], [1.0]]
     """
+    check_squares(objective, "to run freely")
     return _predicted(objective, *_cast(params, x0, experiment))
 
 
@@ -83,6 +85,7 @@ def initial_state(
     >>> round(float(initial_state(decay, 0.5, record, 2, 1.0)), 6)
     8.0
     """
+    check_squares(objective, "whose first samples tell its state")
     params, guess, e = _cast(params, guess, experiment)
     ahead = positive("n", n) - (e.y0 is not None)
     if not 0 < ahead <= len(e.y):

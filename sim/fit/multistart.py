@@ -14,7 +14,7 @@ from sim.fit.assemble import assembled
 from sim.fit.experiment import Experiment
 from sim.fit.fit import fit
 from sim.fit.found import Best, Fit, Progress
-from sim.fit.objectives import likelihood
+from sim.fit.objectives import check_squares
 from sim.fit.kinds import Bounded, Positive
 from sim.fit.problem import diverging, evaluated
 
@@ -95,8 +95,7 @@ def multistart(
     >>> round(float(found.best.params["w"]), 6)
     0.8
     """
-    if likelihood(objective):
-        raise ValueError("objective: expected a sum of squares, got a likelihood")
+    check_squares(objective, "to search from many starts; `fit` takes others, from one")
     if not 0 < keep < 1:
         raise ValueError(f"keep: expected a share between 0 and 1, got {keep}")
     batch, first = positive("batch", batch), positive("first", first)

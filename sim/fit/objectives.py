@@ -156,3 +156,13 @@ Objective = Any
 def likelihood(objective) -> bool:
     """Whether an objective is a log-likelihood, not a sum of squares."""
     return hasattr(objective, "loss")
+
+
+def check_squares(objective, use: str) -> None:
+    """Nothing, where an objective is a sum of squares over whole records.
+
+    Raises:
+        ValueError: it is a likelihood, is cut into windows, or is no objective.
+    """
+    if likelihood(objective) or not hasattr(objective, "errors"):
+        raise ValueError(f"objective: expected a simulation {use}, got {type(objective).__name__}")

@@ -15,7 +15,7 @@ from sim.fit.assemble import assembled
 from sim.fit.experiment import Experiment
 from sim.fit.fit import advanced, begun, chosen, fit
 from sim.fit.found import Fit, Progress, concluded
-from sim.fit.objectives import likelihood
+from sim.fit.objectives import check_squares
 from sim.fit.parameters import declare, inside
 from sim.fit.problem import Problem, diverging, evaluated
 from sim.fit.words import listed
@@ -89,9 +89,7 @@ def shoot(
     >>> round(float(found.params["a"]), 6)
     3.8
     """
-    if likelihood(objective):
-        raise ValueError("objective: expected a simulation to shoot with, got a likelihood, "
-                         "whose filter meets the record at every step")  # fmt: skip
+    check_squares(objective, "to shoot with")
     if weight is not None and not weight > 0:
         raise ValueError(f"weight: expected a number above 0, or None, got {weight}")
     if weight is not None and state_kinds:

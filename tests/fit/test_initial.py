@@ -8,7 +8,7 @@ from integrators import rk4
 from sim.fit.excitation import unexcited
 from sim.fit.experiment import Experiment
 from sim.fit.initial import initial_state, predicted
-from sim.fit.objectives import Simulation
+from sim.fit.objectives import Prediction, Simulation
 
 
 def spring(p):
@@ -45,6 +45,14 @@ def test_samples_that_do_not_do_are_named(n, words):
         initial_state(SPRING, {"k": 3.0}, e, n, jnp.zeros(2))
     with pytest.raises(ValueError, match="as the 2 numbers of a state, got 1"):
         initial_state(SPRING, {"k": 3.0}, e._replace(y0=None), 1, jnp.zeros(2))
+
+
+def test_a_filter_has_no_free_run():
+    e = Experiment(U, jnp.ones((60, 1)))
+    with pytest.raises(ValueError, match="objective: expected a simulation .*, got Prediction"):
+        initial_state(Prediction(spring), {"k": 3.0}, e, 9, jnp.zeros(2))
+    with pytest.raises(ValueError, match="objective: expected a simulation .*, got Prediction"):
+        predicted(Prediction(spring), {"k": 3.0}, jnp.zeros(2), e)
 
 
 def test_inputs_that_never_change_are_said():

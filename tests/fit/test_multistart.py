@@ -8,6 +8,7 @@ from sim import Stepper
 from sim.fit.experiment import Experiment
 from sim.fit.multistart import multistart
 from sim.fit.objectives import Prediction, Simulation
+from sim.fit.windows import Truncated
 
 
 def clock(p):
@@ -75,7 +76,8 @@ def test_starts_of_ones_own():
         ({"starts": {"c": np.ones(2), "w": np.ones(3)}}, "starts: expected one leading axis"),
         ({"starts": {"c": np.ones(2), "w": np.array([1.0, 4.0])}}, r"starts\[1\]: w: expected"),
         ({"starts": {"c": np.ones(2), "w": np.full(2, 2.8)}}, "starts: .* got 2 that diverge"),
-        ({"objective": Prediction(clock)}, "objective: expected a sum of squares"),
+        ({"objective": Prediction(clock)}, "objective: expected a simulation .* got Prediction"),
+        ({"objective": Truncated(SEEN, 9)}, "objective: expected a simulation .* got Truncated"),
     ],
 )
 def test_mistakes_are_named(change, words):
