@@ -13,6 +13,7 @@ from sim.rnn.diagonal import parallel as diagonal_parallel
 from sim.rnn.diagonal import params as diagonal_params
 from sim.rnn.elman import elman
 from sim.rnn.elman import params as elman_params
+from sim.rnn.encoder import Seen, encoder, encoder_params, seen
 from sim.rnn.feedback import Fed, feedback, free_running, scheduled, teacher_forced
 from sim.rnn.gru import gru
 from sim.rnn.gru import params as gru_params
@@ -43,6 +44,7 @@ __all__ = [
     "Fed",
     "Saved",
     "Scaling",
+    "Seen",
     "StateScaling",
     "bidirectional",
     "corrected_field",
@@ -53,6 +55,8 @@ __all__ = [
     "diagonal_params",
     "elman",
     "elman_params",
+    "encoder",
+    "encoder_params",
     "feedback",
     "free_running",
     "from_linear",
@@ -80,6 +84,7 @@ __all__ = [
     "scaled",
     "scaling",
     "scheduled",
+    "seen",
     "stack",
     "state_scaling",
     "state_space",

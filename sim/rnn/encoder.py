@@ -1,0 +1,111 @@
+"""The state at the start of a record, from its first samples."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from sim import check
+from sim.fit import Experiment
+from sim.inputs import at
+from sim.rnn.mlp import mlp, mlp_params
+from sim.rnn.scaling import Scaling
+
+
+class Seen(NamedTuple):
+    """The first n samples of a record: u (n, inputs) and y (n, outputs)."""
+
+    u: Any
+    y: Any
+
+
+def seen(experiment: Experiment, n: int) -> tuple[Seen, Experiment]:
+    """A record parted: what an encoder sees of it, and what is simulated from there.
+
+    Args:
+        experiment: of more than n samples; its inputs (N, …) are read at the start of each
+            step.
+        n: samples for the encoder.
+
+    Returns:
+        `Seen`, and the experiment from sample n on, without y0.
+
+    Raises:
+        ValueError: the record has no more than n samples, or one of the first n outputs is
+            missing.
+
+    Reference: as `encoder`.
+
+    >>> e = Experiment(jnp.arange(4.0)[:, None], jnp.arange(4.0)[:, None])
+    >>> window, rest = seen(e, 3)
+    >>> window.u[:, 0].tolist(), rest.y[:, 0].tolist()
+    ([0.0, 1.0, 2.0], [3.0])
+    """
+    n = check.positive("n", n)
+    if len(experiment.y) <= n:
+        raise ValueError(f"experiment: expected more than {n} samples, which the encoder sees, "
+                         f"got {len(experiment.y)}")  # fmt: skip
+    y = jnp.asarray(experiment.y)[:n]
+    if not np.isfinite(np.asarray(y)).all():
+        raise ValueError(f"experiment.y: expected each of the first {n} samples, which the encoder "
+                         "sees, got NaN")  # fmt: skip
+    before, after = (jax.tree.map(lambda x, own=own: x[own], experiment.xs)
+                     for own in (slice(n), slice(n, None)))  # fmt: skip
+    u = [jnp.reshape(leaf, (n, -1)) for leaf in jax.tree.leaves(at(before, 0.0))]
+    u = jnp.concatenate([jnp.zeros((n, 0), y.dtype), *u], axis=1)
+    return Seen(u, y), Experiment(after, jnp.asarray(experiment.y)[n:])
+
+
+def encoder_params(
+    key: jax.Array, window: Seen, states: int, hidden: Sequence[int] = (16,), *, dtype: Any = None
+):
+    """A random start of `encoder`, of the last layer small: near the state zero.
+
+    Args:
+        window: of `seen`, for its sizes.
+        states: how many numbers the state has.
+        hidden: widths of the hidden layers.
+
+    >>> window = Seen(jnp.zeros((5, 1)), jnp.zeros((5, 2)))
+    >>> [W.shape for W, b in encoder_params(jax.random.key(0), window, 3)]
+    [(15, 16), (16, 3)]
+    """
+    return mlp_params(key, (window.u.size + window.y.size, *hidden, states), dtype=dtype, gain=0.1)
+
+
+def encoder(params: Any, window: Seen, scaling: Scaling | None = None) -> jax.Array:
+    """The state after the first n samples of input and output:
+
+        s_n = MLP([u_0 … u_{n−1}, y_0 … y_{n−1}])
+
+    For a fit, the windows are the given states and the encoder says what starts from them::
+
+        windows, rest = zip(*(seen(e, n) for e in experiments))
+        objective = Simulation(model, initial=lambda p, window: encoder(p["encoder"], window))
+        fit(objective, start, rest, states=list(windows), free_states=False)
+
+    Args:
+        params: of `encoder_params`.
+        window: `Seen`.
+        scaling: of the record, where window is in its units.
+
+    Returns:
+        s (states,).
+
+    Raises:
+        ValueError: the window is of another size than the parameters.
+
+    Reference: G. Beintema, R. Tóth and M. Schoukens, "Nonlinear state-space identification
+    using deep encoder networks", L4DC 2021.
+
+    >>> window = Seen(jnp.zeros((2, 1)), jnp.ones((2, 1)))
+    >>> encoder(((jnp.ones((4, 1)), jnp.zeros(1)),), window).tolist()
+    [2.0]
+    """
+    u, y = (jnp.asarray(x, params[0][0].dtype) for x in window)
+    if scaling is not None:
+        by = jax.tree.map(lambda x: jnp.asarray(x, u.dtype)[None], scaling)
+        u, y = (u - by.u_mean) / by.u_scale, (y - by.y_mean) / by.y_scale
+    return mlp(params, jnp.concatenate([jnp.ravel(u), jnp.ravel(y)]))
