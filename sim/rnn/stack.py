@@ -4,7 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-from jax.tree_util import Partial
+import jax.numpy as jnp
+from jax.tree_util import Partial, keystr, tree_flatten_with_path
 
 from sim import Stepper, cascade, check
 from sim.step import as_pytree
@@ -23,15 +24,14 @@ def stack(cell: Callable[[Any], Stepper], params: Any) -> Stepper:
 
     Returns:
         A `Stepper`, that of `layers`: its carry is the tuple of the L carries. The layers
-        are written out one after the other: a loop over them inside the step was slower at
-        every size that was measured, with 8 layers of 64 units four times.
+        are written out one after the other: a loop over them inside the step compiles
+        sooner where they are many, but ran no faster with 2 and 8 layers of 8 to 256 units.
 
     Raises:
         ValueError: params without a leading axis, or axes of different lengths.
 
     Reference: A. Graves, arXiv 1308.0850, section 2, for deep recurrent networks.
 
-    >>> import jax.numpy as jnp
     >>> from sim.rnn import gru, gru_params
     >>> keys = jax.random.split(jax.random.key(0), 3)
     >>> stepper = stack(gru, jax.vmap(lambda key: gru_params(key, 4, 4))(keys))
@@ -45,10 +45,9 @@ def stack(cell: Callable[[Any], Stepper], params: Any) -> Stepper:
 
 
 def _depth(params):
-    leaves = [
-        (f"params{jax.tree_util.keystr(path)}", jax.numpy.shape(leaf))
-        for path, leaf in jax.tree_util.tree_flatten_with_path(params)[0]
-    ]
+    """The number of layers, which all leaves have in common."""
+    paths = tree_flatten_with_path(params)[0]
+    leaves = [(f"params{keystr(path)}", jnp.shape(leaf)) for path, leaf in paths]
     first = leaves[0][1][:1] if leaves else ()
     for name, shape in leaves or [("params", ())]:
         if not shape or shape[:1] != first or not shape[0]:
@@ -74,7 +73,6 @@ def layers(*steppers: Stepper) -> Stepper:
 
     Reference: as `stack`.
 
-    >>> import jax.numpy as jnp
     >>> from sim.rnn import gru, gru_params, lstm, lstm_params
     >>> first, second = jax.random.split(jax.random.key(0))
     >>> stepper = layers(gru(gru_params(first, 2, 8)), lstm(lstm_params(second, 8, 4)))
