@@ -101,20 +101,21 @@ def load(path: str | os.PathLike, like: Any = None) -> Saved:
         raise OSError(f"{path}: expected a network that `save` wrote, got another file")
     scaling = None
     if "scaling" in attributes:
-        kind = {"Scaling": Scaling, "StateScaling": StateScaling}[attributes["scaling"]]
+        kind = {kind.__name__: kind for kind in (Scaling, StateScaling)}[attributes["scaling"]]
         scaling = kind(*(jnp.asarray(stored.pop(f"scaling.{name}")) for name in kind._fields))
-    params = {name.removeprefix("params").removeprefix("."): jnp.asarray(x) for name, x in stored.items()}
-    if like is not None:
-        params = _restored(path, params, like)
-    return Saved(params, scaling, json.loads(attributes["config"]), json.loads(attributes["versions"]))
+    params = {name.removeprefix("params").removeprefix("."): x for name, x in stored.items()}
+    params = params if like is None else _restored(path, params, like)
+    config, versions = (json.loads(attributes[name]) for name in ("config", "versions"))
+    return Saved(jax.tree.map(jnp.asarray, params), scaling, config, versions)
 
 
 def _named(tree, leaves):
+    """Arrays by dotted name; the leaf of a pytree that is one array has the name alone."""
     found = {}
     for path, leaf in tree_flatten_with_path(leaves)[0]:
         name = ".".join(part for part in (tree, _dotted(path)) if part)
         if name in found or "/" in name:
-            raise ValueError(f"{name}: expected a name of its own without '/', got {keystr(path)}")
+            raise ValueError(f"{name}: expected a name of its own, without '/'")
         found[name] = np.asarray(leaf)
     return found
 
@@ -124,17 +125,20 @@ def _dotted(path):
 
 
 def _restored(path, params, like):
+    """The arrays in the structure of ``like``, each held against its shape and type."""
     leaves, tree = tree_flatten_with_path(like)
-    names = [_dotted(at) for at, _ in leaves]
-    for name in [*names, *params]:
-        if name not in params or name not in names:
-            expected, got = ("a leaf", "none") if name in names else ("no such leaf", "one")
-            raise ValueError(f"params.{name}: expected {expected}, got {got} in {path}")
-    for name, (_, leaf) in zip(names, leaves, strict=True):
-        expected, got = (f"{x.dtype}{list(x.shape)}" for x in (jnp.asarray(leaf) if not hasattr(leaf, "dtype") else leaf, params[name]))
-        if expected != got:
-            raise ValueError(f"params.{name}: expected {expected}, got {got} in {path}")
-    return jax.tree.unflatten(tree, [params[name] for name in names])
+    expected = {_dotted(at): _sized(leaf) for at, leaf in leaves}
+    got = {name: _sized(array) for name, array in params.items()}
+    for name in {**expected, **got}:
+        if expected.get(name) != got.get(name):
+            raise ValueError(f"params{'.' * bool(name)}{name}: expected {expected.get(name, 'none')}, "
+                             f"got {got.get(name, 'none')} in {path}")  # fmt: skip
+    return jax.tree.unflatten(tree, [params[name] for name in expected])
+
+
+def _sized(leaf):
+    leaf = leaf if hasattr(leaf, "shape") else jnp.asarray(leaf)
+    return f"{leaf.dtype}[{','.join(map(str, leaf.shape))}]"
 
 
 def _versions():
