@@ -218,7 +218,7 @@ def _package(name, about, inputs, outputs):
     They are asked for whole, as the files hold them, so that rows are the same in both.
     """
     what = f" {about.strip()}" if about else ""
-    missing = (f"data.path: this fit needs a recorded file.{what}\n"
+    missing = (f"data.path: this task needs a recorded file.{what}\n"
                "Name it with data.path=FILE (CSV with a header line, or NetCDF)")  # fmt: skip
     if name is None:
         raise ValueError(missing)

@@ -115,7 +115,7 @@ def prepare(config: Config) -> Prepared:
         except ValueError as error:
             raise ValueError(in_words(error)) from None
         return prepared._replace(
-            title=prepared.title or f"{prepared.name.replace('_', ' ').capitalize()}, trained",
+            title=prepared.title or f"{prepared.name[:1].upper()}{prepared.name[1:]}, trained",
             start=prepared.members[0].arguments[1], seconds=clock.perf_counter() - tic,
             quantities={name: (prepared.units[name], name) for name in data.outputs},
         )  # fmt: skip
@@ -191,7 +191,7 @@ def _hybrid(prepared, network):
     members = tuple(member(how, both.objective, start, kinds, parts, states, held, i)
                     for i, start in enumerate(floats))  # fmt: skip
     return prepared._replace(
-        name=f"{model.name} with a network", objective=both.objective, state=alone.state, scaling=by,
+        name=f"{model.name.replace('_', ' ')} with a network", objective=both.objective, state=alone.state, scaling=by,
         members=members, of=tuple(of), units=alone.units, parameter_units=units, said=alone.said,
     )  # fmt: skip
 

@@ -12,6 +12,9 @@ from jax.tree_util import Partial
 from sim import Stepper, rnn
 from sim.fit import Prior, n4sid
 
+WORDS = {"gru": "GRU", "lstm": "LSTM", "elman": "Elman network", "minimal_gated": "minimal gated unit",
+         "lru": "linear recurrent unit", "diagonal": "diagonal state space"}  # fmt: skip
+
 
 class Network(NamedTuple):
     """A network without its numbers; `network=own` names a function that returns one.
@@ -83,7 +86,7 @@ def recurrent(
     _positive(prior)
     start = partial(_recurrent_start, cell, hidden, layers)
     kinds = {name: Prior(0.0, prior) for name in ("layers", "W") if prior}
-    return Network(cell, start, partial(_recurrent, cell), kinds)
+    return Network(WORDS[cell], start, partial(_recurrent, cell), kinds)
 
 
 def _recurrent_start(cell, hidden, layers, key, inputs, outputs, records):
@@ -117,7 +120,7 @@ def blocks(
     held = (*(f"layers.{i}.net" for i in range(layers)), "W")
     start = partial(_blocks_start, cell, hidden, layers)
     kinds = {name: Prior(0.0, prior) for name in held if prior}
-    return Network(cell, start, partial(_blocks, cell), kinds)
+    return Network(WORDS[cell], start, partial(_blocks, cell), kinds)
 
 
 def _blocks_start(cell, hidden, layers, key, inputs, outputs, records):

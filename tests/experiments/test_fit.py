@@ -271,7 +271,7 @@ def test_a_signal_ends_a_search_that_keeps_no_checkpoint(quick, monkeypatch):
         ("data.pat=x", 2, "data.pat: unknown key; did you mean 'data.path'?"),
         ("fit.step=3", 2, "did you mean 'fit.steps'?"),
         ("data.path=no.csv", 4, "data.path: no such file: "),
-        ("data.path=null", 2, "data.path: this fit needs a recorded file."),
+        ("data.path=null", 2, "data.path: this task needs a recorded file."),
         ("data.hold=zero", 2, "data.hold: expected one of zero_order, first_order"),
     ],
 )
