@@ -124,7 +124,7 @@ def training(kind, hidden, batch=BATCH, steps=STEPS):
 WAYS = {"nested": nested, "hoisted": hoisted, "python": python_loop}
 
 
-def layer_loops(hidden, depth, steps=100):
+def layer_loops(hidden, depth, steps=40):
     """The ways to run several layers through time, forward and backward."""
     params, xs = network("gru", hidden, depth, BATCH, steps)
 
@@ -137,7 +137,7 @@ def layer_loops(hidden, depth, steps=100):
     )  # fmt: skip
 
 
-def layer_compile_time(hidden, depth, steps=100):
+def layer_compile_time(hidden, depth, steps=40):
     """Seconds from the function to the program, of the same."""
     params, xs = network("gru", hidden, depth, BATCH, steps)
 
