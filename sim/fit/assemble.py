@@ -47,7 +47,8 @@ def assembled(objective, start, experiments, parameters=None, states=None, free_
 
 
 def beside(problem: Problem, experiments, states) -> Problem:
-    """The same parameters on other experiments, their initial states as given.
+    """The same parameters on other experiments, their initial states as given: what they
+    miss there counts, and no prior does.
 
     Raises:
         ValueError: other outputs, or other states, than those of the problem.
@@ -61,7 +62,8 @@ def beside(problem: Problem, experiments, states) -> Problem:
         )
     given = _states(states, len(experiments))
     kept = problem.states._replace(free=False)
-    found = _problem(problem.objective, problem.start, problem.unit, problem.declared, kept,
+    declared = problem.declared._replace(priors=(None,) * len(problem.declared.priors))
+    found = _problem(problem.objective, problem.start, problem.unit, declared, kept,
                      experiments, given)[1]  # fmt: skip
     return found.weighted(problem.weights)
 

@@ -64,7 +64,7 @@ def fit(
             `GaussNewton()` suits many parameters; any transformation of optax
             (``optax.adam(schedule)``, ``optax.chain(…)``, ``optax.lbfgs()``) is descent.
         validation: experiments that are not fitted: the parameters are those with the
-            smallest loss on them. Their initial states are as given by ``states``: the one
+            smallest error on them, each output in units of its spread. Their initial states are as given by ``states``: the one
             of all, or those at the end of a list.
         patience: evaluations without a new best, by validation if there is any, after
             which the search stops; by default 20 with validation, and never without.
@@ -220,11 +220,12 @@ def begun(method: Method, problem: Problem, watched, z, round: int) -> Progress:
 
 
 def _watch(method, inner, problem, watched):
-    """What decides which place is best: the loss on the validation experiments, if there are any."""
+    """What decides which place is best: the loss on the validation experiments, if there are
+    any. Their outputs keep their weights, so that it can be compared between rounds."""
     if watched is None:
         return method.loss(inner)
     parameters = inner.z[: sum(problem.declared.sizes)]
-    return loss(watched.weighted(problem.weights), parameters)
+    return loss(watched, parameters)
 
 
 @jax.jit
