@@ -27,7 +27,7 @@ class Prepared(NamedTuple):
         start: parameters of the first member.
         state: of what tests are searched from; None where they begin at rest.
         scaling: `sim.rnn.Scaling`, or `StateScaling` of a hybrid.
-        members: each begun.
+        begun: the members at their start.
         of: of each piece that is trained on, which record it is from.
     """
 
@@ -40,7 +40,7 @@ class Prepared(NamedTuple):
     start: Any
     state: Any
     scaling: Any
-    members: tuple[Any, ...]
+    begun: Any
     of: tuple[int, ...]
     seconds: float
     inputs: tuple[str, ...]
@@ -107,7 +107,7 @@ def prepare(config: Config) -> Prepared:
                              f"experiments.learn_networks.Network, got one that returns {type(network).__name__}")  # fmt: skip
         prepared = Prepared(
             config, network.name if isinstance(network, Network) else "hybrid", config.title or "", data,
-            how, None, None, None, None, (), (), 0.0, data.inputs, data.outputs, units, {}, (),
+            how, None, None, None, None, None, (), 0.0, data.inputs, data.outputs, units, {}, (),
             0.0 if first.time is None else float(first.time[0]), dt, {}, {}, sum(len(s.y) for s in data.training),
         )  # fmt: skip
         try:
@@ -116,16 +116,14 @@ def prepare(config: Config) -> Prepared:
             raise ValueError(in_words(error)) from None
         return prepared._replace(
             title=prepared.title or f"{prepared.name[:1].upper()}{prepared.name[1:]}, trained",
-            start=prepared.members[0].arguments[1], seconds=clock.perf_counter() - tic,
+            seconds=clock.perf_counter() - tic,
             quantities={name: (prepared.units[name], name) for name in data.outputs},
         )  # fmt: skip
 
 
 def _alone(prepared, network):
     """With the members of a network that knows no physics."""
-    import jax
-
-    from experiments.learn_search import cut, member
+    from experiments.learn_search import begun, cut
     from sim import rnn
     from sim.fit import Simulation
 
@@ -143,19 +141,19 @@ def _alone(prepared, network):
     _enough(prepared, state)
     parts, of = cut(how, experiments)
     held = [_from(prepared.experiment(s), s.part.known) for s in data.validation]
-    members = tuple(member(how, objective, start, network.kinds, parts, state, held, i)
-                    for i, start in enumerate(starts))  # fmt: skip
-    jax.block_until_ready(members[-1].found.search)
-    return prepared._replace(objective=objective, state=state, scaling=by, members=members, of=tuple(of))
+    problem = begun(how, objective, starts, network.kinds, parts, state, held, prepared.config.seed)
+    return prepared._replace(objective=objective, start=starts[0], state=state, scaling=by, begun=problem,
+                             of=tuple(of))  # fmt: skip
 
 
 def _hybrid(prepared, network):
     """With the members of a network in the vector field of a model."""
     import jax
+    import jax.numpy as jnp
 
     from experiments import learn_hybrid
     from experiments.identified import described
-    from experiments.learn_search import cut, member
+    from experiments.learn_search import begun, cut
     from sim.fit import initial_state
 
     config, data, how = prepared.config, prepared.data, prepared.learning
@@ -177,9 +175,9 @@ def _hybrid(prepared, network):
     whole = [states[of.index(i)] for i in range(len(experiments))]
     us = [s.u for s in data.training]
     by = learn_hybrid.along(model, alone.objective, alone.start, whole, experiments, us)
-    begun = [learn_hybrid.corrected(model, learn_hybrid.start(key, by, network.hidden), by)
-             for key in _keys(prepared)]  # fmt: skip
-    both = described(config, begun[0], data, prepared.dt)
+    models = [learn_hybrid.corrected(model, learn_hybrid.start(key, by, network.hidden), by)
+              for key in _keys(prepared)]  # fmt: skip
+    both = described(config, models[0], data, prepared.dt)
     kinds = network.kinds | {
         f"physics.{name}": f"= physics.{kind[1:].strip()}" if str(kind)[:1] == "=" else kind
         for name, kind in network.parameters.items()
@@ -187,12 +185,12 @@ def _hybrid(prepared, network):
     held = [_from(e, s.part.known) for e, s in zip(held, data.validation, strict=True)]
     units = {name if name.startswith("states.") else f"physics.{name}": unit
              for name, unit in alone.parameter_units.items()}  # fmt: skip
-    floats = [jax.tree.map(lambda leaf: np.asarray(leaf, float), one.field.args[0]) for one in begun]
-    members = tuple(member(how, both.objective, start, kinds, parts, states, held, i)
-                    for i, start in enumerate(floats))  # fmt: skip
+    starts = [jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.result_type(float)), one.field.args[0])
+              for one in models]  # fmt: skip
+    problem = begun(how, both.objective, starts, kinds, parts, states, held, config.seed)
     return prepared._replace(
-        name=f"{model.name.replace('_', ' ')} with a network", objective=both.objective, state=alone.state, scaling=by,
-        members=members, of=tuple(of), units=alone.units, parameter_units=units, said=alone.said,
+        name=f"{model.name.replace('_', ' ')} with a network", objective=both.objective, start=starts[0], state=alone.state,
+        scaling=by, begun=problem, of=tuple(of), units=alone.units, parameter_units=units, said=alone.said,
     )  # fmt: skip
 
 
@@ -240,15 +238,15 @@ def run(prepared: Prepared, directory: Path, *, attributes: Mapping[str, Any], r
     how = prepared.learning
     with precision(prepared.config):
         tic = clock.perf_counter()
-        with progress(how.members, how.steps) as tell:
-            ended = learn_search.trained(how, prepared.members, directory / "checkpoints", resume, stop, tell)
+        with progress(how.steps) as tell:
+            ended = learn_search.trained(how, prepared.begun, directory / "checkpoints", resume, stop, tell)
         seconds = {"compile": prepared.seconds, "training": clock.perf_counter() - tic}
-        count = 0 if ended is None else sum(len(one.losses) - 1 for one in ended)
+        count = 0 if ended is None else len(ended.losses) - 1
         report(Status("done", count, count, 0, prepared.seconds, seconds["training"]))
         if ended is None:
             return Ended(False, {})
         done = learn_outcome.concluded(prepared, ended, seconds)
-        learn_kept.keep(directory / "network.nc", prepared, learn_outcome.kept(how, ended))
+        learn_kept.keep(directory / "network.nc", prepared, learn_outcome.members(how, ended))
     written_fit(directory / "learn.nc", done, attributes)
     page(directory / "report.html", done, attributes["config"])
     watch(0, done)

@@ -27,7 +27,7 @@ def keep(path: Path, task: Any, members: Sequence[Any]) -> None:
         "substeps": config.substeps, "dt": task.dt, "inputs": task.inputs, "outputs": task.outputs,
         "members": len(members), "title": task.title,
     }  # fmt: skip
-    params = [one.found.params for one in members]
+    params = [params for params, _ in members]
     params = params[0] if len(params) == 1 else jax.tree.map(lambda *x: jnp.stack(x), *params)
     rnn.save(path, params, scaling=task.scaling, config=about)
 

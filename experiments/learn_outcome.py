@@ -1,6 +1,7 @@
 """From trained members to what is kept of them: traces, scores, and words."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,31 +11,39 @@ from experiments.learn_search import Trained, in_words
 from experiments.outcome import beside, fitted, remarks, residual_tests, trace
 
 
-def kept(how: Any, ended: Sequence[Trained]) -> list[Trained]:
+def order(how: Any, ended: Trained) -> list[int]:
     """The members that count, the best first."""
-    order = sorted(ended, key=lambda one: one.score)
-    return order if how.combine == "mean" else order[:1]
+    best = [int(i) for i in np.argsort(ended.found.best) if ended.found.finite[i]]
+    return best if how.combine == "mean" else best[:1]
 
 
-def concluded(task: Any, ended: Sequence[Trained], seconds: Mapping[str, float]) -> Fitted:
+def members(how: Any, ended: Trained) -> list[tuple[Any, list]]:
+    """Parameters and initial states of those that count."""
+    import jax
+
+    found = ended.found
+    return [jax.tree.map(lambda x, i=i: np.asarray(x)[i], (found.params, list(found.states))) for i in order(how, ended)]
+
+
+def concluded(task: Any, ended: Trained, seconds: Mapping[str, float]) -> Fitted:
     """Everything that is kept; the tests are opened here, once, and nothing is chosen by them.
 
     A record that cannot be scored is a finding: the training is not lost with it.
     """
     data, how = task.data, task.learning
-    members = kept(how, ended)
-    best = members[0].found
-    traces, tests, said = [], [], [best.message, *_members(how, ended)]
+    each, first = members(how, ended), order(how, ended)[0]
+    params, states = each[0]
+    traces, tests, said = [], [], list(_words(how, ended, first))
     skip = how.warmup if how.states == "fixed" else 0
     for i, sampled in enumerate(data.training):
         place = task.of.index(i)
-        simulated, sd = _simulated(task, sampled, [(m.found.params, m.found.states[place]) for m in members])
+        simulated, sd = _simulated(task, sampled, [(p, x0[place]) for p, x0 in each])
         traces.append(trace(task, sampled, simulated, skip, sd))
     for sampled in (*data.validation, *data.tests):
         part, test = sampled.part, sampled.y.shape[1] == 0
         try:
             sampled = data.opened(sampled) if test else sampled
-            simulated, sd = _simulated(task, sampled, [(m.found.params, _begin(task, m, sampled)) for m in members])
+            simulated, sd = _simulated(task, sampled, [(p, _begin(task, p, sampled)) for p, _ in each])
             traces.append(trace(task, sampled, simulated, part.known, sd))
             tests += [traces[-1]] if test else []
         except (OSError, ValueError) as error:
@@ -42,31 +51,40 @@ def concluded(task: Any, ended: Sequence[Trained], seconds: Mapping[str, float])
     checks = residual_tests(traces[0], skip)
     rows, said = beside(data, tests), [*said, *remarks(task)]
     if task.hybrid:
-        found = _physics(fitted(task, best, traces, checks, said, seconds, rows), best.uncertainty)
+        found = _physics(task, params, states, lambda fit: fitted(task, fit, traces, checks, said, seconds, rows))
     else:
         none = np.zeros(0)
         found = Fitted(task.title, tuple(traces), (), (), *[none] * len(PARAMETER), np.zeros((0, 0)),
                        none, dict(checks), tuple(said), rows, dict(seconds))  # fmt: skip
-    losses = members[0].losses
-    seen = losses[:, 1] if np.isfinite(losses[0, 1]) else np.zeros(0)
-    return found._replace(loss=losses[:, 0], validation=seen, weights=_weights(task, best.params))
+    loss, seen = ended.losses[:, first].T
+    return found._replace(loss=loss, validation=seen if np.isfinite(seen).any() else np.zeros(0),
+                          weights=_weights(task, params))  # fmt: skip
 
 
-def _members(how, ended):
-    if len(ended) > 1:
-        scores = ", ".join(f"{one.score:.3g}" for one in ended)
-        words = "their mean is scored, its band is of their spread" if how.combine == "mean" else "the best is kept"
-        yield f"{len(ended)} members, trained one after another, with the least losses {scores}: {words}"
+def _words(how, ended, first):
+    """How the training ended, and what of it is kept."""
+    found, search = ended.found, ended.found.search.search
+    yield re.sub("^1 members?: 1 ", "", found.message)
+    bad = int(search.bad[first])
+    if bad:
+        where = " (last in pass {}, window {})".format(*search.where[first]) if hasattr(search, "where") else ""
+        yield (f"the loss was not finite in {bad} place{'s' * (bad > 1)}{where}; they were left, and the best "
+               "weights are kept")  # fmt: skip
+    if how.members > 1:
+        own = ended.losses[:, :, int(np.isfinite(ended.losses[0, :, 1]).any())]
+        best = ", ".join(f"{x:.4g}" for x in np.nanmin(own, axis=0))
+        words = "the mean of all is scored, and its band is of their spread" if how.combine == "mean" else "the best is kept"
+        yield f"the least losses of the members are {best}: {words}"
 
 
-def _begin(task, member, sampled):
+def _begin(task, params, sampled):
     """The initial state of a record that was not trained on."""
     from sim.fit.initial import initial_state
 
     if task.state is None:
         return None
     e = task.experiment(sampled)
-    return initial_state(task.objective, member.found.params, e, sampled.part.known, task.state)
+    return initial_state(task.objective, params, e, sampled.part.known, task.state)
 
 
 def _simulated(task, sampled, each):
@@ -78,12 +96,19 @@ def _simulated(task, sampled, each):
     return runs.mean(axis=0), runs.std(axis=0, ddof=1) if len(runs) > 1 else None
 
 
-def _physics(found, known):
-    """Of all parameters those of the model, under their own names."""
+def _physics(task, params, states, table):
+    """Of all parameters those of the model, under their own names, and how far to trust them."""
+    from sim.fit import fit
+
+    problem = task.begun
+    known = {name: problem.settings[name] for name in ("parameters", "free_states")}
+    free = {"states": list(states)} if states else {"states": None}
+    one = fit(task.objective, params, problem.arguments[2], **known, **free, steps=0)
+    found = table(one)
     at = [i for i, name in enumerate(found.names) if not name.startswith("net.")]
     error = found.standard_error[at]
-    if known.covariance is None:  # it was not asked for
-        error = np.where([found.names[i] in known.names for i in at], np.inf, error)
+    if one.uncertainty.covariance is None:  # it was not asked for
+        error = np.where([found.names[i] in one.uncertainty.names for i in at], np.inf, error)
     columns = {name: getattr(found, name)[at] for name in PARAMETER} | {"standard_error": error}
     return found._replace(
         names=tuple(found.names[i].removeprefix("physics.") for i in at),

@@ -1,4 +1,4 @@
-"""How a network is trained: each member from its own start, stopped between passes, and resumed."""
+"""How networks are trained: side by side from starts of their own, stopped between steps, resumed."""
 
 import time as clock
 from collections.abc import Callable, Mapping, Sequence
@@ -87,20 +87,20 @@ def cut(how: Learning, experiments: Sequence[Any]) -> tuple[list, list[int]]:
     return found, of
 
 
-class Member(NamedTuple):
-    """A network at its start: what `sim.fit.fit` takes, and its fit of no steps."""
+class Begun(NamedTuple):
+    """Networks at their start: what `sim.fit.ensemble` takes, and an ensemble of no steps."""
 
     arguments: tuple
     settings: Mapping[str, Any]
     found: Any
 
 
-def member(how: Learning, objective: Any, start: Any, kinds: Mapping[str, Any], experiments: list,
-           states: Any, validation: list, seed: int) -> Member:  # fmt: skip
+def begun(how: Learning, objective: Any, starts: list, kinds: Mapping[str, Any], experiments: list,
+          states: Any, validation: list, seed: int) -> Begun:  # fmt: skip
     """Make the first evaluation, so that what is wrong is said before anything is written.
 
     Args:
-        how, objective, start, kinds: with what to begin.
+        how, objective, starts, kinds: with what to begin, each member from its own start.
         experiments: as `cut` gives them.
         states: the initial state of all, or a list with those of the validation at its end.
         validation: experiments that decide which weights are the best.
@@ -110,13 +110,14 @@ def member(how: Learning, objective: Any, start: Any, kinds: Mapping[str, Any], 
         ValueError: in words of the configuration.
     """
     import jax
+    import jax.numpy as jnp
 
-    from sim.fit import GaussNewton, Truncated, fit
+    from sim.fit import GaussNewton, Truncated, ensemble
     from sim.fit.adam import adam
 
     solver = None
     if how.window is None:
-        if sum(np.size(leaf) for leaf in jax.tree.leaves(start)) > DENSE:
+        if sum(np.size(leaf) for leaf in jax.tree.leaves(starts[0])) > DENSE:
             solver = GaussNewton()
     else:
         objective = Truncated(objective, how.window, how.batch, seed)
@@ -124,13 +125,13 @@ def member(how: Learning, objective: Any, start: Any, kinds: Mapping[str, Any], 
         windows = -(-max(len(e.y) for e in experiments) // how.window)
         updates = how.steps * batches * windows if how.schedule == "cosine" else None
         solver = adam(how.rate, updates=updates, clip=how.clip)
-    arguments = (objective, start, experiments)
+    arguments = (objective, jax.tree.map(lambda *x: jnp.stack(jnp.asarray(x)), *starts), experiments)
     settings = {
         "parameters": kinds, "states": states, "free_states": how.states == "free", "solver": solver,
         "validation": validation or None, "patience": how.patience, "tolerance": how.tolerance,
     }  # fmt: skip
     try:
-        return Member(arguments, settings, fit(*arguments, **settings, steps=0))
+        return Begun(arguments, settings, ensemble(*arguments, **settings, steps=0))
     except ValueError as error:
         few = "; a prior counts as samples do: network.prior" if "than unknowns" in str(error) else ""
         raise ValueError(in_words(error) + few) from None
@@ -147,86 +148,76 @@ def in_words(error: Exception) -> str:
 
 
 class Kept(NamedTuple):
-    """What a checkpoint holds: of each member the search, and the loss after each of its steps
-    on the training and the validation (members, steps + 1, 2)."""
+    """What a checkpoint holds: the search, and after each of its steps the losses of all members
+    on training and validation (steps + 1, members, 2)."""
 
-    searches: tuple[Any, ...]
+    search: Any
     losses: np.ndarray
 
 
 class Trained(NamedTuple):
-    """A member as it ended.
+    """Members as they ended.
 
     Attributes:
-        found: a `sim.fit.Fit`.
-        losses: (steps + 1, 2), of training and validation, for each sample that counts; NaN
-            without a validation.
+        found: a `sim.fit.ensemble.Ensemble`.
+        losses: (steps + 1, members, 2), of training and validation, for each sample that
+            counts; NaN without a validation.
     """
 
     found: Any
     losses: np.ndarray
 
-    @property
-    def score(self) -> float:
-        """The least loss of the validation, or without one of the training."""
-        own = self.losses[:, 0 if np.isnan(self.losses[0, 1]) else 1]
-        return float(np.min(own[np.isfinite(own)], initial=np.inf))
 
-
-def trained(how: Learning, members: Sequence[Member], folder: Path, resume: bool, stop: Callable,
-            tell: Callable) -> list[Trained] | None:  # fmt: skip
-    """All members, one after another; None where it was stopped.
+def trained(how: Learning, problem: Begun, folder: Path, resume: bool, stop: Callable,
+            tell: Callable) -> Trained | None:  # fmt: skip
+    """All members side by side; None where they were stopped.
 
     Args:
-        how, members: of which each was begun.
+        how, problem: what was begun.
         folder: of the checkpoint.
         resume: whether to go on from it.
         stop: asked between two checkpoints.
-        tell: told there the member, its losses so far, the best step, and the seconds it took.
+        tell: told there the losses so far.
 
     Raises:
         ValueError: the checkpoint is of another architecture.
     """
-    from sim.fit import fit, load, save
+    from sim.fit import ensemble, load, save
 
     path = folder / "latest.npz"
     path.parent.mkdir(exist_ok=True)
-    losses = np.full((len(members), how.steps + 1, 2), np.nan)
-    for own, one in zip(losses, members, strict=True):
-        own[:1] = _losses(one, one.found)
-    kept = Kept(tuple(one.found.search for one in members), losses)
+    found, first = problem.found, _losses(problem, problem.found)
+    losses = np.full((how.steps + 1, *first.shape[1:]), np.nan)
+    losses[0] = first[0]
+    kept = Kept(found.search, losses)
     if resume:
         kept = load(path, kept)
     else:
         save(path, kept)
-    ended = []
-    for i, one in enumerate(members):
-        done, count, own = -1, 1, kept.losses[i]
-        while not stop() and done != (begun := int(kept.searches[i].search.steps)):
-            tic, done = clock.perf_counter(), begun
-            # Each step is the same whatever a checkpoint stands between.
-            found = fit(*one.arguments, **one.settings, steps=min(done + count, how.steps),
-                        search=kept.searches[i])  # fmt: skip
-            new = _losses(one, found)
-            own[done + 1 : done + len(new)] = new[1:]
-            searches = (*kept.searches[:i], found.search, *kept.searches[i + 1 :])
-            kept = Kept(searches, kept.losses)
-            save(path, kept)
-            took = clock.perf_counter() - tic
-            tell(i, own[: done + len(new)], took)
-            count = int(np.clip(count * EVERY / took, 1, 2 * count))
-        if stop():
-            return None
-        ended.append(Trained(found, own[: int(found.search.search.steps) + 1].copy()))
-    return ended
+    done, count = -1, 1
+    while not stop() and done != (at := int(np.max(kept.search.search.steps))):
+        tic, done = clock.perf_counter(), at
+        # Each step is the same whatever checkpoint stands between.
+        found = ensemble(*problem.arguments, **problem.settings, steps=min(done + count, how.steps),
+                         search=kept.search)  # fmt: skip
+        new = _losses(problem, found)
+        kept.losses[done + 1 : done + len(new)] = new[1:]
+        kept = Kept(found.search, kept.losses)
+        save(path, kept)
+        tell(kept.losses[: done + len(new)])
+        took = clock.perf_counter() - tic
+        count = int(np.clip(count * EVERY / took, 1, 2 * count))
+    steps = int(np.max(kept.search.search.steps))
+    return None if stop() else Trained(found, kept.losses[: steps + 1])
 
 
-def _losses(one, found):
-    """Of training and validation for each sample that counts, (steps + 1, 2)."""
-    seen = np.full(len(found.loss), np.nan) if found.validation is None else found.validation
-    held = one.settings["validation"] or []
-    return np.stack([found.loss / _samples(one.arguments[2]), seen / max(_samples(held), 1)], axis=1)
+def _losses(problem, found):
+    """Of training and validation for each sample that counts, (steps + 1, members, 2)."""
+    held = problem.settings["validation"] or []
+    seen = np.full(found.loss.shape, np.nan) if found.validation is None else found.validation
+    return np.stack([found.loss / samples(problem.arguments[2]), seen / max(samples(held), 1)], axis=2)
 
 
-def _samples(experiments):
+def samples(experiments: Sequence[Any]) -> int:
+    """How many numbers of the experiments count."""
     return sum(int(np.isfinite(np.asarray(y)).sum()) for e in experiments for y in (e.y, e.y0) if y is not None)
