@@ -12,8 +12,11 @@ from sim.fit.words import listed
 
 
 def assembled(objective, start, experiments, parameters=None, states=None, free_states=None,
-              state_kinds=None):  # fmt: skip
-    """A `Problem`, and z at the start; the arguments are those of `fit`."""
+              state_kinds=None, validated=False):  # fmt: skip
+    """A `Problem`, and z at the start; the arguments are those of `fit`.
+
+    More unknowns than samples are for searches that validation stops.
+    """
     if not hasattr(objective, "errors"):
         raise ValueError("objective: expected Simulation, Prediction or Truncated of either, "
                          f"got {type(objective).__name__}")  # fmt: skip
@@ -36,7 +39,7 @@ def assembled(objective, start, experiments, parameters=None, states=None, free_
     if kept.free:
         z += [begun[i][1] for i in order]
     z = jnp.asarray(np.concatenate(z).astype(theta.dtype) / size)
-    if problem.samples + problem.known < len(z):
+    if problem.samples + problem.known < len(z) and not validated:
         and_priors = f" and {problem.known} priors" if problem.known else ""
         raise ValueError(
             "experiments: expected more samples than unknowns, got "

@@ -95,12 +95,13 @@ def ensemble(
     """
     method = objective, solver
     chosen(*method)
-    count = _members(starts)
+    count = _members("starts", starts)
     each = [jax.tree.map(lambda leaf, i=i: jnp.asarray(leaf)[i], starts) for i in range(count)]
     experiments = checked(experiments)
     split = parted(states, validation)
     begun = [assembled(getattr(objective, "objective", objective), start, experiments, parameters,
-                       split[0], free_states, state_kinds) for start in each]  # fmt: skip
+                       split[0], free_states, state_kinds, validation is not None)
+             for start in each]  # fmt: skip
     problem, own = begun[0][0], members.own([problem for problem, _ in begun])
     watched = None if validation is None else beside(problem, validation, split[1])
     if patience is None:
@@ -177,7 +178,7 @@ def simulated(
     objective = getattr(objective, "objective", objective)
     if not hasattr(objective, "observe"):
         raise ValueError(f"objective: expected a Simulation, got {type(objective).__name__}")
-    count = _members(params)
+    count = _members("params", params)
     finite = np.ones(count, bool) if finite is None else np.asarray(finite)
     if finite.shape != (count,) or not finite.any():
         raise ValueError(f"finite: expected a flag for each of {count} members, one true at least, "
@@ -193,10 +194,10 @@ def _free_runs(objective, params, experiment, state):
     return jax.vmap(lambda p: objective.run(p, state, experiment)[1])(params)
 
 
-def _members(params):
+def _members(name, params):
     """M, the leading axis of every leaf."""
     counts = {np.shape(leaf)[:1] for leaf in jax.tree.leaves(params)}
     if len(counts) != 1 or counts == {()} or counts == {(0,)}:
         got = ", ".join(str(c[0]) if c else "none" for c in sorted(counts)) or "no parameters"
-        raise ValueError(f"starts: expected one leading axis, of the members, got {got}")
+        raise ValueError(f"{name}: expected one leading axis, of the members, got {got}")
     return counts.pop()[0]

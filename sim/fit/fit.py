@@ -79,7 +79,8 @@ def fit(
 
     Raises:
         ValueError: a name, a kind, a size or a sample is wrong, there are fewer samples
-            than unknowns, a solver does not suit the objective, or the model is not finite at the start.
+            than unknowns and no validation, a solver does not suit the objective, or the
+            model is not finite at the start.
 
     Reference: L. Ljung, *System Identification*, 2nd ed., Prentice Hall 1999, chapters 7
     and 10.
@@ -98,7 +99,7 @@ def fit(
     objective = getattr(objective, "objective", objective)
     own, others = parted(states, validation)
     problem, z = assembled(objective, start, experiments, parameters, own, free_states,
-                           state_kinds)  # fmt: skip
+                           state_kinds, validation is not None)  # fmt: skip
     watched = None if validation is None else beside(problem, validation, others)
     if patience is None:
         patience = np.inf if watched is None else 20

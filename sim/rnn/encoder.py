@@ -53,7 +53,7 @@ def seen(experiment: Experiment, n: int) -> tuple[Seen, Experiment]:
                          "sees, got NaN")  # fmt: skip
     before, after = (jax.tree.map(lambda x, own=own: x[own], experiment.xs)
                      for own in (slice(n), slice(n, None)))  # fmt: skip
-    u = [jnp.reshape(leaf, (n, -1)) for leaf in jax.tree.leaves(at(before, 0.0))]
+    u = [jnp.reshape(x, (n, -1)).astype(y.dtype) for x in jax.tree.leaves(at(before, 0.0))]
     u = jnp.concatenate([jnp.zeros((n, 0), y.dtype), *u], axis=1)
     return Seen(u, y), Experiment(after, jnp.asarray(experiment.y)[n:])
 
