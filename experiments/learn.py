@@ -241,9 +241,9 @@ def run(prepared: Prepared, directory: Path, *, attributes: Mapping[str, Any], r
         with progress(how.steps) as tell:
             ended = learn_search.trained(how, prepared.begun, directory / "checkpoints", resume, stop, tell)
         seconds = {"compile": prepared.seconds, "training": clock.perf_counter() - tic}
-        count = 0 if ended is None else len(ended.losses) - 1
+        count = len(ended.losses) - 1
         report(Status("done", count, count, 0, prepared.seconds, seconds["training"]))
-        if ended is None:
+        if stop():
             return Ended(False, {})
         done = learn_outcome.concluded(prepared, ended, seconds)
         learn_kept.keep(directory / "network.nc", prepared, learn_outcome.members(how, ended))

@@ -63,8 +63,8 @@ def loaded(path: str | os.PathLike, *, allow: Iterable[str] = ()) -> Stepper:
 def _alone(about, scaling, allow):
     """How parameters begin, for their structure, and the stepper of any."""
     network = _piece(about, "network", allow)
-    start = partial(network.start, inputs=len(about["inputs"]), outputs=len(about["outputs"]), records=None)
-    return start, lambda p: rnn.scaled(network.stepper(p), scaling)
+    sizes = len(about["inputs"]), len(about["outputs"])
+    return lambda key: network.start(key, *sizes, None), lambda p: rnn.scaled(network.stepper(p), scaling)
 
 
 def _hybrid(about, scaling, allow):

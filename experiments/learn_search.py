@@ -169,8 +169,8 @@ class Trained(NamedTuple):
 
 
 def trained(how: Learning, problem: Begun, folder: Path, resume: bool, stop: Callable,
-            tell: Callable) -> Trained | None:  # fmt: skip
-    """All members side by side; None where they were stopped.
+            tell: Callable) -> Trained:  # fmt: skip
+    """All members side by side, to their end or to where they were stopped.
 
     Args:
         how, problem: what was begun.
@@ -208,7 +208,7 @@ def trained(how: Learning, problem: Begun, folder: Path, resume: bool, stop: Cal
         took = clock.perf_counter() - tic
         count = int(np.clip(count * EVERY / took, 1, 2 * count))
     steps = int(np.max(kept.search.search.steps))
-    return None if stop() else Trained(found, kept.losses[: steps + 1])
+    return Trained(found, kept.losses[: steps + 1])
 
 
 def _losses(problem, found):

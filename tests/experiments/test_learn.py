@@ -1,0 +1,250 @@
+"""The task `learn`: every network trains, runs go on after a signal, mistakes are one line."""
+
+import json
+import os
+import re
+import signal
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+import jax
+import jax.numpy as jnp
+
+from experiments import learn_kept, report
+from experiments.fitted import read_fit
+from experiments.run import run
+from sim import rollout, rnn
+from sim.inputs import zero_order_hold
+
+CONF = Path(__file__).resolve().parents[2] / "conf"
+NETWORKS = sorted(p.stem for p in (CONF / "network").glob("*.yaml") if p.stem not in ("own", "correction"))
+LEARN = ("task=learn", "output.figure=null", "data.path=r.csv", "data.train=[{name: training, rows: [0, 60]}]")
+HELD = "data.validation=[{name: validation, rows: [60, 100], known: 10}]"
+SMALL = ("network=elman", "network.hidden=2", "learn.warmup=10", "learn.passes=2", "learn.window=30")
+PLANT = "network=state_space network.hidden=[3] learn=least_squares learn.warmup=10".split()
+FIGURE = report._figure
+
+
+@pytest.fixture(scope="module")
+def recorded():
+    """Columns of a record: a lag of second order that saturates."""
+    rng = np.random.default_rng(0)
+    u = np.repeat(rng.normal(size=34), 3)[:100]
+    x, y = np.zeros(2), []
+    for now in u:
+        y.append(2 + np.tanh(x[0]))
+        x = np.array([0.8 * x[0] + 0.3 * x[1], -0.2 * x[0] + 0.6 * x[1] + 0.5 * now])
+    return {"time": 0.1 * np.arange(100), "u": u, "y": np.array(y) + 0.002 * rng.normal(size=100)}
+
+
+@pytest.fixture
+def scansim(tmp_path, monkeypatch, capsys, recorded):
+    """Run a command in a folder with the record; its exit code, what it wrote, and what it said."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    monkeypatch.setattr(report, "_figure", lambda *_: "")  # the drawings take most of the time
+    written("r.csv", recorded)
+
+    def command(*argv):
+        out = Path("out")
+        code = run(argv if argv[0].startswith("resume") else [*argv, "output.dir=out"])
+        return code, read_fit(out / "learn.nc") if (out / "learn.nc").exists() else None, "".join(capsys.readouterr())
+
+    return command
+
+
+def written(path, columns):
+    np.savetxt(path, np.stack(list(columns.values()), 1), delimiter=",", header=",".join(columns), comments="")
+
+
+def simulated(name, u):
+    """What the stepper of a file makes of an input from rest."""
+    stepper = learn_kept.loaded(name)
+    return np.asarray(rollout(stepper.step, stepper.init(), jnp.asarray(u)[:, None])[1])[:, 0]
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_network_builds_trains_and_is_kept(scansim, name, recorded):
+    sizes = ("network.hidden=[2]",) if name == "state_space" else ("network.hidden=2", "network.layers=1")
+    code, found, said = scansim(*LEARN, *SMALL[2:], f"network={name}", *sizes)
+    assert code == 0, said
+    assert len(found.loss) == 3 and np.isfinite(found.loss).all() and not found.names
+    assert sum(found.weights.values()) > 5 and "a network of" in said
+    one = simulated("out/network.nc", recorded["u"][:60])
+    np.testing.assert_allclose(one, found.traces[0].simulated["y"], rtol=1e-12)
+    error = (one - recorded["y"][:60])[10:]
+    np.testing.assert_allclose(found.traces[0].scores["rmse"]["y"], np.sqrt(np.mean(error**2)))
+
+
+def test_a_saturating_plant_is_learned_and_told(scansim, monkeypatch, recorded):
+    """Tests are read after the training, and count from the samples on that are known."""
+    monkeypatch.setattr(report, "_figure", FIGURE)
+    other = {name: column[40:] for name, column in recorded.items()}
+    written("t.csv", other | {"time": 0.1 * np.arange(60)})
+    code, found, said = scansim(
+        "task=learn", "data.path=r.csv", *PLANT, "data.train=[{name: training, rows: [0, 60]}]", HELD,
+        "data.test_path=t.csv", "data.test=[{name: other, known: 20}]", "data.published={theirs: {other: 20}}",
+        "data.units=mV", "data.scale=1000", "learn.steps=40",
+    )  # fmt: skip
+    assert code == 0, said
+    assert [t.name for t in found.traces] == ["training", "validation", "other"]
+    for trace in found.traces:
+        assert trace.scores["rmse"]["y"] < 0.08, trace.name  # of a spread of 0.5
+    assert found.loss[-1] < 0.1 * found.loss[0] and found.validation.min() < 0.5 * found.validation[0]
+    ours, theirs = found.published
+    assert theirs == ("theirs", {"other (mV)": 20.0})
+    assert ours == ("this fit", {"other (mV)": 1000 * found.traces[2].scores["rmse"]["y"]})
+    told = json.loads(Path("out/run.json").read_text())
+    assert told["status"] == "done" and told["task"] == "learn" and told["steps"] == len(found.loss) - 1
+    assert "out/network.nc" in said and "training: step" in said and "theirs" in said
+    assert Path("out/learn.png").stat().st_size > 20_000
+    page = Path("out/report.html").read_text(encoding="utf-8")
+    assert not re.search(r"https?://(?!www\.w3\.org|purl\.org|creativecommons)", page.partition("<pre>")[0])
+    figures = re.findall(r"<svg.*?</svg>", page, re.S)
+    assert len(figures) == 3 + 1 + 1 and all(len(ElementTree.fromstring(svg)) for svg in figures)
+    assert "validation</text>" in figures[-1] or ">validation<" in figures[-1]
+    HTMLParser().feed(page)
+    kept = rnn.load("out/network.nc")
+    assert kept.config["inputs"] == ["u"] and kept.config["network"]["states"] == 2
+    assert kept.scaling.y_mean.tolist() == [np.mean(recorded["y"][:60])]
+
+
+def test_several_members_by_their_best_or_their_mean(scansim, recorded):
+    """The file holds what was scored; the band is the spread of the members."""
+    more = ("learn.members=2", "learn.length=25", "learn.batch=1", HELD)
+    code, found, said = scansim(*LEARN, *SMALL, *more, "learn.combine=mean")
+    assert code == 0 and "2 members" in said, said
+    trace = found.traces[0]
+    assert trace.band["y"].min() >= 0 and trace.band["y"].max() > 1e-4 and trace.simulated["y"].shape == (60,)
+    one = simulated("out/network.nc", recorded["u"][:60])
+    np.testing.assert_allclose(one, trace.simulated["y"], rtol=1e-12)
+    least = [float(x) for x in re.search(r"members are ([\d.e-]+), ([\d.e-]+):", said).groups()]
+    np.testing.assert_allclose(min(least), found.validation.min(), rtol=1e-3)
+    Path("out").rename("mean")
+    code, found, said = scansim(*LEARN, *SMALL, *more)
+    assert code == 0 and not found.traces[0].band and "the best is kept" in said, said
+    np.testing.assert_allclose(min(least), found.validation.min(), rtol=1e-3)
+
+
+def test_physics_with_a_network_in_its_field(scansim, recorded):
+    """The physics begins as it is; its parameters come back with their errors."""
+    from sim.models import duffing
+
+    code, found, said = scansim(
+        *LEARN, "network=correction", "network.hidden=[2]", "network.prior=1", "model=duffing", "integrator=euler",
+        "network.parameters.mass=positive", "network.parameters.cubic=fixed", "network.parameters.stiffness='= damping'",
+        "model.params.stiffness=1", "learn=least_squares", "learn.states=free", "learn.steps=2", HELD,
+    )  # fmt: skip
+    assert code == 0, said
+    value = dict(zip(found.names, found.value, strict=True))
+    assert list(value) == ["mass", "damping", "stiffness", "cubic", "states[0].position", "states[0].velocity"]
+    assert value["damping"] == value["stiffness"] and value["cubic"] == 1.0
+    error = found.standard_error
+    assert np.isnan(error[3]) and error[1] == error[2] > 0 and found.units[0] == "kg"
+    assert found.weights == {"net.0.0": 6, "net.0.1": 2, "net.1.0": 4, "net.1.1": 2} or sum(found.weights.values()) == 14
+    stepper = learn_kept.loaded("out/network.nc")
+    first = duffing.State(*(jnp.asarray(value[f"states[0].{n}"]) for n in ("position", "velocity")))
+    held = zero_order_hold(recorded["time"][:60], jnp.asarray(recorded["u"][:60]))
+    ys = rollout(stepper.step, stepper.init(first), held)[1]
+    np.testing.assert_allclose(ys.position, found.traces[0].simulated["y"][1:], rtol=1e-10)
+
+
+def test_a_stopped_training_goes_on_bit_for_bit(scansim, monkeypatch):
+    more = (*LEARN, *SMALL, "learn.passes=4", "learn.length=25", "learn.batch=1", HELD)
+    code, whole, said = scansim(*more)
+    assert code == 0, said
+    weights = rnn.load("out/network.nc").params
+    Path("out").rename("whole")
+    with monkeypatch.context() as patched:
+        import sim.fit
+
+        inner, left = sim.fit.save, [2]
+
+        def save(*arguments):
+            left[0] -= 1
+            if not left[0]:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return inner(*arguments)
+
+        patched.setattr(sim.fit, "save", save)
+        code, found, said = scansim(*more)
+    assert (code, found) == (75, None) and "1 evaluation of a training" in said, said
+    config = Path("out/.hydra/config.yaml")
+    text = config.read_text()
+    config.write_text(text.replace("hidden: 2", "hidden: 3"))
+    code, found, said = scansim("resume=out")
+    assert code == 2 and "is of another run" in said and said.count("\n") <= 2, said
+    config.write_text(text)
+    code, found, said = scansim("resume=out")
+    assert code == 0, said
+    np.testing.assert_equal(tuple(found._replace(seconds={})), tuple(whole._replace(seconds={})))
+    for name, leaf in rnn.load("out/network.nc").params.items():
+        np.testing.assert_array_equal(leaf, weights[name])
+
+
+def test_a_network_of_ones_own(scansim, monkeypatch):
+    Path("mynets.py").write_text(
+        "import jax\nfrom experiments.learn_networks import Network, static\nfrom sim import rnn\n"
+        "def one(width: int = 2):\n"
+        "    return Network('static', lambda key, m, p, records: rnn.mlp_params(key, (m, width, p)), static)\n"
+    )
+    monkeypatch.syspath_prepend(Path.cwd())
+    own = ("network._target_=mynets.one", "network.width=3", "learn.warmup=0", "learn.passes=1")
+    code, found, said = scansim(*LEARN, *own, "allow=[mynets]")
+    assert code == 0 and sum(found.weights.values()) == 10, said
+    with pytest.raises(ValueError, match="is refused"):
+        learn_kept.loaded("out/network.nc")
+    assert jax.tree.leaves(learn_kept.loaded("out/network.nc", allow=["mynets"]).step)
+
+
+@pytest.mark.parametrize(
+    ("argv", "code", "message"),
+    [
+        ("learn.warmup=60", 2, "learn.warmup: expected fewer than the 60 samples of training, got 60"),
+        ("data.validation=[{name:v,rows:[0,9]}]", 2, "data.validation: v: expected known samples fewer than its 9"),
+        ("data.input=[]", 2, "data.input: expected at least one column for a network, got none"),
+        ("data.output=[]", 2, "data.output: expected at least one column"),
+        ("data.output=e", 4, "data.output: "),
+        ("network.hidden=40 learn.warmup=0", 2, "60 samples for 5121 parameters"),
+        ("network.hidden=40 learn.warmup=0", 2, "a prior counts as samples do: network.prior"),
+        ("network.hidden=0", 2, "network.hidden: expected a whole number of at least 1, got 0"),
+        ("network.prior=-1", 2, "network.prior: expected a standard deviation above 0"),
+        ("network=state_space network.prior=[1,2,3]", 2, "network.prior: expected one number, or one for each of 2"),
+        ("network=grru", 2, "network: unknown option 'grru'; did you mean 'gru'?"),
+        ("network.cell=gr", 2, "network.cell: expected one of gru, lstm, elman, minimal_gated"),
+        ("network._target_=sim.rnn.gru_params network.inputs=1 network.hidden=2", 2, "network"),
+        ("learn.states=free network.hidden=60 network.prior=1 data.test=[{name:t,rows:[60,100],known:9}]", 2,
+         "learn.states: expected fixed, as the 9 known samples of t cannot tell the 60 numbers of a state"),
+        ("learn.states=fre", 2, "learn.states: expected one of fixed, free"),
+        ("learn.combine=mean", 2, "learn.combine: expected best where members is 1"),
+        ("learn.passes=0", 2, "learn.passes: expected a whole number of at least 1"),
+        ("learn.rate=0", 2, "learn.rate: expected a number above 0"),
+        ("learn.step=3", 2, "learn.step: unknown key; "),
+        ("model=duffing", 2, "model: expected none for task=learn, which takes network, data, learn"),
+        ("network=correction", 2, "data.input: expected 0 columns for lorenz"),
+        ("network=correction model=duffing network.parameters.mas=fixed", 2, "network.parameters: there is no 'physics.mas'"),
+        ("network=correction model=duffing model.params.mass=0.00001", 2, "model.params: expected parameters with which"),
+        ("fit=least_squares", 2, "fit: expected none for task=learn"),
+        ("duration=5", 2, "duration: expected nothing for task=learn"),
+        ("output.keep=[mean]", 2, "output.keep: expected null for task=learn"),
+        ("data.path=null", 2, "data.path: this task needs a recorded file."),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_one_line_and_leaves_nothing(scansim, recorded, argv, code, message):
+    written("r.csv", recorded | {"e": np.full(100, np.nan)})
+    got, found, said = scansim(*LEARN, "learn.warmup=10", *argv.split(" "))
+    assert (got, found) == (code, None) and message in said, said
+    assert said.startswith("scansim: ") and said.count("\n") <= 2 and not Path("out").exists()
+
+
+@pytest.mark.parametrize("name", ["silverbox_network", "silverbox_hybrid", "cascaded_tanks_network", "cascaded_tanks_hybrid"])
+def test_a_recipe_without_a_record_says_where_it_is(scansim, name, monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "nonlinear_benchmarks", None)
+    code, _, said = scansim(f"experiment={name}")
+    assert code == 2 and "nonlinearbenchmark.org" in said and "data.path=FILE" in said and not Path("out").exists()
