@@ -6,6 +6,8 @@ from pathlib import Path
 # Most of the time goes into compiling: XLA's older emitters do it in three quarters of
 # the time. The whole suite also passes with the newer ones: XLA_FLAGS= make test
 os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")
+# Threads of LAPACK that wait for a core that another test has made it fifty times slower.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import hypothesis
 import jax

@@ -22,6 +22,8 @@ OPEN = ("input.reference", "fit.parameters", "network.parameters", "data.publish
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run what the arguments say, and exit with its code."""
+    # Small factorisations gain nothing by threads, and lose all where they wait for a core.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         code = run(sys.argv[1:] if argv is None else argv)
         sys.stdout.flush()

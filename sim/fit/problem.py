@@ -17,6 +17,7 @@ from sim.fit.experiment import Experiment
 from sim.fit.least_squares import Evaluated, reduced
 from sim.fit.losses import forwards
 from sim.fit.parameters import Declared, prior_residuals, values
+from sim.fit.sensitivities import recursive, with_sensitivities
 
 
 class States(NamedTuple):
@@ -145,6 +146,32 @@ def _with_slopes(f, theta, s):
     return jax.vmap(pushed, out_axes=(None, -1))(jnp.eye(len(both), dtype=both.dtype))
 
 
+def _errors_with_slopes(problem: Problem, theta, s, e, given):
+    """`_errors`, and their slopes along (θ, s)."""
+    both, n = jnp.concatenate([theta, s]), len(theta)
+
+    def model_at(v):
+        return problem.parameters(v[:n]), problem.states.state(v[n:], given)
+
+    if not recursive(problem.objective, both, model_at, e):
+        return _with_slopes(lambda theta, s: _errors(problem, theta, s, e, given), theta, s)
+    (errors, end), (slopes, ends) = with_sensitivities(problem.objective, both, model_at, e)
+    known, of_known = _with_slopes(lambda theta, s: _known_rows(problem, s, given), theta, s)
+    flat = (errors * problem.weights[None]).ravel(), known
+    J = (slopes * problem.weights[None, :, None]).reshape(errors.size, len(both)), of_known
+    flat, J = jnp.concatenate(flat), jnp.concatenate(J)
+    if problem.join is None:
+        return (flat, s[:0]), (J, J[:0])
+    end = jnp.concatenate([leaf.ravel() for leaf in jax.tree.leaves(end)])
+    ends = jnp.concatenate([leaf.reshape(-1, len(both)) for leaf in jax.tree.leaves(ends)])
+    return (flat, end), (J, ends)
+
+
+def _known_rows(problem, s, given):
+    """What is known of an initial state, as rows of residuals."""
+    return jnp.concatenate([s[:0], *problem.states.priors(problem.states.state(s, given))])
+
+
 @jax.jit
 def evaluated(problem: Problem, z) -> Evaluated:
     """Loss and triangle of all residuals at z."""
@@ -155,7 +182,7 @@ def evaluated(problem: Problem, z) -> Evaluated:
     for group, given, joined, s in rows:
 
         def one(s, e, given):
-            return _with_slopes(lambda theta, s: _errors(problem, theta, s, e, given), theta, s)
+            return _errors_with_slopes(problem, theta, s, e, given)
 
         (r, end), (J, J_end) = jax.vmap(one)(s, group, given)
         found = jax.vmap(reduced)(r, J)
