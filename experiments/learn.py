@@ -155,11 +155,13 @@ def _hybrid(prepared, network):
     from experiments.identified import described
     from experiments.learn_search import begun, cut
     from sim.fit import initial_state
+    from sim.fit.parameters import declare
 
     config, data, how = prepared.config, prepared.data, prepared.learning
     factory = resolve("model._target_", config.model["_target_"], config.allow)
     model = build(factory, config.model, "model")
     alone = described(config, model, data, prepared.dt)
+    declare(alone.start, network.parameters)  # in the model's own names
     experiments = [prepared.experiment(s) for s in data.training]
     parts, of = cut(how, experiments)
     held = [prepared.experiment(s) for s in data.validation]

@@ -11,13 +11,16 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-import jax
 import jax.numpy as jnp
 
+import sim.fit
 from experiments import learn_kept, report
 from experiments.fitted import read_fit
+from experiments.learn_outcome import members
+from experiments.learn_search import Trained, least_squares
 from experiments.run import run
 from sim import rollout, rnn
+from sim.fit.ensemble import Ensemble
 from sim.inputs import zero_order_hold
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
@@ -61,9 +64,9 @@ def written(path, columns):
     np.savetxt(path, np.stack(list(columns.values()), 1), delimiter=",", header=",".join(columns), comments="")
 
 
-def simulated(name, u):
+def simulated(name, u, **given):
     """What the stepper of a file makes of an input from rest."""
-    stepper = learn_kept.loaded(name)
+    stepper = learn_kept.loaded(name, **given)
     return np.asarray(rollout(stepper.step, stepper.init(), jnp.asarray(u)[:, None])[1])[:, 0]
 
 
@@ -113,21 +116,12 @@ def test_a_saturating_plant_is_learned_and_told(scansim, monkeypatch, recorded):
     assert kept.scaling.y_mean.tolist() == [np.mean(recorded["y"][:60])]
 
 
-def test_several_members_by_their_best_or_their_mean(scansim, recorded):
-    """The file holds what was scored; the band is the spread of the members."""
-    more = ("learn.members=2", "learn.length=25", "learn.batch=1", HELD)
-    code, found, said = scansim(*LEARN, *SMALL, *more, "learn.combine=mean")
-    assert code == 0 and "2 members" in said, said
-    trace = found.traces[0]
-    assert trace.band["y"].min() >= 0 and trace.band["y"].max() > 1e-4 and trace.simulated["y"].shape == (60,)
-    one = simulated("out/network.nc", recorded["u"][:60])
-    np.testing.assert_allclose(one, trace.simulated["y"], rtol=1e-12)
-    least = [float(x) for x in re.search(r"members are ([\d.e-]+), ([\d.e-]+):", said).groups()]
-    np.testing.assert_allclose(min(least), found.validation.min(), rtol=1e-3)
-    Path("out").rename("mean")
-    code, found, said = scansim(*LEARN, *SMALL, *more)
-    assert code == 0 and not found.traces[0].band and "the best is kept" in said, said
-    np.testing.assert_allclose(min(least), found.validation.min(), rtol=1e-3)
+@pytest.mark.parametrize(("combine", "expected"), [("best", [2.0]), ("mean", [2.0, 3.0])])
+def test_of_members_the_best_counts_and_none_that_diverged(combine, expected):
+    params, states = jnp.array([1.0, 2.0, 3.0]), (jnp.array([[4.0], [5.0], [6.0]]),)
+    found = Ensemble(params, states, None, None, np.array([0.5, 1.0, 2.0]), np.array([False, True, True]), "", None)
+    each = members(least_squares(members=3, combine=combine), Trained(found, None))
+    assert [p.item() for p, _ in each] == expected and each[0][1][0].item() == 5.0
 
 
 def test_physics_with_a_network_in_its_field(scansim, recorded):
@@ -137,7 +131,7 @@ def test_physics_with_a_network_in_its_field(scansim, recorded):
     code, found, said = scansim(
         *LEARN, "network=correction", "network.hidden=[2]", "network.prior=1", "model=duffing", "integrator=euler",
         "network.parameters.mass=positive", "network.parameters.cubic=fixed", "network.parameters.stiffness='= damping'",
-        "model.params.stiffness=1", "learn=least_squares", "learn.states=free", "learn.steps=2", HELD,
+        "model.params.stiffness=1", "learn=least_squares", "learn.states=free", "learn.steps=2",
     )  # fmt: skip
     assert code == 0, said
     value = dict(zip(found.names, found.value, strict=True))
@@ -153,15 +147,38 @@ def test_physics_with_a_network_in_its_field(scansim, recorded):
     np.testing.assert_allclose(ys.position, found.traces[0].simulated["y"][1:], rtol=1e-10)
 
 
-def test_a_stopped_training_goes_on_bit_for_bit(scansim, monkeypatch):
-    more = (*LEARN, *SMALL, "learn.passes=4", "learn.length=25", "learn.batch=1", HELD)
+OWN = """
+import jax
+from experiments.learn_networks import Network, static
+from sim import rnn
+
+def one(width: int = 2):
+    def start(key, inputs, outputs, records):
+        return rnn.mlp_params(key, (inputs, width, outputs))
+
+    return Network("static", start, static)
+"""
+
+
+def test_members_of_ones_own_stop_and_go_on_bit_for_bit(scansim, monkeypatch, recorded):
+    """Two networks in shuffled batches of pieces; their mean is scored, its band is their spread."""
+    Path("mynets.py").write_text(OWN)
+    monkeypatch.syspath_prepend(Path.cwd())
+    more = (*LEARN, *SMALL[2:], "network._target_=mynets.one", "network.width=3", "allow=[mynets]", HELD,
+            "learn.passes=4", "learn.members=2", "learn.combine=mean", "learn.length=25", "learn.batch=1")  # fmt: skip
     code, whole, said = scansim(*more)
-    assert code == 0, said
+    assert code == 0 and sum(whole.weights.values()) == 10 and "2 members" in said, said
+    trace = whole.traces[0]
+    assert trace.band["y"].min() >= 0 and trace.band["y"].max() > 1e-4 and trace.simulated["y"].shape == (60,)
+    one = simulated("out/network.nc", recorded["u"][:60], allow=["mynets"])
+    np.testing.assert_allclose(one, trace.simulated["y"], rtol=1e-12)
+    with pytest.raises(ValueError, match="is refused"):
+        learn_kept.loaded("out/network.nc")
+    least = [float(x) for x in re.search(r"members are ([\d.e-]+), ([\d.e-]+):", said).groups()]
+    np.testing.assert_allclose(min(least), whole.validation.min(), rtol=1e-3)
     weights = rnn.load("out/network.nc").params
     Path("out").rename("whole")
     with monkeypatch.context() as patched:
-        import sim.fit
-
         inner, left = sim.fit.save, [2]
 
         def save(*arguments):
@@ -175,30 +192,15 @@ def test_a_stopped_training_goes_on_bit_for_bit(scansim, monkeypatch):
     assert (code, found) == (75, None) and "1 evaluation of a training" in said, said
     config = Path("out/.hydra/config.yaml")
     text = config.read_text()
-    config.write_text(text.replace("hidden: 2", "hidden: 3"))
-    code, found, said = scansim("resume=out")
+    config.write_text(text.replace("width: 3", "width: 4"))
+    code, found, said = scansim("resume=out", "allow=[mynets]")
     assert code == 2 and "is of another run" in said and said.count("\n") <= 2, said
     config.write_text(text)
-    code, found, said = scansim("resume=out")
+    code, found, said = scansim("resume=out", "allow=[mynets]")
     assert code == 0, said
     np.testing.assert_equal(tuple(found._replace(seconds={})), tuple(whole._replace(seconds={})))
     for name, leaf in rnn.load("out/network.nc").params.items():
         np.testing.assert_array_equal(leaf, weights[name])
-
-
-def test_a_network_of_ones_own(scansim, monkeypatch):
-    Path("mynets.py").write_text(
-        "import jax\nfrom experiments.learn_networks import Network, static\nfrom sim import rnn\n"
-        "def one(width: int = 2):\n"
-        "    return Network('static', lambda key, m, p, records: rnn.mlp_params(key, (m, width, p)), static)\n"
-    )
-    monkeypatch.syspath_prepend(Path.cwd())
-    own = ("network._target_=mynets.one", "network.width=3", "learn.warmup=0", "learn.passes=1")
-    code, found, said = scansim(*LEARN, *own, "allow=[mynets]")
-    assert code == 0 and sum(found.weights.values()) == 10, said
-    with pytest.raises(ValueError, match="is refused"):
-        learn_kept.loaded("out/network.nc")
-    assert jax.tree.leaves(learn_kept.loaded("out/network.nc", allow=["mynets"]).step)
 
 
 @pytest.mark.parametrize(
@@ -209,16 +211,16 @@ def test_a_network_of_ones_own(scansim, monkeypatch):
         ("data.input=[]", 2, "data.input: expected at least one column for a network, got none"),
         ("data.output=[]", 2, "data.output: expected at least one column"),
         ("data.output=e", 4, "data.output: "),
-        ("network.hidden=40 learn.warmup=0", 2, "60 samples for 5121 parameters"),
-        ("network.hidden=40 learn.warmup=0", 2, "a prior counts as samples do: network.prior"),
+        ("network=elman network.hidden=2 learn.warmup=0 data.train=[{name:a,rows:[0,9]}]", 2,
+         "9 samples for 11 parameters and 0 initial states; a prior counts as samples do: network.prior"),
         ("network.hidden=0", 2, "network.hidden: expected a whole number of at least 1, got 0"),
         ("network.prior=-1", 2, "network.prior: expected a standard deviation above 0"),
         ("network=state_space network.prior=[1,2,3]", 2, "network.prior: expected one number, or one for each of 2"),
         ("network=grru", 2, "network: unknown option 'grru'; did you mean 'gru'?"),
         ("network.cell=gr", 2, "network.cell: expected one of gru, lstm, elman, minimal_gated"),
         ("network._target_=sim.rnn.gru_params network.inputs=1 network.hidden=2", 2, "network"),
-        ("learn.states=free network.hidden=60 network.prior=1 data.test=[{name:t,rows:[60,100],known:9}]", 2,
-         "learn.states: expected fixed, as the 9 known samples of t cannot tell the 60 numbers of a state"),
+        ("learn.states=free network=elman network.hidden=2 data.test=[{name:t,rows:[60,100],known:1}]", 2,
+         "learn.states: expected fixed, as the 1 known samples of t cannot tell the 2 numbers of a state"),
         ("learn.states=fre", 2, "learn.states: expected one of fixed, free"),
         ("learn.combine=mean", 2, "learn.combine: expected best where members is 1"),
         ("learn.passes=0", 2, "learn.passes: expected a whole number of at least 1"),
@@ -226,7 +228,7 @@ def test_a_network_of_ones_own(scansim, monkeypatch):
         ("learn.step=3", 2, "learn.step: unknown key; "),
         ("model=duffing", 2, "model: expected none for task=learn, which takes network, data, learn"),
         ("network=correction", 2, "data.input: expected 0 columns for lorenz"),
-        ("network=correction model=duffing network.parameters.mas=fixed", 2, "network.parameters: there is no 'physics.mas'"),
+        ("network=correction model=duffing network.parameters.mas=fixed", 2, "network.parameters: there is no 'mas'; did you mean 'mass'?"),
         ("network=correction model=duffing model.params.mass=0.00001", 2, "model.params: expected parameters with which"),
         ("fit=least_squares", 2, "fit: expected none for task=learn"),
         ("duration=5", 2, "duration: expected nothing for task=learn"),
