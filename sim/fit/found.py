@@ -120,7 +120,7 @@ def _where(search) -> str:
     if not hasattr(search, "where"):
         return ""
     step, window = (int(n) for n in search.where)
-    return f", the last in window {window} of pass {step}" if window else f", the last in pass {step}"
+    return f", the last in {f'window {window} of ' * bool(window)}pass {step}"
 
 
 def _at_bounds(problem, params, states):

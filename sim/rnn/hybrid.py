@@ -50,8 +50,8 @@ def state_scaling(ys: Any, us: Any, outs: Any) -> StateScaling:
         rows = np.asarray(jax.vmap(_flat)(tree)) if jax.tree.leaves(tree) else np.zeros((1, 0))
         sd = rows.std(axis=0)
         found += [rows.mean(axis=0), np.where(sd > 0, sd, 1)]
-    y_mean, y_scale, u_mean, u_scale, _, out = (jnp.asarray(x, jnp.result_type(float)) for x in found)
-    return StateScaling(y_mean, y_scale, u_mean, u_scale, out)
+    *around, _, out = (jnp.asarray(x, jnp.result_type(float)) for x in found)
+    return StateScaling(*around, out)
 
 
 def correction(net: Any, scaling: StateScaling) -> Callable[[Any, Any], Any]:

@@ -130,9 +130,10 @@ def _restored(path, params, like):
     expected = {_dotted(at): _sized(leaf) for at, leaf in leaves}
     got = {name: _sized(array) for name, array in params.items()}
     for name in {**expected, **got}:
-        if expected.get(name) != got.get(name):
-            raise ValueError(f"params{'.' * bool(name)}{name}: expected {expected.get(name, 'none')}, "
-                             f"got {got.get(name, 'none')} in {path}")  # fmt: skip
+        wanted, there = expected.get(name, "none"), got.get(name, "none")
+        if wanted != there:
+            full = f"params.{name}" if name else "params"
+            raise ValueError(f"{full}: expected {wanted}, got {there} in {path}")
     return jax.tree.unflatten(tree, [params[name] for name in expected])
 
 

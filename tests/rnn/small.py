@@ -18,7 +18,7 @@ def recorded(length, seed):
     return Experiment(jnp.asarray(u)[:, None], jnp.asarray(y)[:, None])
 
 
-def start(key, hidden=8, dtype=None):
+def start(key, hidden, dtype=None):
     of_gru, of_W = jax.random.split(key)
     W = jax.random.normal(of_W, (hidden, 1), dtype or float) * hidden**-0.5
     return {"gru": gru_params(of_gru, 1, hidden, dtype=dtype), "W": W, "b": jnp.zeros(1, W.dtype)}

@@ -21,7 +21,7 @@ from tests.rnn.small import OBJECTIVE, free_run, recorded, start
 
 ADAM = optax.adam(0.03)
 TRAINING, VALIDATION = [recorded(30, 0), recorded(40, 1), recorded(30, 2)], recorded(60, 3)
-STARTS = jax.vmap(lambda key: start(key, 3))(jax.random.split(jax.random.key(0), 3))
+STARTS = jax.vmap(lambda key: start(key, 9))(jax.random.split(jax.random.key(0), 3))
 WINDOWS = Truncated(OBJECTIVE, 15, batch=2, seed=1)
 DESCENT = {"solver": ADAM, "validation": VALIDATION, "patience": 3, "steps": 20}
 
