@@ -72,7 +72,7 @@ def physical(p):
 
 @pytest.mark.parametrize("joined", [False, True])
 def test_an_integrator_with_a_network_in_its_field_and_joined_segments(monkeypatch, joined):
-    p = {"net": random(mlp_params(jax.random.key(1), (3, 5, 1))), "c": 0.3}
+    p = {"net": random(mlp_params(jax.random.key(1), (3, 6, 1))), "c": 0.3}
     t, u = 0.1 * np.arange(14), RNG.normal(size=14)
     records = [sampled(t, u, RNG.normal(size=14)) for _ in range(3)]
     if joined:
