@@ -178,9 +178,22 @@ def state_space(
 def _state_space_start(states, hidden, linear, key, inputs, outputs, records):
     if records is None or not linear:
         return rnn.state_space_params(key, inputs, outputs, states, hidden)
-    us, ys = ([np.asarray(x, float) for x in part] for part in zip(*records, strict=True))
+    us, ys = zip(*(_unbroken(*(np.asarray(x, float) for x in record)) for record in records), strict=True)
     found = n4sid(us, ys, states, stable=True)
     return rnn.from_linear(key, found, hidden, u=np.concatenate(us))
+
+
+def _unbroken(u, y):
+    """The longest part of a record without a missing sample.
+
+    >>> _unbroken(np.arange(5), np.array([[0.0], [np.nan], [2.0], [3.0], [np.nan]]))[0]
+    array([2, 3])
+    """
+    gaps = np.flatnonzero(np.isnan(y).any(axis=1))
+    edges = np.concatenate([[-1], gaps, [len(y)]])
+    widest = int(np.argmax(np.diff(edges)))
+    own = slice(edges[widest] + 1, edges[widest + 1])
+    return u[own], y[own]
 
 
 def correction(

@@ -67,13 +67,18 @@ def _words(how, ended, first):
     yield re.sub("^1 members?: 1 ", "", found.message)
     bad = int(search.bad[first])
     if bad:
-        where = " (last in pass {}, window {})".format(*search.where[first]) if hasattr(search, "where") else ""
-        yield (f"the loss was not finite in {bad} place{'s' * (bad > 1)}{where}; they were left, and the best "
+        where = ""
+        if hasattr(search, "where"):  # of a training in windows, of which 0 is a pass as a whole
+            step, window = (int(x) for x in search.where[first])
+            where = f", last in pass {step}" + (f", window {window}" if window else "")
+        yield (f"the loss was not finite in {bad} place{'s' * (bad > 1)}{where}: they were left, and the best "
                "weights are kept")  # fmt: skip
     if how.members > 1:
         own = ended.losses[:, :, int(np.isfinite(ended.losses[0, :, 1]).any())]
         best = ", ".join(f"{x:.4g}" for x in np.nanmin(own, axis=0))
-        words = "the mean of all is scored, and its band is of their spread" if how.combine == "mean" else "the best is kept"
+        words = "the best is kept"
+        if how.combine == "mean":
+            words = "the mean of all is scored, and its band is of their spread; what else is told is of the best"
         yield f"the least losses of the members are {best}: {words}"
 
 
@@ -105,7 +110,8 @@ def _physics(task, params, states, table):
     free = {"states": list(states)} if states else {"states": None}
     one = fit(task.objective, params, problem.arguments[2], **known, **free, steps=0)
     found = table(one)
-    at = [i for i, name in enumerate(found.names) if not name.startswith("net.")]
+    left_out = ("net.", "states[") if len(states) > len(task.data.training) else "net."  # or of every piece
+    at = [i for i, name in enumerate(found.names) if not name.startswith(left_out)]
     error = found.standard_error[at]
     if one.uncertainty.covariance is None:  # it was not asked for
         error = np.where([found.names[i] in one.uncertainty.names for i in at], np.inf, error)

@@ -116,6 +116,15 @@ def test_a_saturating_plant_is_learned_and_told(scansim, monkeypatch, recorded):
     assert kept.scaling.y_mean.tolist() == [np.mean(recorded["y"][:60])]
 
 
+def test_a_loss_that_is_not_finite_is_said_with_its_place(scansim):
+    """A step far too long ends nowhere: the weights of before are kept."""
+    code, found, said = scansim(*LEARN, *SMALL[2:], "network=correction", "network.hidden=[2]", "model=duffing",
+                                "integrator=euler", "learn.rate=1e4", "learn.clip=null", "learn.schedule=constant")  # fmt: skip
+    assert code == 0 and np.isfinite(found.loss).all(), said
+    assert re.search(r"the loss was not finite in \d+ places?, last in pass [12](, window \d)?: they were left", said)
+    assert np.isfinite(found.traces[0].simulated["y"]).all()
+
+
 @pytest.mark.parametrize(("combine", "expected"), [("best", [2.0]), ("mean", [2.0, 3.0])])
 def test_of_members_the_best_counts_and_none_that_diverged(combine, expected):
     params, states = jnp.array([1.0, 2.0, 3.0]), (jnp.array([[4.0], [5.0], [6.0]]),)
