@@ -130,8 +130,19 @@ def _floats(y):
 def spread(experiments: Sequence[Experiment]) -> np.ndarray:
     """The standard deviation of each output over all experiments, (outputs,): the unit in
     which residuals are counted. 1 for an output that never changes."""
-    sd = np.nanstd(np.concatenate([np.asarray(e.y) for e in experiments]), axis=0)
-    return np.where(sd > 0, sd, 1.0)
+    return deviation(np.concatenate([np.asarray(e.y) for e in experiments]))
+
+
+def deviation(x: np.ndarray) -> np.ndarray:
+    """The standard deviation of each column, 1 for one that never changes.
+
+    >>> deviation(np.full((100, 1), 0.1)).tolist()
+    [1.0]
+    """
+    sd, largest = np.nanstd(x, axis=0), np.nanmax(np.abs(x), axis=0)
+    # The mean of equal numbers is that number to rounding only.
+    rounding = 8 * np.finfo(np.result_type(x.dtype, np.float32)).eps
+    return np.where(sd > rounding * largest, sd, 1.0)
 
 
 def floating(*dtypes) -> np.dtype:

@@ -9,6 +9,7 @@ import numpy as np
 from jax.tree_util import Partial
 
 from sim import Stepper, check
+from sim.fit.experiment import deviation
 from sim.inputs import at
 from sim.rnn.mlp import mlp
 from sim.step import as_pytree
@@ -48,8 +49,7 @@ def state_scaling(ys: Any, us: Any, outs: Any) -> StateScaling:
     found = []
     for tree in (ys, us, outs):
         rows = np.asarray(jax.vmap(_flat)(tree)) if jax.tree.leaves(tree) else np.zeros((1, 0))
-        sd = rows.std(axis=0)
-        found += [rows.mean(axis=0), np.where(sd > 0, sd, 1)]
+        found += [rows.mean(axis=0), deviation(rows)]
     *around, _, out = (jnp.asarray(x, jnp.result_type(float)) for x in found)
     return StateScaling(*around, out)
 

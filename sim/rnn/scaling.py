@@ -1,6 +1,7 @@
 """Records in numbers near 1, and a network that takes and gives them in their units."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -10,6 +11,7 @@ from jax.tree_util import Partial
 
 from sim import Stepper
 from sim.fit import Experiment
+from sim.fit.experiment import deviation
 
 
 class Scaling(NamedTuple):
@@ -48,10 +50,7 @@ def scaling(experiments: Experiment | Sequence[Experiment]) -> Scaling:
                 raise ValueError(f"experiments[{i}].{name}: expected an array (N, "
                                  f"{width[0] if width else 'width'}), got shape {np.shape(x)}")  # fmt: skip
     u, y = (np.concatenate([np.asarray(e[i]) for e in experiments]) for i in (0, 1))
-    found = []
-    for x in (u, y):
-        sd = np.nanstd(x, axis=0)
-        found += [np.nanmean(x, axis=0), np.where(sd > 0, sd, 1)]
+    found = [of(x) for x in (u, y) for of in (partial(np.nanmean, axis=0), deviation)]
     return Scaling(*(jnp.asarray(x, jnp.result_type(float)) for x in found))
 
 
