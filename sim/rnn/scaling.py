@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import Partial
 
-from sim import Stepper
+from sim import Stepper, check
 from sim.fit import Experiment
 from sim.fit.experiment import deviation
 
@@ -63,6 +63,9 @@ def scaled(stepper: Stepper, scaling: Scaling) -> Stepper:
         stepper: takes (..., inputs) and emits (..., outputs), in numbers near 1.
         scaling: of `scaling`; its dtype is that of the stepper.
 
+    Raises:
+        ValueError: from the step, u or y is of another width than the scaling.
+
     >>> from sim import rollout
     >>> itself = Stepper(lambda: (), lambda c, x: (c, x))
     >>> by = Scaling(*map(jnp.atleast_1d, (10.0, 2.0, 1.0, 3.0)))
@@ -73,8 +76,22 @@ def scaled(stepper: Stepper, scaling: Scaling) -> Stepper:
 
 
 def _step(step, scaling, carry, u):
+    u = _wide("u", u, scaling.u_mean)
     by = jax.tree.map(lambda x: jnp.asarray(x, u.dtype), scaling)
     u = (u - jnp.broadcast_to(by.u_mean, u.shape)) / jnp.broadcast_to(by.u_scale, u.shape)
-    carry, y = step(carry, u)
+    carry, y = check.pair(step(carry, u))
+    y = _wide("y", y, scaling.y_mean)
     y = jnp.broadcast_to(by.y_mean, y.shape) + jnp.broadcast_to(by.y_scale, y.shape) * y
     return carry, y
+
+
+def _wide(name, x, mean):
+    """x as an array, held against the width of the scaling."""
+    width = np.shape(mean)
+    got = check.describe(x)
+    if jax.tree.structure(x) == jax.tree.structure(0):
+        x = jnp.asarray(x)
+        if x.shape[-1:] == width:
+            return x
+        got = f"shape {x.shape}"
+    raise ValueError(f"{name}: expected (..., {width[0]}), as the scaling has, got {got}")

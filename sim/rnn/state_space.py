@@ -126,7 +126,18 @@ def state_space(params: Params) -> Stepper:
 
 
 def _like(params):
-    return jax.ShapeDtypeStruct(params.A.shape[:1], params.A.dtype)
+    """Shape and dtype of the state, all parameters held against its size."""
+    *linear, net = params
+    n, m, p = np.shape(params.A)[:1], np.shape(params.B)[1:], np.shape(params.C)[:1]
+    shapes = (n + n, n + m, p + n, p + m, n, p)
+    for name, leaf, shape in zip(params._fields, linear, shapes, strict=False):
+        if np.shape(leaf) != shape:
+            raise ValueError(f"params.{name}: expected shape {shape}, got {np.shape(leaf)}")
+    ends = np.shape(net[0][0])[0], np.shape(net[-1][0])[1]
+    if ends != (n[0] + m[0], n[0] + p[0]):
+        raise ValueError(f"params.net: expected {n[0] + m[0]} inputs and {n[0] + p[0]} outputs, "
+                         f"got {ends[0]} and {ends[1]}")  # fmt: skip
+    return jax.ShapeDtypeStruct(n, params.A.dtype)
 
 
 def _init(params, carry=None):

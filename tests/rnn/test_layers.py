@@ -10,6 +10,7 @@ from jax.tree_util import Partial
 
 from sim import Stepper, rollout
 from sim.rnn import (
+    Scaling,
     bidirectional,
     diagonal,
     elman,
@@ -19,14 +20,20 @@ from sim.rnn import (
     layer_normalised,
     layers,
     lstm,
+    mlp_params,
     readout,
     residual,
+    scaled,
     stack,
+    state_space,
+    state_space_params,
 )
 from tests.filters.derivatives import quick
 from tests.rnn.zoo import CELLS, HIDDEN, INPUTS, STEPS, drive, normal, run, signal, weights
 
 GRU = [weights(CELLS["gru"], HIDDEN, HIDDEN, seed) for seed in range(3)]
+PLANT = state_space_params(jax.random.key(0), 1, 2, states=2)
+BY = Scaling(*(jnp.ones(1) for _ in range(4)))
 STACKED = jax.tree.map(lambda *leaves: np.stack(leaves), *GRU)
 XS = signal(STEPS, HIDDEN)
 
@@ -120,7 +127,7 @@ def test_initialize_carry_repeats_rest_for_a_batch_and_tries_the_step():
 
 
 def test_mistakes_are_one_line():
-    one = gru(GRU[0])
+    one, wide = gru(GRU[0]), state_space(PLANT)
     uneven = STACKED._replace(b=STACKED.b[:2])
     block = residual(gru(weights(CELLS["gru"])))
     pair = (jnp.zeros(HIDDEN), jnp.zeros(HIDDEN))
@@ -134,6 +141,18 @@ def test_mistakes_are_one_line():
          "carries: expected a tuple of 3, one for each layer"),
         (lambda: stack(gru, STACKED).step(pair, XS[0]),
          "carries: expected a tuple of 3, one for each layer"),
+        (lambda: scaled(wide, BY).step(wide.init(), XS[0]),
+         "u: expected (..., 1), as the scaling has, got shape (4,)"),
+        (lambda: scaled(wide, BY).step(wide.init(), XS[0, :1]),
+         "y: expected (..., 1), as the scaling has, got shape (2,)"),
+        (lambda: scaled(wide, BY).step(wide.init(), None),
+         "u: expected (..., 1), as the scaling has, got None"),
+        (lambda: state_space(PLANT._replace(b=jnp.ones(1))).init(),
+         "params.b: expected shape (2,), got (1,)"),
+        (lambda: state_space(PLANT._replace(C=jnp.ones((3, 2)))).init(),
+         "params.D: expected shape (3, 1), got (2, 1)"),
+        (lambda: state_space(PLANT._replace(net=mlp_params(jax.random.key(0), (3, 5)))).init(),
+         "params.net: expected 3 inputs and 4 outputs, got 3 and 5"),
         (lambda: layers(), "cascade: expected at least one stepper, got none"),
         (lambda: layers(one, GRU[0]), "steppers[1]: expected a Stepper, got Params"),
         (lambda: block.step(jnp.zeros(HIDDEN), XS[0, :INPUTS]),
