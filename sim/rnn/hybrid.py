@@ -93,7 +93,7 @@ def corrected_field(field: Callable, correction: Callable) -> Callable:
         A vector field, which any integrator takes; a pytree as both are.
 
     Raises:
-        ValueError: N gives another structure than f.
+        ValueError: N gives another structure, or other shapes, than f.
 
     Reference: C. Rackauckas et al., "Universal differential equations for
     scientific machine learning", arXiv 2001.04385.
@@ -164,6 +164,9 @@ def _added(name, a, b):
     if jax.tree.structure(a) != jax.tree.structure(b):
         raise ValueError(f"{name}: expected the structure {check.describe(a)}, got "
                          f"{check.describe(b)}")  # fmt: skip
+    shapes = [list(map(jnp.shape, jax.tree.leaves(tree))) for tree in (a, b)]
+    if shapes[0] != shapes[1]:
+        raise ValueError(f"{name}: expected the shapes {shapes[0]}, got {shapes[1]}")
     return jax.tree.map(jnp.add, a, b)
 
 
@@ -172,10 +175,12 @@ def _field(field, correction, t, y, u=None):
 
 
 def _step(step, correction, carry, x):
-    before = getattr(carry, "y", carry)
-    carry, y = check.pair(step(carry, x))
+    before, (carry, y) = carry, check.pair(step(carry, x))
+    # A state may have a quantity y of its own, as Lorenz' has.
+    inside = hasattr(before, "y") and jax.tree.structure(y) != jax.tree.structure(before)
+    before = before.y if inside else before
     after = _added("correction", y, correction(before, at(x, 0.0)))
     if jax.tree.structure(y) != jax.tree.structure(before):
         raise ValueError(f"stepper: expected one that emits its state {check.describe(before)}, "
                          f"got {check.describe(y)}")  # fmt: skip
-    return (carry._replace(y=after) if hasattr(carry, "y") else after), after
+    return (carry._replace(y=after) if inside else after), after

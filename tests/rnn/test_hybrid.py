@@ -1,5 +1,6 @@
 """Physics and network: equal to the physics at first, then what the physics leaves out."""
 
+from collections import namedtuple
 from functools import partial
 
 import jax
@@ -24,6 +25,7 @@ from sim.rnn import (
     readout,
     state_scaling,
 )
+from sim.rnn import scaling as units
 
 DT, N = 0.1, 60
 LINEAR = Params(1.0, 0.4, 2.0, 0.0)
@@ -138,6 +140,25 @@ def test_a_spring_that_a_network_learns():
     np.testing.assert_allclose(mlp(found.params, x[:, None])[:, 0], 0.5 * x**3, atol=0.1)
 
 
+def test_what_never_changes_keeps_its_unit():
+    # The standard deviation of 0.1, 0.1, … is 3e-17, not 0.
+    x = jnp.full((100, 1), 0.1)
+    by = units(Experiment(x, x))
+    assert (by.u_scale, by.y_scale) == (1, 1) and abs(by.y_mean - 0.1) < 1e-15
+    assert state_scaling(x, x.astype("float32"), x)[1::2] == (1, 1)
+    found = fit(Simulation(lambda p: Stepper(lambda: (), lambda c, u: (c, p * u))), 2.0, Experiment(x, x),
+                states=None, steps=0)  # fmt: skip
+    assert abs(found.loss[0] - 0.5) < 1e-9  # of 100 errors of 0.1
+
+
+def test_a_step_of_a_state_that_has_a_y_of_its_own():
+    Point = namedtuple("Point", "x y")
+    half = Stepper(lambda s: s, lambda s, u: 2 * (Point(s.x / 2, s.y / 2),))
+    stepper = corrected_step(half, lambda s, u: Point(s.y, u))
+    end, ys = stepper.step(stepper.init(Point(2.0, 4.0)), 1.0)
+    assert end == ys == Point(5.0, 3.0)
+
+
 def test_mistakes_are_one_line(scaling):
     y, u = State(jnp.asarray(0.0), jnp.asarray(0.0)), jnp.asarray(1.0)
     wide = mlp_params(jax.random.key(0), (3, 5, 3))
@@ -148,6 +169,8 @@ def test_mistakes_are_one_line(scaling):
         (lambda: correction(wide, scaling)(y, u), "net: expected 2 outputs, one for each state, got 3"),
         (lambda: corrected_field(PHYSICS, lambda y, u: 0.0)(0.0, y, u),
          "correction: expected the structure"),
+        (lambda: corrected_field(lambda t, y, u: y, lambda y, u: y[:1])(0.0, jnp.ones(3), u),
+         "correction: expected the shapes [(3,)], got [(1,)]"),
         (lambda: corrected_step(Stepper(jnp.asarray, lambda c, x: (c, (c, c))),
                                 lambda y, u: (y, y)).step(u, u),
          "stepper: expected one that emits its state *, got (*, *)"),
