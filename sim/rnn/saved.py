@@ -73,6 +73,9 @@ def save(
         raise ValueError(f"config: expected what JSON can say, got {error}") from None
     leaves = _named("params", params)
     if scaling is not None:
+        if not isinstance(scaling, Scaling | StateScaling):
+            raise ValueError("scaling: expected a Scaling or a StateScaling, got "
+                             f"{type(scaling).__name__}")  # fmt: skip
         attributes["scaling"] = type(scaling).__name__
         leaves |= _named("scaling", scaling)
     arrays.write(path, leaves, attributes)
@@ -91,7 +94,8 @@ def load(path: str | os.PathLike, like: Any = None) -> Saved:
         `Saved`.
 
     Raises:
-        ValueError: the weights are of another architecture; the message names the leaf.
+        ValueError: the weights are of another architecture, the message names the leaf; or of
+            64 bits, while JAX has 32.
         OSError: it is not there, or `save` did not write it.
     """
     from sim import arrays  # as above
@@ -104,6 +108,11 @@ def load(path: str | os.PathLike, like: Any = None) -> Saved:
         kind = {kind.__name__: kind for kind in (Scaling, StateScaling)}[attributes["scaling"]]
         scaling = kind(*(jnp.asarray(stored.pop(f"scaling.{name}")) for name in kind._fields))
     params = {name.removeprefix("params").removeprefix("."): x for name, x in stored.items()}
+    if like is None:
+        for name, x in params.items():
+            if jax.dtypes.canonicalize_dtype(x.dtype) != x.dtype:
+                raise ValueError(f"params.{name}: expected jax_enable_x64, as it is {x.dtype} in {path}, "
+                                 "got it switched off")  # fmt: skip
     params = params if like is None else _restored(path, params, like)
     config, versions = (json.loads(attributes[name]) for name in ("config", "versions"))
     return Saved(jax.tree.map(jnp.asarray, params), scaling, config, versions)

@@ -73,6 +73,14 @@ def test_weights_of_another_architecture_are_named(tmp_path):
         assert str(raised.value).startswith(line) and "\n" not in str(raised.value)
 
 
+def test_numbers_are_not_shortened_in_silence(tmp_path):
+    path = tmp_path / "network.nc"
+    save(path, {"W": np.ones(2), "b": np.ones(2, "float32")})
+    with jax.enable_x64(False), pytest.raises(ValueError) as raised:
+        load(path)
+    assert str(raised.value).startswith("params.W: expected jax_enable_x64, as it is float64 in")
+
+
 def test_what_cannot_be_kept_is_said_and_leaves_no_file(tmp_path):
     path = tmp_path / "network.nc"
     for call, line in [
@@ -80,6 +88,8 @@ def test_what_cannot_be_kept_is_said_and_leaves_no_file(tmp_path):
         (lambda: save(path, {"a": True}), "params.a: expected real numbers of 32 or 64 bits, got bool"),
         (lambda: save(path, {"a/b": 1.0}), "params.a/b: expected a name of its own, without '/'"),
         (lambda: save(path, {"a.b": 1.0, "a": {"b": 2.0}}), "params.a.b: expected a name of its own"),
+        (lambda: save(path, 1.0, scaling=(1.0, 2.0)),
+         "scaling: expected a Scaling or a StateScaling, got tuple"),
         (lambda: save(path, 1.0, config={"f": json}), "config: expected what JSON can say, got"),
         (lambda: save(path, 1.0, config={"f": float("nan")}), "config: expected what JSON can say"),
     ]:  # fmt: skip
