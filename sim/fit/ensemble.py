@@ -78,7 +78,7 @@ def ensemble(
 
     Raises:
         ValueError: as `fit` does; the starts have no leading axis; or no member is finite
-            at its start.
+            at its start; or search is of other members.
 
     Reference: B. Lakshminarayanan et al., "Simple and scalable predictive uncertainty
     estimation using deep ensembles", NeurIPS 2017.
@@ -108,13 +108,17 @@ def ensemble(
         patience = np.inf if watched is None else 20
     else:
         patience = positive("patience", patience)
+    zs = jnp.stack([z for _, z in begun])
     if search is None:
-        zs = jnp.stack([z for _, z in begun])
         search, value = members.begun(method, problem, watched, own, zs)
         if not np.asarray(search.finite).any():
             raise ValueError("starts: expected one from which the model stays finite over the "
                              f"records, got {count} that diverge")  # fmt: skip
     else:
+        z = search.search.z if isinstance(search, members.Members) else None
+        if np.shape(z) != zs.shape:
+            raise ValueError(f"search: expected that of {count} members with {zs.shape[1]} unknowns each, got "
+                             f"{type(search).__name__ if z is None else 'one of shape ' + str(z.shape)}")  # fmt: skip
         value = members.watched(method, problem, watched, own, search.search)
     losses, seen = [np.asarray(members.losses(method, search.search))], [np.asarray(value)]
     while (going := members.going(search, steps, patience)).any():

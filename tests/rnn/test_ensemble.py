@@ -112,9 +112,14 @@ def test_the_mean_of_members_is_better_than_most_and_they_spread(trained):
     assert (alone.sd == 0).all()
 
 
-def test_mistakes_are_one_line():
+def test_mistakes_are_one_line(trained):
     training, _ = few()
     for call, line in [
+        (lambda: ensemble(WINDOWS, jax.tree.map(lambda x: x[:2], STARTS), TRAINING,
+                          **{**DESCENT, "search": trained.search}),
+         "search: expected that of 2 members with"),
+        (lambda: ensemble(WINDOWS, STARTS, TRAINING, **{**DESCENT, "search": 3}),
+         "search: expected that of 3 members with"),
         (lambda: ensemble(PHYSICS, {**PLACES, "a": 0.1}, training, states=0.1),
          "starts: expected one leading axis, of the members, got none, 3"),
         (lambda: ensemble(PHYSICS, {"a": jnp.ones((0, 2))}, training),
