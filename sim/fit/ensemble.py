@@ -13,6 +13,7 @@ from sim.fit import members
 from sim.fit.assemble import assembled, beside
 from sim.fit.experiment import Experiment, checked
 from sim.fit.fit import chosen, parted
+from sim.fit.problem import diverging
 
 
 class Ensemble(NamedTuple):
@@ -112,8 +113,8 @@ def ensemble(
     if search is None:
         search, value = members.begun(method, problem, watched, own, zs)
         if not np.asarray(search.finite).any():
-            raise ValueError("starts: expected one from which the model stays finite over the "
-                             f"records, got {count} that diverge")  # fmt: skip
+            raise diverging(problem, zs[0], "starts: expected one from which the model stays finite "
+                            f"over the records, got {count} that diverge")  # fmt: skip
     else:
         z = search.search.z if isinstance(search, members.Members) else None
         if np.shape(z) != zs.shape:

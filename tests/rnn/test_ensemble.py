@@ -126,6 +126,8 @@ def test_mistakes_are_one_line(trained):
          "starts: expected one leading axis, of the members, got 0"),
         (lambda: ensemble(PHYSICS, {**PLACES, "a": jnp.full(3, 1e200)}, training, states=0.1),
          "starts: expected one from which the model stays finite over the records, got 3 that"),
+        (lambda: ensemble(PHYSICS, PLACES, training[0]._replace(xs=training[0].xs.at[3].set(jnp.nan)), states=0.1),
+         "experiments[0].xs: expected finite inputs, got 1 of"),
         (lambda: ensemble(PHYSICS, PLACES, training, states=0.1, solver="adam"),
          "solver: expected None, GaussNewton() or a transformation of optax, got 'adam'"),
         (lambda: ensemble(PHYSICS, PLACES, training, states=0.1, patience=0),
