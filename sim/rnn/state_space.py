@@ -87,8 +87,9 @@ def from_linear(key: jax.Array, linear: Any, hidden: Sequence[int] = (8,), *, u:
 
 def _covariance(A, B, u):
     """Of the states, while the input is u."""
+    u = u[:20_000]  # enough for a covariance
     x, seen = np.zeros(len(A)), np.zeros((len(u), len(A)))
-    for k, now in enumerate(u[:20_000]):
+    for k, now in enumerate(u):
         seen[k] = x
         x = A @ x + B @ now
     P = seen.T @ seen / len(u)
