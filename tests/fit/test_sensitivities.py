@@ -10,7 +10,7 @@ from jax.tree_util import Partial
 
 from integrators import rk4
 from sim import Stepper
-from sim.fit import Experiment, Prior, Simulation, fit, sampled, sensitivities, shoot
+from sim.fit import Experiment, Prior, Simulation, fit, sampled, sensitivities
 from sim.fit.assemble import assembled
 from sim.fit.problem import evaluated
 from sim.rnn import mlp, mlp_params, state_space, state_space_params
@@ -47,8 +47,8 @@ def random(params, scale=0.3):
     return jax.tree.unflatten(tree, grown)
 
 
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
-def test_a_network_with_missing_samples_and_two_lengths(monkeypatch, dtype):
+def test_a_network_with_missing_samples_and_two_lengths_in_single_precision(monkeypatch):
+    dtype = "float32"
     p = state_space_params(jax.random.key(0), 1, 2, 2, (4,), dtype=dtype)
     p = random(p._replace(A=0.5 * p.A), 0.1)
     records = []
@@ -59,7 +59,7 @@ def test_a_network_with_missing_samples_and_two_lengths(monkeypatch, dtype):
     known = {"net": Prior(0.0, 1.0, None)}
     problem, z = assembled(Simulation(state_space), p, records, known, states, True)
     monkeypatch.setattr(sensitivities, "CHUNK", 4)  # the last chunk is filled up
-    same(*both_ways(monkeypatch, problem, z), 1e-9 if dtype == "float64" else 1e-4)
+    same(*both_ways(monkeypatch, problem, z), 1e-4)
 
 
 def field(p, t, y, u):
@@ -106,12 +106,4 @@ def test_few_parameters_and_models_without_a_reverse_mode_go_forwards():
     assert takes(state_space_params(jax.random.key(0), 1, 1, 1, (8,)), state_space)
     found = fit(Simulation(slow), 0.1 * np.ones(40), e, states=np.zeros(1), steps=1,
                 parameters={"parameter": Prior(0.1, 1.0, None)})  # fmt: skip
-    assert np.isfinite(found.loss).all()
-
-
-def test_shooting_through_a_network_closes_its_gaps():
-    p = random(state_space_params(jax.random.key(2), 1, 1, 1, (8,)), 0.05)
-    u = RNG.normal(size=(80, 1))
-    found = shoot(Simulation(state_space), p, Experiment(u, np.tanh(u)), segments=2,
-                  states=np.zeros(1), steps=3)  # fmt: skip
     assert np.isfinite(found.loss).all()

@@ -42,7 +42,7 @@ def test_a_step_is_its_equation_and_a_batch_its_members(dtype):
     p = state_space_params(jax.random.key(1), 2, 1, 3, (5,), dtype=dtype)
     p = jax.tree.map(lambda x: x + jnp.asarray(0.1, dtype), p)
     s, u = (jax.random.normal(jax.random.key(i), (4, n), dtype) for i, n in ((2, 3), (3, 2)))
-    after, y = state_space(p).step(s, u)
+    after, y = jax.jit(state_space(p).step)(s, u)
     both = mlp(p.net, jnp.concatenate([s[1], u[1]]))
     close = {"rtol": 1e-4 if dtype == jnp.float32 else 1e-10}
     np.testing.assert_allclose(after[1], p.A @ s[1] + p.B @ u[1] + p.b + both[:3], **close)
