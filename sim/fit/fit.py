@@ -11,6 +11,7 @@ import numpy as np
 from sim.check import positive
 from sim.fit import descent, gauss_newton, windows
 from sim.fit import least_squares as lm
+from sim.fit.adam import adam
 from sim.fit.assemble import assembled, beside
 from sim.fit.experiment import Experiment, alike
 from sim.fit.found import Best, Fit, Progress, concluded, noise
@@ -164,7 +165,7 @@ def chosen(objective, solver) -> Method:
         begin, advance = gauss_newton.begun, gauss_newton.advanced
         return Method(partial(begin, solver), partial(forwards, partial(advance, solver)), _loss)
     if solver is None:
-        solver = windows.adam() if truncated else descent.lbfgs()
+        solver = adam() if truncated else descent.lbfgs()
     if not (hasattr(solver, "init") and hasattr(solver, "update")):
         raise ValueError(
             f"solver: expected None, GaussNewton() or a transformation of optax, got {solver!r}"

@@ -6,7 +6,8 @@ take the few rows of its Jacobian in reverse, and to carry the sensitivities alo
 
     (sₖ₊₁, ŷₖ) = F(v, sₖ),   Sₖ₊₁ = ∂F_s/∂v + ∂F_s/∂s Sₖ,   ∂ŷₖ/∂v = ∂F_y/∂v + ∂F_y/∂s Sₖ
 
-Measured with 71 parameters, 2 states and 1 output: 2.7 µs a step instead of 53.
+Measured with 71 parameters, 2 states and 1 output, the triangle included: 2.8 µs a step
+instead of 8.2.
 """
 
 import jax
@@ -52,8 +53,6 @@ def with_sensitivities(objective, v, model_at, e):
         y − ŷ (N, outputs), or with a row for y0, 0 where missing; the final state; and
         ∂/∂v of both, with a last axis (q,).
     """
-    tree = jax.tree.structure(objective.begin(*model_at(v)))
-
     def parts(carry):
         """The floats of a carry as one vector, what makes it a list of leaves, and the rest."""
         leaves = jax.tree.leaves(carry)
@@ -63,6 +62,7 @@ def with_sensitivities(objective, v, model_at, e):
 
     first = jax.tree.map(jnp.asarray, objective.begin(*model_at(v)))
     _, rest, inexact, shaped = parts(first)
+    tree = jax.tree.structure(first)
 
     def whole(s, rest):
         floats, others = iter(shaped(s)), iter(rest)

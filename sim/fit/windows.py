@@ -6,12 +6,11 @@ itself a rollout: its carry is the state of training.
 """
 
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 from jax.tree_util import Partial
 
 from sim import check, rollout
@@ -95,12 +94,6 @@ class Training(NamedTuple):
     turns: Any
     bad: Any
     last: Any
-
-
-@cache
-def adam():
-    """One Adam for all searches, so that they share what is compiled."""
-    return optax.adam(1e-2)
 
 
 def begun(solver, seed, problem, z) -> Search:

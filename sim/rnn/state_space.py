@@ -68,6 +68,13 @@ def from_linear(key: jax.Array, linear: Any, hidden: Sequence[int] = (8,), *, u:
         ValueError: the linear system is not stable, or u has another width.
 
     Reference: J. Paduart et al., Automatica 46 (2010) 647-656, starts so.
+
+    >>> from sim.fit import n4sid
+    >>> u = np.random.default_rng(0).normal(size=(500, 1))
+    >>> y = 0.5 * np.roll(u, 1) + 0.25 * np.roll(u, 2)
+    >>> p = from_linear(jax.random.key(0), n4sid(u, y, 2, stable=True), (6,), u=u)
+    >>> p.A.shape, float(jnp.max(jnp.abs(p.net[-1][0])))
+    ((2, 2), 0.0)
     """
     A, B, C, D = (np.asarray(M, float) for M in (linear.A, linear.B, linear.C, linear.D))
     u = np.asarray(u, float).reshape(len(u), -1)
