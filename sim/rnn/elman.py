@@ -69,5 +69,5 @@ def _init(params, carry=None):
 
 def _step(params, h, x):
     h, x = cell.entering(*cell.sizes(params, _shapes), h, x)
-    h = jnp.tanh(cell.affine(x, params.W, params.b) + h @ params.U)
+    h = jnp.tanh(cell.gates(x, h, *params)[0])
     return h, h

@@ -80,11 +80,8 @@ def _init(params, carry=None):
 
 def _step(params, h, x):
     h, x = cell.entering(*cell.sizes(params, _shapes), h, x)
-    n = h.shape[-1]
-    of_x = cell.affine(x, params.W, params.b)
-    of_h = h @ params.U
-    r, z = jnp.split(sigmoid(of_x[..., : 2 * n] + of_h[..., : 2 * n]), 2, axis=-1)
-    inner = of_h[..., 2 * n :] + jnp.broadcast_to(params.b_n, h.shape)
-    new = jnp.tanh(of_x[..., 2 * n :] + r * inner)
+    both, of_x, of_h = cell.gates(x, h, *params)
+    r, z = jnp.split(sigmoid(both), 2, axis=-1)
+    new = jnp.tanh(of_x + r * of_h)
     h = new + z * (h - new)
     return h, h

@@ -86,7 +86,7 @@ def _init(params, carry=None):
 
 def _step(params, carry, x):
     (h, c), x = cell.entering(*_like(params), carry, x)
-    i, f, g, o = jnp.split(cell.affine(x, params.W, params.b) + h @ params.U, 4, axis=-1)
+    i, f, g, o = jnp.split(cell.gates(x, h, *params)[0], 4, axis=-1)
     c = sigmoid(f) * c + sigmoid(i) * jnp.tanh(g)
     h = sigmoid(o) * jnp.tanh(c)
     return Carry(h, c), h

@@ -80,10 +80,8 @@ def _init(params, carry=None):
 
 def _step(params, h, x):
     h, x = cell.entering(*cell.sizes(params, _shapes), h, x)
-    n = h.shape[-1]
-    of_x = cell.affine(x, params.W, params.b)
-    of_h = h @ params.U
-    f = sigmoid(of_x[..., :n] + of_h[..., :n])
-    new = jnp.tanh(of_x[..., n:] + f * (of_h[..., n:] + jnp.broadcast_to(params.b_n, h.shape)))
+    both, of_x, of_h = cell.gates(x, h, *params)
+    f = sigmoid(both)
+    new = jnp.tanh(of_x + f * of_h)
     h = new + f * (h - new)
     return h, h

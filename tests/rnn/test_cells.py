@@ -10,10 +10,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import sim.rnn.cell
 from sim import rollout
 from sim.rnn import initialize_carry
+from sim.rnn.cell import gates
 from tests.filters.derivatives import quick
-from tests.rnn.zoo import CELLS, HIDDEN, INPUTS, STEPS, drive, perturbed, rest, run, signal, weights
+from tests.rnn.zoo import (
+    CELLS,
+    HIDDEN,
+    INPUTS,
+    STEPS,
+    drive,
+    normal,
+    perturbed,
+    rest,
+    run,
+    signal,
+    weights,
+)
 
 EACH = pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)
 PARALLEL = {
@@ -110,6 +124,29 @@ def test_gradients_both_ways_agree_with_differences(cell):
     dot = sum(np.vdot(g, d) for g, d in zip(*map(jax.tree.leaves, (grads, along)), strict=True))
     np.testing.assert_allclose([dot, forward], difference, rtol=1e-7, atol=1e-8)
     assert all(np.abs(g).max() > 0 for g in jax.tree.leaves(grads))
+
+
+@pytest.mark.parametrize("batch", [(), (5,), (2, 3)])
+@pytest.mark.parametrize("apart", [None, 4])
+def test_products_of_narrow_layers_are_those_of_wide_ones(monkeypatch, batch, apart):
+    x, h, W, U = (normal(i, *shape) for i, shape in enumerate(
+        [(*batch, INPUTS), (*batch, HIDDEN), (INPUTS, 12), (HIDDEN, 12)]))  # fmt: skip
+    at = (x, h, W, U, normal(4, 12), apart and normal(5, apart))
+
+    def loss(*at):
+        return sum(jnp.sin((i + 1) * part).sum() for i, part in enumerate(gates(*at)))
+
+    def slopes():
+        reverse = jax.grad(loss, (0, 1, 2, 3, 4))
+        forward = jax.jacfwd(loss, (1, 2))(*at)
+        return gates(*at), reverse(*at), forward, jax.jacfwd(lambda W: reverse(x, h, W, *at[3:]))(W)
+
+    narrow = quick(lambda: slopes())()
+    monkeypatch.setattr(sim.rnn.cell, "SMALL", 0)
+    wide = quick(lambda: slopes())()
+    close(narrow, wide, 1e-11)
+    sizes = [part.shape for part in wide[0]]
+    assert sizes == [(*batch, n) for n in (12 - (apart or 0), apart or 0, apart or 0)]
 
 
 @EACH

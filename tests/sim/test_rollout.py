@@ -134,6 +134,16 @@ def test_a_gradient_stores_the_carries_and_nothing_from_inside_a_step(n):
     assert compiled.memory_analysis().temp_size_in_bytes < 2 * carries
 
 
+@pytest.mark.parametrize("terms, products", [(127, 4), (128, 3)])
+def test_a_gradient_keeps_large_products_instead_of_making_them_again(terms, products):
+    # One forward, one for the slope of the state, one for that of the matrix; and one again.
+    def loss(x):
+        return rollout(lambda c, _: (jnp.sin(c @ x), None), jnp.ones((2, terms)), length=3)[0].sum()
+
+    lines = str(jax.make_jaxpr(jax.grad(loss))(jnp.eye(terms)))
+    assert lines.count("dot_general[") == products
+
+
 @pytest.mark.parametrize("unroll", [2, 5, True])
 def test_unroll_changes_nothing(unroll):
     xs = jnp.linspace(-1, 1, 7)
