@@ -99,15 +99,18 @@ def _grouped(experiments, given, dtype):
         leaves, tree = jax.tree.flatten(e)
         alike.setdefault((tree, tuple(np.shape(leaf) for leaf in leaves)), []).append(i)
 
-    def cast(leaf):
-        leaf = jnp.asarray(leaf)
-        return leaf.astype(dtype) if jnp.issubdtype(leaf.dtype, jnp.inexact) else leaf
+    def side_by_side(*leaves):
+        if jnp.issubdtype(getattr(leaves[0], "dtype", float), jax.dtypes.extended):  # keys of random numbers
+            return jnp.stack(leaves)
+        # By NumPy: of JAX each operation would compile, for every shape.
+        found = np.stack([np.asarray(leaf) for leaf in leaves])
+        return jnp.asarray(found, dtype if jnp.issubdtype(found.dtype, jnp.inexact) else None)
 
     def stack(trees):
-        return jax.tree.map(lambda *leaves: jnp.stack([cast(leaf) for leaf in leaves]), *trees)
+        return jax.tree.map(side_by_side, *trees)
 
     order = [i for members in alike.values() for i in members]
     groups = tuple(stack([experiments[i] for i in members]) for members in alike.values())
-    floats = [jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), s) for s in given]
+    floats = [jax.tree.map(lambda leaf: np.asarray(leaf, dtype), s) for s in given]
     stacked = tuple(stack([floats[i] for i in members]) for members in alike.values())
     return order, groups, stacked

@@ -55,7 +55,9 @@ def begun(solver, problem, z) -> Search:
     """The state of a search that begins at z."""
     value, grad = _valued(problem, z)
     whole = jnp.zeros((), jnp.result_type(int))
-    return Search(z, value, grad, solver.init(z), jnp.ones_like(value), whole, whole, whole, whole)
+    # Of optax some numbers have weak types, with which the first step would compile by itself.
+    optimiser = jax.tree.map(lambda x: jnp.asarray(x, x.dtype), solver.init(z))
+    return Search(z, value, grad, optimiser, jnp.ones_like(value), whole, whole, whole, whole)
 
 
 @partial(jax.jit, static_argnums=0)

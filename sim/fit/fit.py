@@ -186,7 +186,7 @@ def _loss(search):
 
 
 def _begun(problem, z):
-    return lm.begun(z, evaluated(problem, z))
+    return _first(z, evaluated(problem, z))
 
 
 @jax.jit
@@ -194,7 +194,7 @@ def _step(search):
     return lm.proposed(search)
 
 
-_judged = jax.jit(lm.judged)
+_first, _judged = jax.jit(lm.begun), jax.jit(lm.judged)
 
 
 def advanced(problem: Problem, search: lm.Search, tolerance: float) -> lm.Search:

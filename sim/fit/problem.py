@@ -84,6 +84,7 @@ class Problem:
     def parameters(self, z):
         return values(self.declared, self.unit[: len(z)] * z, self.start)
 
+    @jax.jit
     def each(self, z):
         """Parameters, and for each experiment as the user gave them: state and record."""
         theta, states = self.parts(z)
