@@ -1,6 +1,7 @@
 """Maximum likelihood through the filters: published estimates, intervals, open directions."""
 
 import json
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,12 +11,13 @@ from scipy.linalg import solve_discrete_lyapunov, toeplitz
 from scipy.stats import multivariate_normal
 
 from filters import Gaussian, LinearGaussian, diffuse_kalman, kalman
+from sim import Stepper
 from sim.fit import Experiment, Prediction, fit
 from sim.fit.assemble import assembled
 from sim.fit.gauss_newton import GaussNewton
 from sim.fit.losses import loss
 from sim.fit.uncertainty import observed as informed
-from tests.filters.derivatives import check_gradient
+from tests.filters.derivatives import check_gradient, quick
 
 # Luteinizing hormone in blood at 10 minute intervals: P. J. Diggle, Time Series, 1990.
 LH = """2.4 2.4 2.4 2.2 2.1 1.5 2.3 2.3 2.5 2.0 1.9 1.7 2.2 1.8 3.2 3.2 2.7 2.2 2.2 1.9 1.9 1.8
@@ -102,15 +104,28 @@ def test_the_slope_of_a_likelihood_with_a_prior_is_that_of_differences():
     check_gradient(lambda z: loss(problem, z), z)
     free = problem.parameters(z)
     without = assembled(Prediction(level), free, observed(y), None, NOTHING)
-    np.testing.assert_allclose(loss(problem, z) - loss(*without), 0.5 * 2.0**2, rtol=1e-12)
+    prior = quick(lambda z, other: loss(problem, z) - loss(*other))(z, without)
+    np.testing.assert_allclose(prior, 0.5 * 2.0**2, rtol=1e-12)
+
+
+class Seen(NamedTuple):
+    """What a filter of white noise emits."""
+
+    loglik: jax.Array
+    innovation: jax.Array
 
 
 def test_what_a_likelihood_leaves_open_is_named():
-    def split(p):
-        return level({"noise": p["noise"] * p["gain"], "level": 0.1 * p["noise"] * p["gain"]})
+    def white(p):
+        variance = p["noise"] * p["gain"]
+
+        def step(carry, y):
+            return carry, Seen(-0.5 * jnp.sum(y**2 / variance + jnp.log(variance)), y)
+
+        return Stepper(lambda prior: (), step)
 
     y = np.random.default_rng(0).normal(size=20)
-    problem, z = assembled(Prediction(split), {"noise": 1.0, "gain": 2.0}, observed(y),
+    problem, z = assembled(Prediction(white), {"noise": 1.0, "gain": 2.0}, observed(y),
                            {"noise": "positive", "gain": "positive"}, NOTHING)  # fmt: skip
     found = informed(problem, z)
     assert found.open == (
