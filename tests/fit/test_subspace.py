@@ -75,19 +75,20 @@ def noisy():
     rng = np.random.default_rng(5)
     u = rng.normal(size=(20000, 2))
     w, v = np.sqrt(0.1) * rng.normal(size=(20000, 3)), np.sqrt(0.5) * rng.normal(size=(20000, 2))
-    return truth, K, S, u, simulated(*truth, u, np.zeros(3), w, v)
+    y = simulated(*truth, u, np.zeros(3), w, v)
+    return truth, K, S, u, y, n4sid(u, y, 3)
 
 
 def test_noise_leaves_an_error_that_falls_with_the_record(noisy):
-    truth, _, _, u, y = noisy
-    errors = [error(markov(*n4sid(u[:n], y[:n], 3)[:4]), markov(*truth)) for n in (1250, 20000)]
+    truth, _, _, u, y, found = noisy
+    early = n4sid(u[:1250], y[:1250], 3)
+    errors = [error(markov(*own[:4]), markov(*truth)) for own in (early, found)]
     assert errors[1] < 0.01 and errors[1] < 0.6 * errors[0]
-    assert len(n4sid(u, y).A) == 3
+    assert len(n4sid(u[:14000], y[:14000]).A) == 3
 
 
 def test_the_gain_is_that_of_the_kalman_filter_and_R_its_innovations(noisy):
-    (A, _, C, _), K, S, u, y = noisy
-    found = n4sid(u, y, 3)
+    (A, _, C, _), K, S, *_, found = noisy
     eye = np.eye(2)
     assert error(markov(found.A, found.K, found.C, eye), markov(A, K, C, eye)) < 0.04
     assert error(found.R, S) < 0.03
@@ -106,7 +107,7 @@ def test_outputs_alone_give_the_noise_model(noisy):
 
 
 def test_units_and_means_change_nothing_of_the_system(noisy):
-    _, _, _, u, y = noisy
+    u, y = noisy[3:5]
     u, y = u[:2000] - u[:2000].mean(axis=0), y[:2000] - y[:2000].mean(axis=0)
     plain = n4sid(u, y, 3)
     found = n4sid(1e6 * u + 7e6, 1e-3 * y - 2.0, 3, means=True)
