@@ -17,11 +17,12 @@ from sim.fit import (
     save,
     simulated,
 )
+from tests.filters.derivatives import quick
 from tests.rnn.small import OBJECTIVE, free_run, recorded, start
 
 ADAM = optax.adam(0.03)
 TRAINING, VALIDATION = [recorded(30, 0), recorded(40, 1), recorded(30, 2)], recorded(60, 3)
-STARTS = jax.vmap(lambda key: start(key, 9))(jax.random.split(jax.random.key(0), 3))
+STARTS = quick(jax.vmap(lambda key: start(key, 9)))(jax.random.split(jax.random.key(0), 3))
 WINDOWS = Truncated(OBJECTIVE, 15, batch=2, seed=1)
 DESCENT = {"solver": ADAM, "validation": VALIDATION, "patience": 3, "steps": 20}
 
@@ -42,6 +43,13 @@ def few():
     return [e._replace(xs=e.xs[:, 0]) for e in TRAINING], VALIDATION._replace(xs=VALIDATION.xs[:, 0])
 
 
+def levenberg(steps):
+    """Training records and options, with which all ensembles of physics share what is compiled."""
+    training, validation = few()
+    return training, {"validation": validation, "patience": 3, "steps": steps, "states": 0.1,
+                      "parameters": {"c": [0.0, 3.0]}}  # fmt: skip
+
+
 @pytest.fixture(scope="module")
 def trained():
     return ensemble(WINDOWS, STARTS, TRAINING, **DESCENT)
@@ -52,10 +60,7 @@ def test_members_are_as_if_they_were_alone(solver, trained):
     if solver is ADAM:
         found, objective, starts, training, options = trained, WINDOWS, STARTS, TRAINING, DESCENT
     else:
-        training, validation = few()
-        objective, starts = PHYSICS, PLACES
-        options = {"solver": solver, "validation": validation, "patience": 3, "steps": 9,
-                   "states": 0.1, "parameters": {"a": [0.0, 0.99]}}  # fmt: skip
+        (training, options), objective, starts = levenberg(9), PHYSICS, PLACES
         found = ensemble(objective, starts, training, **options)
     lengths = set()
     for i in range(3):
@@ -87,16 +92,18 @@ def test_it_goes_on_from_a_file_bit_for_bit(trained, tmp_path):
 
 
 def test_a_member_that_diverges_is_marked_and_harms_no_other():
-    training, validation = few()
+    training, options = levenberg(2)
     bad = {**PLACES, "a": jnp.array([0.1, 1e200, 0.5])}
-    found, whole = (ensemble(PHYSICS, starts, training, states=0.1, steps=3) for starts in (bad, PLACES))
+    found, whole = (ensemble(PHYSICS, starts, training, **options) for starts in (bad, PLACES))
     assert found.finite.tolist() == [True, False, True] and np.isinf(found.best[1])
     for i in (0, 2):
         np.testing.assert_allclose(found.params["a"][i], whole.params["a"][i], rtol=1e-9)
     assert found.params["a"][1] == 1e200
-    assert found.message == "3 members: 2 stopped after 3 evaluations, 1 diverged at the start"
+    assert found.message == "3 members: 2 stopped after 2 evaluations, 1 diverged at the start"
+    validation = options["validation"]
     mean, sd = simulated(PHYSICS, found.params, validation, 0.1, found.finite)
-    runs = np.stack([PHYSICS.run(member(found.params, i), 0.1, validation)[1] for i in (0, 2)])
+    alone = quick(lambda p: PHYSICS.run(p, 0.1, validation)[1])
+    runs = np.stack([alone(member(found.params, i)) for i in (0, 2)])
     np.testing.assert_allclose(mean, runs.mean(axis=0), rtol=1e-12)
     np.testing.assert_allclose(sd, runs.std(axis=0, ddof=1), rtol=1e-9)
 
@@ -113,7 +120,8 @@ def test_the_mean_of_members_is_better_than_most_and_they_spread(trained):
 
 
 def test_mistakes_are_one_line(trained):
-    training, _ = few()
+    training, options = levenberg(2)
+    silent = [training[0]._replace(xs=training[0].xs.at[3].set(jnp.nan)), *training[1:]]
     for call, line in [
         (lambda: ensemble(WINDOWS, jax.tree.map(lambda x: x[:2], STARTS), TRAINING,
                           **{**DESCENT, "search": trained.search}),
@@ -124,9 +132,9 @@ def test_mistakes_are_one_line(trained):
          "starts: expected one leading axis, of the members, got none, 3"),
         (lambda: ensemble(PHYSICS, {"a": jnp.ones((0, 2))}, training),
          "starts: expected one leading axis, of the members, got 0"),
-        (lambda: ensemble(PHYSICS, {**PLACES, "a": jnp.full(3, 1e200)}, training, states=0.1),
+        (lambda: ensemble(PHYSICS, {**PLACES, "a": jnp.full(3, 1e200)}, training, **options),
          "starts: expected one from which the model stays finite over the records, got 3 that"),
-        (lambda: ensemble(PHYSICS, PLACES, training[0]._replace(xs=training[0].xs.at[3].set(jnp.nan)), states=0.1),
+        (lambda: ensemble(PHYSICS, PLACES, silent, **options),
          "experiments[0].xs: expected finite inputs, got 1 of"),
         (lambda: ensemble(PHYSICS, PLACES, training, states=0.1, solver="adam"),
          "solver: expected None, GaussNewton() or a transformation of optax, got 'adam'"),
