@@ -165,9 +165,14 @@ def test_float32_stays_and_is_the_same_network(cell):
 
 @EACH
 def test_a_random_start_neither_dies_nor_explodes(cell):
-    p = quick(lambda key: cell.params(key, INPUTS, 16))(jax.random.key(3))
+    @quick
+    def begun(key, xs):
+        p = cell.params(key, INPUTS, 16)
+        return p, drive(cell.stepper, p, xs)[1]
+
+    p, ys = begun(jax.random.key(3), signal(400, INPUTS))
     assert all(np.isfinite(leaf).all() for leaf in p)
-    spread = np.std(run(cell.stepper, p, signal(400, INPUTS))[1][200:])
+    spread = np.std(ys[200:])
     assert 0.02 < spread < 10
 
 

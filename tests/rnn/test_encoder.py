@@ -8,6 +8,7 @@ import pytest
 from sim import Stepper, rollout
 from sim.fit import Experiment, Simulation, fit, sampled
 from sim.rnn import Scaling, encoder, encoder_params, seen
+from tests.filters.derivatives import quick
 
 A, B = jnp.array([[0.97, 0.2], [-0.2, 0.97]]), jnp.array([0.0, 0.1])
 SEEN = 4
@@ -25,10 +26,15 @@ def observe(p, s, u):
 OBJECTIVE = Simulation(model, observe, lambda p, window: encoder(p["encoder"], window))
 
 
+@quick
+def run(s, u):
+    return rollout(model({"A": A}).step, s, u)[1]
+
+
 def recorded(seed):
     rng = np.random.default_rng(seed)
     u = jnp.asarray(rng.normal(size=30))
-    ys = rollout(model({"A": A}).step, jnp.asarray(rng.normal(size=2)), u)[1]
+    ys = run(jnp.asarray(rng.normal(size=2)), u)
     return seen(Experiment(u, ys[:, :1]), SEEN)
 
 
@@ -40,7 +46,7 @@ def found():
 
 
 def test_it_learns_where_other_records_begin(found):
-    simulated = jax.jit(lambda p, window, e: OBJECTIVE.run(p, window, e)[1])
+    simulated = quick(lambda p, window, e: OBJECTIVE.run(p, window, e)[1])
     for seed in (100, 101):
         window, e = recorded(seed)
         error = simulated(found.params, window, e) - e.y
@@ -69,7 +75,8 @@ def test_units_make_no_difference_and_types_stay():
     by = Scaling(*(jnp.full(1, x) for x in (2.0, 3.0, 5.0, 0.1)))
     raw = window._replace(u=2 + 3 * window.u, y=5 + 0.1 * window.y)
     params = encoder_params(jax.random.key(0), window, 2)
-    np.testing.assert_allclose(encoder(params, raw, by), encoder(params, window), rtol=1e-9)
+    encode = quick(lambda params, raw: (encoder(params, raw, by), encoder(params, window)))
+    np.testing.assert_allclose(*encode(params, raw), rtol=1e-9)
     narrow = jax.tree.map(lambda x: x.astype("float32"), params)
     assert encoder(narrow, window, by).dtype == jnp.float32
 

@@ -26,6 +26,7 @@ from sim.rnn import (
     state_scaling,
 )
 from sim.rnn import scaling as units
+from tests.filters.derivatives import quick
 
 DT, N = 0.1, 60
 LINEAR = Params(1.0, 0.4, 2.0, 0.0)
@@ -35,10 +36,12 @@ NET = mlp_params(jax.random.key(0), (3, 5, 2), gain=0.0)
 PHYSICS = Partial(duffing, LINEAR)
 
 
-@partial(jax.jit, static_argnums=0)
-def run(make, *args):
+def simulated(make, *args):
     stepper = make(*args)
     return rollout(stepper.step, stepper.init(START), jnp.asarray(U))[1]
+
+
+run = jax.jit(simulated, static_argnums=0)  # as optimised: bits are compared
 
 
 def physics():
@@ -56,7 +59,7 @@ def by_step(net, scaling):
 @pytest.fixture(scope="module")
 def scaling():
     ys = run(physics)
-    rates = jax.vmap(duffing, (None, None, 0, 0))(LINEAR, 0.0, ys, jnp.asarray(U))
+    rates = quick(jax.vmap(duffing, (None, None, 0, 0)))(LINEAR, 0.0, ys, jnp.asarray(U))
     return state_scaling(ys, jnp.asarray(U), rates)
 
 
@@ -74,10 +77,10 @@ def test_gradients_both_ways_agree_with_differences(make, scaling):
     flat, unravel = jax.flatten_util.ravel_pytree(net)
     along = jnp.asarray(np.random.default_rng(0).normal(size=flat.size))
 
-    @jax.jit
+    @quick
     def slopes(at):
         def loss(flat):
-            return jnp.mean(run(make, unravel(flat), scaling).position ** 2)
+            return jnp.mean(simulated(make, unravel(flat), scaling).position ** 2)
 
         return loss(at), jax.grad(loss)(at) @ along, jax.jvp(loss, (at,), (along,))[1]
 
@@ -88,8 +91,8 @@ def test_gradients_both_ways_agree_with_differences(make, scaling):
 
 
 def test_a_batch_of_networks_and_single_precision(scaling):
-    nets = jax.vmap(lambda key: mlp_params(key, (3, 5, 2)))(jax.random.split(jax.random.key(0), 2))
-    many = jax.jit(jax.vmap(partial(run, by_field), (0, None)))(nets, scaling)
+    nets = quick(jax.vmap(lambda key: mlp_params(key, (3, 5, 2))))(jax.random.split(jax.random.key(0), 2))
+    many = quick(jax.vmap(partial(simulated, by_field), (0, None)))(nets, scaling)
     alone = run(by_field, jax.tree.map(lambda x: x[1], nets), scaling)
     np.testing.assert_allclose(many.position[1], alone.position, rtol=1e-12)
     net = mlp_params(jax.random.key(0), (3, 5, 2), dtype="float32")
@@ -109,7 +112,7 @@ def test_physics_inside_what_a_network_does():
     # `cascade` is all it takes: a plant, and a network that bends what a sensor sees of it.
     gru_, W = gru_params(jax.random.key(0), 2, 4), jnp.ones((4, 1))
 
-    @jax.jit
+    @quick
     def both():
         plant, net = physics(), readout(gru(gru_), W, jnp.zeros(1))
         sensor = Stepper(lambda _=None: (), lambda c, y: (c, jnp.stack([y.position, y.velocity])))

@@ -13,6 +13,7 @@ from sim.fit.batches import cut, shuffled
 from sim.fit.losses import loss
 from sim.fit.windows import advanced, begun
 from sim.rnn import pieces
+from tests.filters.derivatives import quick
 from tests.rnn.small import OBJECTIVE, free_run, recorded, start
 
 START = start(jax.random.key(0), 3)
@@ -76,13 +77,14 @@ def after(experiments, window, batch=None, solver=SGD, passes=1, begin=START):
 def test_each_record_counts_once_in_a_pass(ragged):
     # So small a step that the slopes of all batches add up to that of the whole.
     problem, z, search = after(ragged, 40, 2)
-    slope = jax.grad(loss, 1)(problem, z) / (2 * 33)
+    slope = quick(jax.grad(loss, 1))(problem, z) / (2 * 33)
     assert np.linalg.norm((z - search.z) / 1e-6 - slope) < 1e-4 * np.linalg.norm(slope)
 
 
 def test_batches_are_drawn_anew_and_hold_every_record(ragged):
-    windows = cut(after(ragged, 40, passes=0)[0], 16)[0]
-    drawn = [shuffled(windows, 2, jax.random.key(n)) for n in range(4)]
+    windows = quick(cut, static_argnums=1)(assembled(OBJECTIVE, START, ragged)[0], 16)[0]
+    shuffle = quick(shuffled, static_argnums=1)
+    drawn = [shuffle(windows, 2, jax.random.key(n)) for n in range(4)]
     for found in drawn:
         assert found.rows.shape == (6, 2) and found.e.y.shape == (6, 2, 16, 1)
         real = found.real.any(axis=2)
