@@ -197,26 +197,31 @@ def _first(tree, count):
 
 def _scores(prepared, estimates):
     """Log-likelihood, and the mean NIS of each sensor with its 95 % bounds."""
-    import jax.numpy as jnp
+    import jax
 
-    from filters.diagnostics import consistency, degrees, ljung_box, nis, standardised
-
+    judged = jax.jit(_judged, static_argnames="lags")
     scores = {"loglik": {"total": float(estimates.loglik.sum())}, "nis": {}, "whiteness": {}}
     sensors = prepared.estimator.sensors or {"all": tuple(range(prepared.y.shape[1]))}
     for sensor, rows in sensors.items():
         v, S = estimates.innovation[:, rows], estimates.S[:, rows][:, :, rows]
-        count = np.asarray(degrees(v))
-        seen = count > 0
-        v, S, count = v[seen], S[seen], count[seen]
+        seen = ~np.isnan(v).all(axis=1)
+        v, S = v[seen], S[seen]
         if not len(v):
             continue
-        found = consistency(nis(v, S), jnp.asarray(count, v.dtype))
+        lags = min(10, len(v) // 5)
+        found, p = judged(v, S, lags=lags)
         prefix = "" if sensor == "all" else f"{sensor}_"
         for name in ("mean", "lower", "upper"):
             scores["nis"][prefix + name] = float(getattr(found, name))
-        lags = min(10, len(v) // 5)
         if lags:
-            z = np.asarray(standardised(v, S))
-            p = np.asarray(ljung_box(z, lags).p)
+            p = np.asarray(p)
             scores["whiteness"][f"{prefix}p"] = float(np.nanmin(np.where(np.isfinite(p), p, 1.0)))
     return scores
+
+
+def _judged(v, S, lags):
+    """Of innovations and their covariances: the mean NIS, and the p of whiteness, or None."""
+    from filters.diagnostics import consistency, degrees, ljung_box, nis, standardised
+
+    found = consistency(nis(v, S), degrees(v).astype(v.dtype))
+    return found, ljung_box(standardised(v, S), lags).p if lags else None

@@ -107,7 +107,7 @@ def discretise(sde: LinearSDE, dt) -> dict:
             raise ValueError(f"dt: expected finite steps of at least 0 s, got {wrong:g}")
     _check_stiffness(A, dt)
     many = dt.ndim == 1
-    F, Q, integral = jax.vmap(lambda dt: _exact(A, _density(sde), dt))(jnp.atleast_1d(dt))
+    F, Q, integral = _transitions(A, _density(sde), jnp.atleast_1d(dt))
     out = {"F": F, "Q": Q}
     if sde.B is not None:
         out["B"] = integral @ sde.B
@@ -164,6 +164,10 @@ def _exact(A, density, dt):
         integral, Q = integral + term, Q + noise
     F = eye + matmul(A, integral)
     return _double(F, Q, integral, halvings)
+
+
+# Operation by operation it compiles for seconds.
+_transitions = jax.jit(jax.vmap(_exact, (None, None, 0)))
 
 
 def _double(F, Q, integral, halvings):

@@ -3,29 +3,15 @@
 import json
 from pathlib import Path
 
-import jax
 import numpy as np
 import pytest
 
-from experiments import sde
 from experiments.observations import columns, lidar_radar, pendulum, series
 from experiments.run import run
-from filters import diagnostics
 from sim.netcdf import read
 from sim.trajectory import trajectory
 
 from tests.compliance import TIME_IS_ELAPSED, complaints
-
-
-@pytest.fixture(scope="module", autouse=True)
-def compiled():
-    """What a run computes beside its one program: operation by operation it compiles for seconds."""
-    pieces = [(diagnostics, name) for name in ("standardised", "nis", "consistency", "ljung_box")]
-    with pytest.MonkeyPatch.context() as patch:
-        for module, name in (*pieces, (sde, "discretise")):
-            function = jax.jit(getattr(module, name), static_argnames="lags" if name == "ljung_box" else ())
-            patch.setattr(module, name, function)
-        yield
 
 
 @pytest.fixture
