@@ -13,6 +13,8 @@ from filters.iir.design import butter
 from integrators import rk4
 from sim import cascade, rollout
 
+from tests.filters.derivatives import quick
+
 DT, N = 0.02, 60
 A = jnp.array([[0.0, 1.0], [-25.0, -0.5]])
 FORCE = jnp.asarray(np.random.default_rng(0).normal(size=N))
@@ -47,7 +49,7 @@ def loss(cutoff):
     return jnp.mean((estimated(cutoff) - TRUTH)[SETTLED:] ** 2)
 
 
-REVERSE, FORWARD = jax.jit(jax.grad(loss)), jax.jit(jax.jacfwd(loss))
+REVERSE, FORWARD = quick(jax.grad(loss)), quick(jax.jacfwd(loss))
 
 
 def test_one_scan_is_the_three_one_after_the_other():

@@ -8,6 +8,8 @@ from filters.iir import sosfilt
 from filters.iir.recursion import _suited, blocks, run
 from filters.iir.sosfilt import sections_step
 
+from tests.filters.derivatives import quick
+
 SOS = np.array([[0.2, 0.1, 0.0, 1.0, -0.8, 0.3], [1.0, -0.5, 0.2, 1.0, 0.4, 0.6]])
 
 
@@ -71,11 +73,9 @@ def test_forms_agree_in_float32_and_differentiate_in_both_modes():
 
     values = {}
     for form in ("scan", "block", "associative"):
-        value, (by_sos, by_x) = jax.jit(jax.value_and_grad(loss(form), (0, 1)))(sos, x)
+        value, (by_sos, by_x) = quick(jax.value_and_grad(loss(form), (0, 1)))(sos, x)
         ones = jnp.ones_like(x), jnp.ones_like(sos)
-        slope = jax.jit(
-            lambda sos, x, f=loss(form): jax.jvp(f, (sos, x), ones[::-1])[1]
-        )(sos, x)  # fmt: skip
+        slope = quick(lambda sos, x, f=loss(form): jax.jvp(f, (sos, x), ones[::-1])[1])(sos, x)
         assert by_sos.dtype == by_x.dtype == slope.dtype == jnp.float32
         np.testing.assert_allclose(slope, by_sos.sum() + by_x.sum(), rtol=2e-4)
         values[form] = value, by_sos, by_x
