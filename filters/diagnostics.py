@@ -9,11 +9,13 @@ and takes its degree of freedom with it. All functions run under `jit` and `vmap
 from statistics import NormalDist
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax.scipy.special import gammaincc
 
 from filters.chi_square import chi2_quantile
 from filters.gaussian import floating
+from sim import rollout
 from sim.linalg import cholesky, solve_lower
 
 
@@ -231,15 +233,14 @@ def _correlations(z, lags):
     count = jnp.sum(seen, axis=0).astype(z.dtype)
     z = jnp.where(seen, z - jnp.nansum(z, axis=0, keepdims=True) / count[None], 0)
     power = jnp.sum(z * z, axis=0)
-    r = jnp.sum(z[None] * _later(z, lags), axis=1) / power[None]
-    pairs = jnp.sum(seen[None] & _later(seen, lags), axis=1)
-    return r, pairs.astype(z.dtype), count
+    padded = jax.tree.map(lambda a: jnp.concatenate([a, jnp.zeros_like(a[:lags])]), (z, seen))
 
+    def at(_, lag):  # a loop: all lags side by side would take lags times the memory
+        later, there = (jax.lax.dynamic_slice_in_dim(a, lag, len(z)) for a in padded)
+        return None, (jnp.sum(z * later, axis=0), jnp.sum(seen & there, axis=0))
 
-def _later(a, lags):
-    """(lags, N, ...): the series 1, 2, … samples later, zeros beyond its end."""
-    padded = jnp.concatenate([a, jnp.zeros_like(a[:lags])])
-    return padded[1 + jnp.arange(lags)[:, None] + jnp.arange(a.shape[0])[None]]
+    _, (products, pairs) = rollout(at, None, jnp.arange(1, lags + 1))
+    return products / power[None], pairs.astype(z.dtype), count
 
 
 def jarque_bera(z) -> Significance:
