@@ -50,7 +50,8 @@ def rollout(
             dtype; the message names the leaves.
 
     A gradient recomputes each step instead of storing what happened inside it
-    (`jax.checkpoint`), but for large matrix products: measured faster, not only smaller.
+    (`jax.checkpoint`): measured faster, not only smaller. Only matrix products over 128
+    terms and more are kept, beside the carries; ``checkpoint_every`` bounds those too.
     Outside `jit` every call compiles again: jit the run that calls it more than once.
 
     Reference: `jax.lax.scan`; A. Griewank and A. Walther, "Algorithm 799: revolve",

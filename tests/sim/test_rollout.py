@@ -144,6 +144,18 @@ def test_a_gradient_keeps_large_products_instead_of_making_them_again(terms, pro
     assert lines.count("dot_general[") == products
 
 
+def test_checkpoints_bound_the_memory_of_large_products_too():
+    def memory(every):
+        def loss(x):
+            return rollout(lambda c, _: (jnp.sin(c @ x), None), jnp.ones(128), length=4096,
+                           checkpoint_every=every)[0].sum()  # fmt: skip
+
+        compiled = jax.jit(jax.grad(loss)).lower(jnp.eye(128)).compile()
+        return compiled.memory_analysis().temp_size_in_bytes
+
+    assert memory(64) < memory(None) / 5
+
+
 @pytest.mark.parametrize("unroll", [2, 5, True])
 def test_unroll_changes_nothing(unroll):
     xs = jnp.linspace(-1, 1, 7)
