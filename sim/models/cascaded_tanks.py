@@ -32,7 +32,7 @@ class Params(NamedTuple):
         upper_top: the height of the upper tank (V).
         lower_top: the height of the lower tank, where its sensor saturates (V).
         datum: d, how far the lower tank's outlet lies below the sensor's zero (V).
-        knee: b, the reading below which the sensor is less sensitive (V).
+        knee: b, the level below which the sensor is less sensitive (V).
         compression: c; below the knee a volt of reading stands for 1 + c volts of level.
         play: w, how far the level may be from the reading before that follows (V).
     """
@@ -62,10 +62,10 @@ class State(NamedTuple):
 def cascaded_tanks(params: Params, t, y: State, u=None) -> State:
     """ẋ₁ = k u − k₁ √x₁ − o₁,  ẋ₂ = (k₁ √x₁ + s o₁ − k₂ √h) / h′ − o₂,
     h(x₂) = x₂ + d − c ε log(1 + e^((b − x₂)/ε)),  h′ = 1 + c / (1 + e^((x₂ − b)/ε)),
-    τ ẏ = z − clip(z, −w, w),  z = x₂ − y
+    τ ẋ₃ = z − clip(z, −w, w),  z = x₂ − x₃
 
     Both outflows follow Torricelli's law. x₂ is the lower level in volts of its sensor, and
-    h the head over its outlet, which bends at the knee within ε = 0.1 V. The reading y
+    h the head over its outlet, which bends at the knee within ε = 0.1 V. The reading x₃
     follows where x₂ leaves its play, within τ = 2 s. The overflow oᵢ takes what a full tank
     gains: oᵢ = g(xᵢ) max(gain, 0), where g rises smoothly from 0 a little below the top to
     1 at the top. √x goes over into a parabola through 0 at shallow levels, so that its
@@ -74,7 +74,7 @@ def cascaded_tanks(params: Params, t, y: State, u=None) -> State:
     Args:
         params: k, k₁, k₂, s, the two heights, d, b, c and w.
         t: time, unused.
-        y: x₁, x₂ and y, scalars.
+        y: x₁, x₂ and x₃, scalars.
         u: the pump voltage in V, a scalar, not negative; None is a pump at rest.
 
     Returns:

@@ -20,7 +20,8 @@ U = jnp.asarray(np.random.default_rng(0).normal(size=60))
 TRUTH = jnp.array([1.0, -2.0])
 
 
-@pytest.mark.parametrize("dtype, first", [(np.float64, True), (np.float32, False)])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("first", [True, False])
 def test_the_state_from_the_first_samples_predicts_the_rest(dtype, first):
     p = {"k": dtype(3.0)}
     e = Experiment(U, jnp.zeros((60, 1)), jnp.zeros(1) if first else None)
