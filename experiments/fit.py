@@ -30,6 +30,7 @@ class Search(NamedTuple):
         steps, tolerance: evaluations at most, and the fall of the loss not to go on for.
         starts, width: of how many the best is taken, and how far they spread.
         segments: of multiple shooting; 1 is none.
+        stages: names of parameters that are set free one list after another; () is none.
         bands: whether the simulations of the training records get their standard deviation.
     """
 
@@ -41,12 +42,19 @@ class Search(NamedTuple):
     width: float
     segments: int
     bands: bool
+    stages: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def several(self) -> str:
+        """The key that makes this a search of several, which keeps no checkpoint; or empty."""
+        found = {"starts": self.starts > 1, "segments": self.segments > 1, "stages": self.stages}
+        return next((name for name, more in found.items() if more), "")
 
 
 def search(
     parameters: Mapping[str, Any] | None = None, states: str = "free", steps: int = 100,
     tolerance: float = 1e-9, starts: int = 1, width: float = 1.0, segments: int = 1,
-    bands: bool = True,
+    bands: bool = True, stages: tuple[tuple[str, ...], ...] = (),
 ) -> Search:  # fmt: skip
     """A `Search`.
 
@@ -61,10 +69,14 @@ def search(
             raise ValueError(f"{name}: expected a whole number of at least 1, got {value}")
     if starts > 1 and segments > 1:
         raise ValueError("segments: expected 1 where starts is more than 1: one way to search at once")
+    if stages and max(starts, segments) > 1:
+        name = "starts" if starts > 1 else "segments"
+        raise ValueError(f"stages: expected [] where {name} is more than 1: one way to search at once")
     if states != "free" and max(starts, segments) > 1:
         name = "starts" if starts > 1 else "segments"
         raise ValueError(f"states: expected free where {name} is more than 1, got {states}")
-    return Search(dict(parameters or {}), states, steps, tolerance, starts, width, segments, bands)
+    return Search(dict(parameters or {}), states, steps, tolerance, starts, width, segments, bands,
+                  stages)  # fmt: skip
 
 
 class Prepared(NamedTuple):
@@ -213,9 +225,9 @@ def run(prepared: Prepared, directory: Path, *, attributes: Mapping[str, Any], r
                 prepared.search, prepared.begun, prepared.config.seed, directory / "checkpoints", resume, stop
             )
         except searched.Ended:
-            which = "starts" if prepared.search.starts > 1 else "segments"
-            print(f"scansim: fit.{which}: a search with more than 1 keeps no checkpoint to go on from; "
-                  "begin it again", file=sys.stderr)  # fmt: skip
+            how = "in stages" if prepared.search.stages else "with more than 1"
+            print(f"scansim: fit.{prepared.search.several}: a search {how} keeps no checkpoint to go on "
+                  "from; begin it again", file=sys.stderr)  # fmt: skip
             raise KeyboardInterrupt from None
         steps = len(found.loss) - 1
         report(Status("done", steps, steps, 0, prepared.begun.seconds, seconds["search"]))

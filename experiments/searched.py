@@ -14,7 +14,7 @@ WHERE = {  # an argument of `sim.fit`, and what it is in a configuration
     "parameters": "fit.parameters", "start": "model.params", "experiments": "data", "states": "fit.states",
     "state_kinds": "fit.parameters.states",
     "guess": "model.initial", "n": "data: known", "y": "data.output", "segments": "fit.segments",
-    "starts": "fit.starts", "steps": "fit.steps", "width": "fit.width", "u": "data.input", "t": "data.time",
+    "stages": "fit.stages", "starts": "fit.starts", "steps": "fit.steps", "width": "fit.width", "u": "data.input", "t": "data.time",
     "observe": "data.observed",
 }  # fmt: skip
 
@@ -57,6 +57,7 @@ def begun(how: Any, objective: Any, start: Any, state: Any, experiments: list, k
     """
     from sim.fit import fit, initial_state
     from sim.fit.assemble import assembled
+    from sim.fit.stages import in_stages
 
     tic = clock.perf_counter()
     states = [state] * len(experiments)
@@ -71,11 +72,14 @@ def begun(how: Any, objective: Any, start: Any, state: Any, experiments: list, k
             states = [initial_state(objective, start, e, n, state) for e, n in each]
         settings["states"] = states
         found = None
+        if how.stages:
+            in_stages(how.stages, start, kinds)
         if how.starts > 1 or how.segments > 1:
             assembled(*arguments, kinds, states, state_kinds=of_states)
         else:
             settings["free_states"] = how.states == "free"
             found = fit(*arguments, **(settings | {"steps": 0}))
+            found = None if how.stages else found
     except ValueError as error:
         raise ValueError(in_words(error)) from None
     return Begun(arguments, settings, found, clock.perf_counter() - tic)
@@ -99,7 +103,7 @@ def searched(how: Any, problem: Begun, seed: int, folder: Path, resume: bool,
         Ended: a signal came during a search that keeps no checkpoint.
         ValueError: in words of the configuration.
     """
-    from sim.fit import load, multistart, save, shoot
+    from sim.fit import load, multistart, save, shoot, staged
 
     tic = clock.perf_counter()
     seconds = {"compile": problem.seconds}
@@ -110,6 +114,8 @@ def searched(how: Any, problem: Begun, seed: int, folder: Path, resume: bool,
                     found = multistart(*problem.arguments, how.starts, width=how.width, seed=seed,
                                        **problem.settings)  # fmt: skip
                     found = found.best._replace(message=found.message)
+                elif how.stages:
+                    found = staged(*problem.arguments, how.stages, **problem.settings)
                 else:
                     found = shoot(*problem.arguments, how.segments, **problem.settings)
         except ValueError as error:

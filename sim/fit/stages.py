@@ -3,10 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from sim.fit.found import Fit
 from sim.fit.fit import fit
-from sim.fit.kinds import Fixed
-from sim.fit.parameters import declare, inside
+from sim.fit.kinds import Fixed, Tied
+from sim.fit.parameters import Declared, declare, inside
+from sim.fit.words import nearest
 
 
 def staged(
@@ -29,14 +32,16 @@ def staged(
         objective, start, experiments, parameters: as `fit` takes them.
         stages: for each stage, dotted names that it sets free, or of parts of the pytree.
             The others are held at the start, until their stage; those in no stage join in
-            the last.
-        options: of `fit`, for all stages; ``states`` go on from stage to stage too.
+            the last. What is tied follows in every stage.
+        options: of `fit`, for all stages, ``steps`` for each; ``states`` go on from stage to
+            stage too.
 
     Returns:
-        The `Fit` of the last stage, with the losses of that stage.
+        The `Fit` of the last stage, with the losses of all and how each ended.
 
     Raises:
-        ValueError: no stage, an empty one, or no such name.
+        ValueError: no stage, an empty one, no such name, a first stage that sets nothing
+            free, or a ``search`` to go on from.
 
     Reference: J. Paduart et al., "Identification of nonlinear systems using polynomial
     nonlinear state space models", Automatica 46 (2010) 647-656.
@@ -53,15 +58,17 @@ def staged(
     >>> round(float(found.params["a"]), 6), round(float(found.params["b"]), 6)
     (0.8, 0.05)
     """
-    if not stages or not all(stages):
-        raise ValueError(f"stages: expected lists of names, at least one in each, got {stages!r}")
-    kinds = dict(parameters or {})
-    declared = declare(start, {**kinds, **{name: kinds.get(name, "free") for s in stages for name in s}})[0]
+    declared = in_stages(stages, start, parameters)
+    if options.get("search") is not None:
+        raise ValueError("search: expected none, as stages begin with their first, got one")
+    losses, seen, said = [], [], []
     for i in range(len(stages)):
-        free = [name for stage in stages[: i + 1] for name in stage]
-        last = i + 1 == len(stages)
-        held = {} if last else {n: Fixed() for n in declared.names if not _among(n, free)}
-        found = fit(objective, start, experiments, parameters=kinds | held, **options)
+        kinds = dict(parameters or {}) | _held(declared, stages[: i + 1], i + 1 == len(stages))
+        found = fit(objective, start, experiments, parameters=kinds, **options)
+        # The first loss of a stage is that with which the one before has ended.
+        losses.append(found.loss[bool(i) :])
+        seen.append(None if found.validation is None else found.validation[bool(i) :])
+        said.append(found.message)
         # A search may round what it moves onto a bound, from where the next one cannot begin.
         start = inside(declared, found.params, start)
         if "states" in options:
@@ -71,7 +78,39 @@ def staged(
             options["states"] = [
                 inside(own, *pair) for pair in zip(found.states, given, strict=True)
             ]
-    return found
+    message = f"{len(stages)} stage{'s' * (len(stages) > 1)}: " + "; then ".join(said)
+    seen = None if found.validation is None else np.concatenate(seen)
+    return found._replace(loss=np.concatenate(losses), validation=seen, message=message)
+
+
+def in_stages(stages: Sequence[Sequence[str]], start: Any, parameters=None) -> Declared:
+    """The parameters of the last stage, where the stages suit the start.
+
+    Raises:
+        ValueError: as `staged`.
+
+    >>> in_stages([["a"], ["b"]], {"a": 1.0, "b": 2.0}).names
+    ('a', 'b')
+    """
+    if not stages or not all(stages) or any(isinstance(s, str) for s in (stages, *stages)):
+        raise ValueError(f"stages: expected lists of names, at least one in each, got {stages!r}")
+    declared = declare(start, parameters)[0]
+    for name in (name for stage in stages for name in stage):
+        if not any(_among(own, [name]) for own in declared.names):
+            raise ValueError(f"stages: there is no {name!r}; {nearest(name, declared.names)}")
+    held = _held(declared, stages[:1], len(stages) == 1)
+    rows = zip(declared.names, declared.kinds, strict=True)
+    if not any(name not in held and not isinstance(kind, Fixed | Tied) for name, kind in rows):
+        raise ValueError("stages: expected a first stage with a parameter to search, got "
+                         f"{', '.join(stages[0])}, fixed or tied")  # fmt: skip
+    return declared
+
+
+def _held(declared, stages, last):
+    """What is not free yet; a tie holds by itself."""
+    free = [name for stage in stages for name in stage]
+    rows = zip(declared.names, declared.kinds, strict=True)
+    return {} if last else {n: Fixed() for n, kind in rows if not (_among(n, free) or isinstance(kind, Tied))}
 
 
 def _among(name, free):

@@ -142,9 +142,10 @@ def test_parts_files_gaps_and_several_outputs(quick):
         ("fit.states=fixed model.initial.position=0.5", "converged"),
         ("fit.starts=4 fit.width=0.3 fit.parameters.mass=positive", "4 starts:"),
         ("fit.segments=3", "3 segments meet"),
+        ("fit.stages=[[mass,damping,stiffness],[cubic]]", "2 stages: converged after"),
         ("fit.parameters.mass=[0.5,3] fit.parameters.damping={mean:0.4,sd:0.1}", "converged"),
     ],
-    ids=["first", "fixed", "starts", "segments", "kinds"],
+    ids=["first", "fixed", "starts", "segments", "stages", "kinds"],
 )
 def test_other_ways_to_search(quick, how, says):
     written()
@@ -263,6 +264,12 @@ def test_a_signal_ends_a_search_that_keeps_no_checkpoint(quick, monkeypatch):
         ("fit.states=frist", 2, "fit.states: expected one of free, fixed, first"),
         ("fit.states=first data.train=[{name:a,known:500}]", 2, "data: known: expected samples"),
         ("fit.starts=4 fit.segments=2", 2, "fit.segments: expected 1 where starts is more than 1"),
+        ("fit.stages=[[mass],[cubc]]", 2, "fit.stages: there is no 'cubc'; did you mean 'cubic'?"),
+        ("fit.stages=[[mass],[]]", 2, "fit.stages: expected lists of names, at least one in each"),
+        ("fit.stages=[mass,cubic]", 2, "fit.stages[0]: expected a list, got 'mass'"),
+        ("fit.stages=[[mass],[cubic]] fit.parameters.mass=fixed", 2,
+         "fit.stages: expected a first stage with a parameter to search, got mass, fixed or tied"),
+        ("fit.stages=[[mass]] fit.starts=4", 2, "fit.stages: expected [] where starts is more than 1"),
         ("fit.starts=4 fit.states=fixed", 2, "fit.states: expected free where starts is more than 1"),
         ("fit.steps=0", 2, "fit.steps: expected a whole number of at least 1"),
         ("model.params.mass=0.00001", 2, "model.params: expected parameters with which the model stays finite"),

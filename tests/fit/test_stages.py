@@ -41,6 +41,21 @@ def test_a_part_and_then_the_rest(record):
     again = [i for i, (step, _) in enumerate(losses) if step == 1][1]
     assert losses[again][1] <= losses[again - 1][1]
     assert losses[again - 1][1] > 1e-3  # of a linear model of a bent record
+    assert len(found.loss) == 1 + len(losses)
+    np.testing.assert_array_equal(found.loss[1:], [loss for _, loss in losses])
+    assert found.message.startswith("2 stages: converged after") and "; then converged after" in found.message
+
+
+def test_a_tie_follows_in_every_stage(record):
+    """Fixed at its start until the last stage, it would leave the first far from the record."""
+    losses = []
+    start = {"linear": {"a": 0.5, "b": 0.5}, "bend": 0.0}
+    found = staged(OBJECTIVE, start, record, [["linear.a"], ["bend"]], states=0.0,
+                   parameters={"linear.b": "= linear.a", "bend": "fixed"},
+                   report=lambda *seen: losses.append(seen))  # fmt: skip
+    first = max(i for i, (step, _) in enumerate(losses) if step == 1)
+    np.testing.assert_allclose(losses[first - 1][1], found.loss[-1], rtol=1e-6)
+    assert found.params["linear"]["b"] == found.params["linear"]["a"]
 
 
 def test_what_is_held_by_the_user_stays_held(record):
@@ -54,8 +69,15 @@ def test_what_is_held_by_the_user_stays_held(record):
 @pytest.mark.parametrize(
     ("stages", "words"),
     [([], "stages: expected lists"), ([[]], "stages: expected lists"),
-     ([["bent"]], "no 'bent'; did you mean 'bend'")],
+     (["bend"], "stages: expected lists"), ([["bent"]], "stages: there is no 'bent'; did you mean 'bend'")],
 )  # fmt: skip
 def test_stages_that_do_not_do_are_named(record, stages, words):
     with pytest.raises(ValueError, match=words):
         staged(OBJECTIVE, TRUTH, record, stages, states=0.0)
+
+
+def test_a_first_stage_that_searches_nothing_is_named(record):
+    for how, words in (({"parameters": {"bend": "fixed"}}, "stages: expected a first stage with a parameter"),
+                       ({"search": 1}, "search: expected none, as stages begin")):  # fmt: skip
+        with pytest.raises(ValueError, match=words):
+            staged(OBJECTIVE, TRUTH, record, [["bend"], ["linear"]], states=0.0, **how)
