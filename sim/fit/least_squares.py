@@ -109,11 +109,11 @@ def judged(search: Search, z, found: Evaluated, tolerance) -> Search:
     better = finite & (found.loss < search.at.loss)
     turns = jnp.where(better, 0, search.turns + 1)
     # What is left of the loss that the Jacobian can lower at all is |q|².
-    floor = tolerance * (search.at.loss + jnp.finfo(z.dtype).tiny)
+    floor = tolerance * (jnp.abs(search.at.loss) + jnp.finfo(z.dtype).tiny)
     fell = search.at.loss - found.loss
     small = (foretold <= floor) & (better & (fell <= floor) | finite & ~better)
     # Where even a full step from here is foretold to change nothing, none is tried.
-    least = better & (0.5 * jnp.sum(found.q**2) <= tolerance * found.loss)
+    least = better & (0.5 * jnp.sum(found.q**2) <= tolerance * jnp.abs(found.loss))
     done = small | least | (found.loss == 0)
     status = jnp.where(done, CONVERGED, jnp.where(turns >= _TURNS, STUCK, SEARCHING))
     kept = jax.tree.map(lambda a, b: jnp.where(better, a, b), found, search.at)
