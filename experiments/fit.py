@@ -32,6 +32,7 @@ class Search(NamedTuple):
         segments: of multiple shooting; 1 is none.
         stages: names of parameters that are set free one list after another; () is none.
         bands: whether the simulations of the training records get their standard deviation.
+        profile: parameters that get an interval by the profile likelihood too.
     """
 
     parameters: Mapping[str, Any]
@@ -43,6 +44,7 @@ class Search(NamedTuple):
     segments: int
     bands: bool
     stages: tuple[tuple[str, ...], ...] = ()
+    profile: tuple[str, ...] = ()
 
     @property
     def several(self) -> str:
@@ -54,7 +56,7 @@ class Search(NamedTuple):
 def search(
     parameters: Mapping[str, Any] | None = None, states: str = "free", steps: int = 100,
     tolerance: float = 1e-9, starts: int = 1, width: float = 1.0, segments: int = 1,
-    bands: bool = True, stages: tuple[tuple[str, ...], ...] = (),
+    bands: bool = True, stages: tuple[tuple[str, ...], ...] = (), profile: tuple[str, ...] = (),
 ) -> Search:  # fmt: skip
     """A `Search`.
 
@@ -76,7 +78,7 @@ def search(
         name = "starts" if starts > 1 else "segments"
         raise ValueError(f"states: expected free where {name} is more than 1, got {states}")
     return Search(dict(parameters or {}), states, steps, tolerance, starts, width, segments, bands,
-                  stages)  # fmt: skip
+                  stages, profile)  # fmt: skip
 
 
 class Prepared(NamedTuple):

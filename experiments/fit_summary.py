@@ -51,7 +51,20 @@ def parameters(fitted: Fitted) -> Table:
         units = "" if units == "1" else units
         rows.append([name, text, f"± {spread}" if spread[:1].isdigit() else spread, interval, units,
                      f"{start:.6g}"])  # fmt: skip
+    if len(fitted.profile):
+        ends = zip(fitted.profile, fitted.standard_error, strict=True)
+        ends = ["by profile", *(_between(*map(float, pair), float(error)) for pair, error in ends)]
+        rows = [[*row[:4], text, *row[4:]] for row, text in zip(rows, ends, strict=True)]
     return rows
+
+
+def _between(lower, upper, error):
+    """An interval in words, of which an end may be infinite; empty where there is none.
+
+    >>> _between(1.234, 5.678, 0.1), _between(-math.inf, 5.678, 0.1), _between(math.nan, math.nan, 0.1)
+    ('1.23 to 5.68', '-inf to 5.68', '')
+    """
+    return "" if math.isnan(lower) else f"{digits(lower, error)[0]} to {digits(upper, error)[0]}"
 
 
 def network(fitted: Fitted) -> Table:

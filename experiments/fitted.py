@@ -53,14 +53,14 @@ class Fitted(NamedTuple):
         names, units: of P scalar parameters: "mass", "gain[0]", "initial.position".
         value, start, standard_error, lower, upper: (P,), with 95 % intervals; the standard
             error is NaN where a parameter is fixed, infinite where nothing determines it.
-        covariance: (P, P).
-        loss: (iterations + 1,).
+        covariance, loss: (P, P), (iterations + 1,).
         tests: of the residual, "whiteness y" to (lags, correlation, bound, p).
         said: findings in words.
         published: (method, {column: score}), this fit first.
         seconds: "compile", "fit".
         validation: (iterations + 1,), the loss on the validation; or empty.
         weights: of a network, each part to how many numbers it has; not among the names.
+        profile: (P, 2), intervals by the profile likelihood, NaN where not asked for; or empty.
     """
 
     title: str
@@ -80,6 +80,7 @@ class Fitted(NamedTuple):
     seconds: Mapping[str, float] = {}
     validation: np.ndarray = np.zeros(0)
     weights: Mapping[str, int] = {}
+    profile: np.ndarray = np.zeros((0, 2))
 
 
 def written_fit(path: Path, fitted: Fitted, attributes: Mapping[str, Any]) -> None:
@@ -152,6 +153,7 @@ def read_fit(path: Path) -> Fitted:
         published, dict(zip(strings("phase_name"), numbers("phase_seconds").tolist(), strict=True)),
         numbers("validation_loss"),
         dict(zip(strings("weight_name"), map(int, numbers("weight_size")), strict=True)),
+        numbers("parameter_profile", (0, 2)),
     )  # fmt: skip
 
 
@@ -212,8 +214,7 @@ def _record(trace, prefix, taken):
 
 def _test(name, plain, lags, correlation, bound, p):
     """The variables of one test of the residual."""
-    dim, of = f"{plain}_lag", {"residual_test": name}
-    dims = (dim,)
+    dims, of = (dim := f"{plain}_lag",), {"residual_test": name}
     return {
         dim: _variable(dims, lags, coordinate=True, long_name=f"lag, {name}", **of),
         f"{plain}_correlation": _variable(dims, correlation, long_name=f"correlation, {name}", **of),
@@ -226,10 +227,8 @@ def _test(name, plain, lags, correlation, bound, p):
 def _tables(fitted):
     """The variables without time; of those that are empty none."""
     named = {"coordinates": "parameter_name"}
-    parameter = {c: getattr(fitted, c) for c in PARAMETER}
     estimated = (~np.isnan(np.asarray(fitted.standard_error, float))).astype(np.int8)
     flags = {"flag_values": np.array([0, 1], np.int8), "flag_meanings": "fixed estimated"}
-    iterations = np.arange(len(fitted.loss), dtype=np.int32)
     scores = [
         (i, trace.name, name, output, value)
         for i, trace in enumerate(fitted.traces)
@@ -244,14 +243,15 @@ def _tables(fitted):
         "parameter_name": _strings("parameter", fitted.names),
         "parameter_2_name": _strings("parameter_2", fitted.names),
         "parameter_units": _strings("parameter", fitted.units),
-        **{f"parameter_{c}": _variable(("parameter",), value, long_name=PARAMETER[c], **named)
-           for c, value in parameter.items()},
+        **{f"parameter_{c}": _variable(("parameter",), getattr(fitted, c), long_name=words, **named)
+           for c, words in PARAMETER.items()},
+        "parameter_profile": _variable(("parameter", "bound"), fitted.profile, long_name="interval by profile", **named),
         "parameter_estimated": _variable(
             ("parameter",), estimated, long_name="whether estimated", **flags, **named),
         "covariance": _variable(
             ("parameter", "parameter_2"), fitted.covariance, long_name="covariance of parameters",
             coordinates="parameter_name parameter_2_name"),
-        "iteration": _variable(("iteration",), iterations, long_name="iteration"),
+        "iteration": _variable(("iteration",), np.arange(len(fitted.loss), dtype=np.int32), long_name="iteration"),
         "loss": _variable(("iteration",), fitted.loss, long_name="loss"),
         "validation_loss": _variable(("iteration",), fitted.validation, long_name="loss on the validation"),
         "weight_name": _strings("weight", fitted.weights),

@@ -1,7 +1,7 @@
 """From a fit to what is kept of it: traces, scores, residual tests and words."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -44,8 +44,9 @@ def concluded(task: Any, found: Any, seconds: Mapping[str, float]) -> Fitted:
     said += remarks(task)
     # Where a state is not searched, its error fades over the first samples.
     skip = 0 if task.search.states == "free" else data.training[0].part.known
-    return fitted(task, found, traces, residual_tests(traces[0], skip), said, seconds,
+    done = fitted(task, found, traces, residual_tests(traces[0], skip), said, seconds,
                   beside(data, tests))  # fmt: skip
+    return profiled(done, found, task.search.profile) if task.search.profile else done
 
 
 def remarks(task: Any) -> list[str]:
@@ -127,6 +128,20 @@ def fitted(task: Any, found: Any, traces: list[Trace], checks: Mapping[str, tupl
         value - reach * error, value + reach * error, covariance, np.asarray(found.loss),
         dict(checks), tuple(said), rows, dict(seconds),
     )  # fmt: skip
+
+
+def profiled(done: Fitted, found: Any, names: Sequence[str]) -> Fitted:
+    """With the intervals of some parameters by the profile likelihood; one that cannot be told
+    is a finding."""
+    from sim.fit import profile
+
+    ends, said = np.full((len(done.names), 2), np.nan), []
+    for name in names:
+        try:
+            ends[done.names.index(name)] = profile(found, name, level=LEVEL).interval
+        except ValueError as error:
+            said.append(f"{name} has no profile: {error}")
+    return done._replace(profile=ends, said=(*done.said, *said))
 
 
 def _numbers(stem, tree, like):

@@ -9,13 +9,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from experiments.build import nearest
+
 ROUND = 5  # evaluations between two checkpoints
 WHERE = {  # an argument of `sim.fit`, and what it is in a configuration
     "parameters": "fit.parameters", "start": "model.params", "experiments": "data", "states": "fit.states",
     "state_kinds": "fit.parameters.states",
     "guess": "model.initial", "n": "data: known", "y": "data.output", "segments": "fit.segments",
-    "stages": "fit.stages", "starts": "fit.starts", "steps": "fit.steps", "width": "fit.width", "u": "data.input", "t": "data.time",
-    "observe": "data.observed",
+    "stages": "fit.stages", "starts": "fit.starts", "steps": "fit.steps", "width": "fit.width",
+    "u": "data.input", "t": "data.time", "observe": "data.observed", "profile": "fit.profile",
 }  # fmt: skip
 
 
@@ -72,6 +74,7 @@ def begun(how: Any, objective: Any, start: Any, state: Any, experiments: list, k
             states = [initial_state(objective, start, e, n, state) for e, n in each]
         settings["states"] = states
         found = None
+        _profiled(how.profile, start, kinds)
         if how.stages:
             in_stages(how.stages, start, kinds)
         if how.starts > 1 or how.segments > 1:
@@ -83,6 +86,15 @@ def begun(how: Any, objective: Any, start: Any, state: Any, experiments: list, k
     except ValueError as error:
         raise ValueError(in_words(error)) from None
     return Begun(arguments, settings, found, clock.perf_counter() - tic)
+
+
+def _profiled(names, start, kinds):
+    from sim.fit.parameters import declare, searched
+
+    for name in names:
+        known = searched(declare(start, kinds)[0])
+        if name not in known:
+            raise ValueError(f"profile: no parameter {name!r} is searched; {nearest(name, known)}")
 
 
 def in_words(error: Exception) -> str:

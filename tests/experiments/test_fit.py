@@ -143,7 +143,7 @@ def test_parts_files_gaps_and_several_outputs(quick):
         ("fit.starts=4 fit.width=0.3 fit.parameters.mass=positive", "4 starts:"),
         ("fit.segments=3", "3 segments meet"),
         ("fit.stages=[[mass,damping,stiffness],[cubic]]", "2 stages: converged after"),
-        ("fit.parameters.mass=[0.5,3] fit.parameters.damping={mean:0.4,sd:0.1}", "converged"),
+        ("fit.parameters.mass=[0.5,3] fit.parameters.damping={mean:0.4,sd:0.1} fit.profile=[mass,damping]", "converged"),
     ],
     ids=["first", "fixed", "starts", "segments", "stages", "kinds"],
 )
@@ -154,6 +154,11 @@ def test_other_ways_to_search(quick, how, says):
     # Four samples tell the initial state less well than all of them.
     near(found, 4.0 if "first" not in how else 20.0)
     assert ("states[0].position" in found.names) == ("states=" not in how)
+    assert len(found.profile) == (len(found.names) if "profile" in how else 0)
+    for (low, high), at, error in zip(found.profile[:2], found.value, found.standard_error, strict=False):
+        np.testing.assert_allclose([low, high], [at - 1.97 * error, at + 1.97 * error], atol=0.3 * error)
+        assert f"{low:.3f}"[:4] in said and "by profile" in said
+    assert np.isnan(found.profile[2:]).all()
 
 
 def test_ties_and_fixed_parameters(quick):
@@ -270,6 +275,8 @@ def test_a_signal_ends_a_search_that_keeps_no_checkpoint(quick, monkeypatch):
         ("fit.stages=[[mass],[cubic]] fit.parameters.mass=fixed", 2,
          "fit.stages: expected a first stage with a parameter to search, got mass, fixed or tied"),
         ("fit.stages=[[mass]] fit.starts=4", 2, "fit.stages: expected [] where starts is more than 1"),
+        ("fit.profile=[mas]", 2, "fit.profile: no parameter 'mas' is searched; did you mean 'mass'?"),
+        ("fit.profile=mass", 2, "fit.profile: expected a list, got 'mass'"),
         ("fit.starts=4 fit.states=fixed", 2, "fit.states: expected free where starts is more than 1"),
         ("fit.steps=0", 2, "fit.steps: expected a whole number of at least 1"),
         ("model.params.mass=0.00001", 2, "model.params: expected parameters with which the model stays finite"),

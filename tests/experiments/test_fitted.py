@@ -42,7 +42,7 @@ def fitted(*traces, title="A fit"):
          "whiteness_y": (0.01 * np.arange(-3, 3), np.zeros(6), np.full(6, 0.3), 0.7)},
         ("mass and gain: only their\nratio is determined", ODD),
         (("this fit", {"rmse": 0.07}), ("theirs", {"rmse": 0.08, "FIT": 90.0}), ("none", {})),
-        {"compile": 1.5, "fit": 0.25},
+        {"compile": 1.5, "fit": 0.25}, profile=np.array([[1.2, 1.3], [np.nan, np.nan], [-np.inf, 4.0], [0.0, 1.0]]),
     )  # fmt: skip
 
 
