@@ -1,6 +1,7 @@
 """Profile likelihood: a parameter held at each of several values, the others refitted."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import jax
@@ -11,14 +12,15 @@ from scipy.special import stdtrit
 from sim.fit import least_squares as lm
 from sim.fit.bands import minimum
 from sim.fit.found import Fit
-from sim.fit.objectives import likelihood
 from sim.fit.kinds import Bounded, Fixed, Free, Positive, Tied
-from sim.fit.problem import evaluated
+from sim.fit.parabola import parabola
 from sim.fit.uncertainty import MOVED, _flat, _values, degrees, root, variance
 from sim.fit.words import nearest
 
 # Points on each side at most, and how much further apart each is than the one before.
 POINTS, GROWTH = 12, 1.25
+# Searches between the two places around an end, to find it more exactly.
+FINER = 2
 
 
 class Profile(NamedTuple):
@@ -47,10 +49,11 @@ def profile(
 ) -> Profile:
     """{θ : 2 (L(θ) − L̂) / σ² ≤ F₁,ₘ₋ₙ(level)},   L(θ) = min over all others
 
-    An interval that bends with the model, where that by the covariance is symmetric.
+    An interval that bends with the model, where that by the covariance is symmetric. Of a
+    likelihood L = −ℓ, σ = 1, and the bound is χ²₁(level).
 
     Args:
-        found: a fit of a sum of squares.
+        found: a fit of a sum of squares, or of a likelihood.
         name: of a searched number, one of ``found.uncertainty.names``.
         values: where to hold it; by default ever further from the estimate until the loss
             has passed its bound.
@@ -59,8 +62,8 @@ def profile(
             nearer to the estimate has ended.
 
     Raises:
-        ValueError: no such name, a parameter that is one number of several in z, a value
-            outside its bounds, or a fit of a likelihood.
+        ValueError: no such name, a parameter that is one number of several in z, or a value
+            outside its bounds.
 
     Reference: D. M. Bates and D. G. Watts, *Nonlinear Regression Analysis and Its
     Applications*, Wiley 1988, section 6.1.
@@ -75,8 +78,6 @@ def profile(
     [-0.484, 4.484]
     """
     problem, z = found.problem, minimum(found)
-    if likelihood(problem.objective):
-        raise ValueError("found: expected a fit of a sum of squares, got one of a likelihood")
     names = found.uncertainty.names
     if name not in names:
         raise ValueError(f"name: there is no {name!r}; {nearest(name, names)}")
@@ -85,25 +86,38 @@ def profile(
     column = np.flatnonzero(np.asarray(_values(problem, z)[1][i]))
     if len(column) != 1 or not isinstance(kind, Free | Positive | Bounded):
         raise ValueError(f"name: expected a parameter that is searched by itself, got {name}")
-    j, at = int(column[0]), evaluated(problem, z)
+    j, at = int(column[0]), parabola(problem, z)
     # F of one degree is the square of Student's t.
     reach = float(stdtrit(degrees(problem), 0.5 + level / 2))
     bound = float(at.loss) + 0.5 * reach**2 * variance(problem, at.loss)
     below, above = _sides(problem, z, j, at, kind, values, reach, name)
-    ends, sides = [], []
+
+    def held(warm, place):
+        return Held(place, *_held(problem, warm, j, place, steps, tolerance))
+
+    def value(place):
+        return float(_flat(problem, z.at[j].set(place))[i])
+
+    ends, rows = [], []
     for side, limit in zip((below, above), _range(kind), strict=True):
-        points, warm = [(float(z[j]), float(at.loss))], z
+        points = [Held(float(z[j]), float(at.loss), z)]
         for place in side:
-            loss, warm = _held(problem, warm, j, place, steps, tolerance)
-            points.append((place, loss))
-            if values is None and not loss < bound:
+            points.append(held(points[-1].z, place))
+            if values is None and not points[-1].loss < bound:
                 break
-        value = [float(_flat(problem, z.at[j].set(place))[i]) for place, _ in points]
-        loss = [loss for _, loss in points]
-        ends.append(_crossing(value, loss, bound, limit))
-        sides.append((value, loss))
-    value, loss = (np.array(down[:0:-1] + up) for down, up in zip(*sides, strict=True))
-    return Profile(value, loss, np.array(ends))
+        end = _crossing(points, bound, held)
+        ends.append(limit if end is None else value(end))
+        rows.append([(value(point.place), point.loss) for point in points])
+    down, up = rows
+    return Profile(*np.array(down[:0:-1] + up).T, np.array(ends))
+
+
+class Held(NamedTuple):
+    """z_j at a place, and the smallest loss with it there, at z."""
+
+    place: float
+    loss: float
+    z: jax.Array
 
 
 def _sides(problem, z, j, at, kind, values, reach, name):
@@ -130,13 +144,13 @@ def _sides(problem, z, j, at, kind, values, reach, name):
 def _held(problem, z, j, place, steps, tolerance):
     """The smallest loss with z_j at its place, and where that is."""
     z, j = z.at[j].set(place), jnp.asarray(j)
-    search = lm.begun(z, _without(evaluated(problem, z), j))
+    search = lm.begun(z, parabola(problem, z, j))
     if not np.isfinite(float(search.at.loss)):
         return np.inf, z
     tolerance = jnp.asarray(tolerance, z.dtype)
     while int(search.steps) < steps and int(search.status) == lm.SEARCHING:
         new = _proposed(search, j)
-        search = _judged(search, new, _without(evaluated(problem, new), j), tolerance)
+        search = _judged(search, new, parabola(problem, new, j), tolerance)
     return float(search.at.loss), search.z
 
 
@@ -145,26 +159,26 @@ def _proposed(search, j):
     return lm.proposed(search).at[j].set(search.z[j])
 
 
-@jax.jit
-def _without(at, j):
-    """As if z_j moved nothing."""
-    return at._replace(R=at.R.at[:, j].set(0))
-
-
 _judged = jax.jit(lm.judged)
 
 
-def _crossing(value, loss, bound, limit):
-    """Where the loss first passes its bound on the way outwards; its square root is nearly
-    straight there."""
-    lowest = loss[0]
-    for k in range(1, len(loss)):
-        if not loss[k] < bound:
-            if not np.isfinite(loss[k]):
-                return value[k]
-            a, b, c = (np.sqrt(max(v - lowest, 0.0)) for v in (loss[k - 1], loss[k], bound))
-            return value[k - 1] + (value[k] - value[k - 1]) * (c - a) / (b - a)
-    return limit
+def _crossing(points, bound, held):
+    """The place where the loss first passes its bound on the way outwards, or None: its square
+    root is nearly straight there."""
+    for inner, outer in pairwise(points):
+        if not outer.loss < bound:
+            break
+    else:
+        return None
+    for finer in range(FINER + 1):
+        if not np.isfinite(outer.loss):
+            return outer.place
+        a, b, c = (np.sqrt(max(v - points[0].loss, 0.0)) for v in (inner.loss, outer.loss, bound))
+        place = inner.place + (outer.place - inner.place) * (c - a) / (b - a)
+        if finer < FINER:
+            new = held(inner.z, place)
+            inner, outer = (new, outer) if new.loss < bound else (inner, new)
+    return place
 
 
 def _range(kind):

@@ -9,6 +9,7 @@ from scipy.special import stdtrit
 
 from sim.fit.losses import forwards, loss
 from sim.fit.kinds import Fixed, Tied
+from sim.fit.objectives import likelihood
 from sim.fit.parameters import searched, state_name
 from sim.fit.words import listed
 
@@ -130,12 +131,15 @@ def _groups(along, lost):
 
 
 def variance(problem, loss) -> float:
-    """σ² = Σ r² / (m − n), of a weighted error."""
-    return 2 * float(loss) / degrees(problem)
+    """σ² = Σ r² / (m − n), of a weighted error; 1 of a likelihood, which has its noise inside."""
+    return 1.0 if likelihood(problem.objective) else 2 * float(loss) / degrees(problem)
 
 
-def degrees(problem) -> int:
-    """m − n: numbers observed, or known beforehand, less those that were fitted."""
+def degrees(problem) -> float:
+    """m − n: numbers observed, or known beforehand, less those that were fitted; infinite of a
+    likelihood."""
+    if likelihood(problem.objective):
+        return np.inf
     return max(problem.samples + problem.known - problem.unknowns, 1)
 
 

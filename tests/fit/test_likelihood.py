@@ -8,11 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.linalg import solve_discrete_lyapunov, toeplitz
-from scipy.stats import multivariate_normal
+from scipy.optimize import brentq, minimize_scalar
+from scipy.stats import chi2, multivariate_normal
 
 from filters import Gaussian, LinearGaussian, diffuse_kalman, kalman
 from sim import Stepper
-from sim.fit import Experiment, Prediction, fit
+from sim.fit import Experiment, Prediction, fit, parabola, profile
 from sim.fit.assemble import assembled
 from sim.fit.gauss_newton import GaussNewton
 from sim.fit.losses import loss
@@ -38,19 +39,93 @@ def level(p):
 NOTHING = Gaussian(np.zeros(1), np.zeros((1, 1)))
 
 
-def test_the_level_of_the_nile_as_published(shared):
-    nile = json.loads((shared / "references" / "estimation.json").read_text())["nile"]
-    found = fit(
+@pytest.fixture(scope="module")
+def nile(shared):
+    return json.loads((shared / "references" / "estimation.json").read_text())["nile"]
+
+
+@pytest.fixture(scope="module")
+def river(nile):
+    return fit(
         Prediction(level), {"noise": 1e4, "level": 1e3}, observed(nile["data_1871_1970"]),
         parameters={"noise": "positive", "level": "positive"}, states=NOTHING,
     )  # fmt: skip
-    assert found.message.startswith("converged")
+
+
+def test_the_level_of_the_nile_as_published(nile, river):
+    assert river.message.startswith("converged")
     np.testing.assert_allclose(
-        [found.params["noise"], found.params["level"]], nile["mle"], atol=0.006
+        [river.params["noise"], river.params["level"]], nile["mle"], atol=0.006
     )
-    assert not found.uncertainty.open
+    assert not river.uncertainty.open
     # The likelihood is within its digits of that at the rounded estimates in the books.
-    np.testing.assert_allclose(-found.loss[-1], nile["loglik_with_diffuse_constant"], atol=1e-6)
+    np.testing.assert_allclose(-river.loss[-1], nile["loglik_with_diffuse_constant"], atol=1e-6)
+
+
+def local_level(ys, noise, level):
+    """−ℓ but for a constant, in scalars."""
+    mean, P, loss = ys[0], noise + level, 0.0
+    for y in ys[1:]:
+        S = P + noise
+        loss += 0.5 * (np.log(S) + (y - mean) ** 2 / S)
+        mean, P = mean + P / S * (y - mean), P - P**2 / S + level
+    return loss
+
+
+@pytest.mark.parametrize("name, other", [("noise", "level"), ("level", "noise")])
+def test_a_profile_is_that_by_scipy(nile, river, name, other):
+    ys = [float(y) for y in nile["data_1871_1970"]]
+    compiled = parabola._curved._cache_size()
+
+    def smallest(held):
+        def loss(log):
+            return local_level(ys, **{name: np.exp(held), other: np.exp(log)})
+
+        about = float(np.log(river.params[other]))
+        return minimize_scalar(loss, bracket=(about, about + 0.1), tol=1e-8).fun
+
+    best = np.log(river.params[name])
+    bound = smallest(best) + 0.5 * chi2.ppf(0.9, 1)
+    ends = [brentq(lambda held: smallest(held) - bound, *sorted((best, best + away)), xtol=1e-6)
+            for away in (-2.5, 2.5)]  # fmt: skip
+    got = profile(river, name, level=0.9)
+    np.testing.assert_allclose(got.interval, np.exp(ends), rtol=1e-4)
+    expected = [smallest(np.log(v)) - smallest(best) for v in got.value]
+    np.testing.assert_allclose(got.loss - river.loss[-1], expected, atol=2e-6)
+    assert parabola._curved._cache_size() <= max(compiled, 1)  # one program for all places
+
+
+class Seen(NamedTuple):
+    """What a filter of white noise emits."""
+
+    loglik: jax.Array
+    innovation: jax.Array
+
+
+def white(p):
+    """Of which the likelihood is not finite where the variance is above 1.5."""
+    variance = p["noise"] * p["gain"]
+    variance = jnp.where(variance < 1.5, variance, jnp.nan)
+
+    def step(carry, y):
+        return carry, Seen(-0.5 * jnp.sum(y**2 / variance + jnp.log(variance)), y)
+
+    return Stepper(lambda prior: (), step)
+
+
+def test_a_profile_goes_to_where_a_likelihood_breaks():
+    y = np.random.default_rng(0).normal(size=20)
+    found = fit(Prediction(white), {"noise": 1.0, "gain": 1.0}, observed(y),
+                parameters={"noise": (0.0, 2.0), "gain": "fixed"}, states=NOTHING)  # fmt: skip
+    got = profile(found, "noise", [0.15, 0.3, 0.5, 1.2, 1.6], level=0.999)
+
+    def loss(variance):
+        return 0.5 * (np.sum(y**2) / variance + 20 * np.log(variance))
+
+    np.testing.assert_allclose(got.loss[:-1], loss(got.value[:-1]), rtol=1e-12)
+    assert np.isinf(got.loss[-1]) and np.isclose(got.interval[1], 1.6)
+    bound = got.loss.min() + 0.5 * chi2.ppf(0.999, 1)
+    np.testing.assert_allclose(loss(got.interval[0]), bound, rtol=1e-4)
 
 
 def matrices(p):
@@ -108,24 +183,9 @@ def test_the_slope_of_a_likelihood_with_a_prior_is_that_of_differences():
     np.testing.assert_allclose(prior, 0.5 * 2.0**2, rtol=1e-12)
 
 
-class Seen(NamedTuple):
-    """What a filter of white noise emits."""
-
-    loglik: jax.Array
-    innovation: jax.Array
-
-
 def test_what_a_likelihood_leaves_open_is_named():
-    def white(p):
-        variance = p["noise"] * p["gain"]
-
-        def step(carry, y):
-            return carry, Seen(-0.5 * jnp.sum(y**2 / variance + jnp.log(variance)), y)
-
-        return Stepper(lambda prior: (), step)
-
     y = np.random.default_rng(0).normal(size=20)
-    problem, z = assembled(Prediction(white), {"noise": 1.0, "gain": 2.0}, observed(y),
+    problem, z = assembled(Prediction(white), {"noise": 0.5, "gain": 2.0}, observed(y),
                            {"noise": "positive", "gain": "positive"}, NOTHING)  # fmt: skip
     found = informed(problem, z)
     assert found.open == (

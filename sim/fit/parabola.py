@@ -1,0 +1,57 @@
+"""The loss near a place, as the method of Levenberg and Marquardt sees it: of sums of squares
+and of likelihoods alike.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from sim.fit.least_squares import Evaluated
+from sim.fit.losses import forwards, loss
+from sim.fit.objectives import likelihood
+from sim.fit.problem import Problem, evaluated
+
+
+def parabola(problem: Problem, z, j=None) -> Evaluated:
+    """L(z + δ) ≈ L(z) + qᵀ R δ + ½ |R δ|²,   Rᵀq = ∂L/∂z
+
+    RᵀR is JᵀJ of a sum of squares. Of a likelihood it is the curvature H with each of its
+    eigenvalues made positive, so that a step leads downhill from a saddle too.
+
+    Args:
+        problem, z: the problem, and the place (n,).
+        j: of the number in z that is held, as if it moved nothing; none by default.
+
+    Reference: Y. N. Dauphin et al., "Identifying and attacking the saddle point problem in
+    high-dimensional non-convex optimization", NeurIPS 2014, for |H|.
+    """
+    if likelihood(problem.objective):
+        free = jnp.ones_like(z)
+        return _curved(problem, z, free if j is None else free.at[j].set(0))
+    at = evaluated(problem, z)
+    return at if j is None else _without(at, j)
+
+
+@jax.jit
+def _without(at, j):
+    return at._replace(R=at.R.at[:, j].set(0))
+
+
+@jax.jit
+def _curved(problem, z, free):
+    def slope(z):
+        value, g = jax.value_and_grad(loss, 1)(problem, z)
+        return g, (value, g)
+
+    H, (value, g) = forwards(jax.jacfwd(slope, has_aux=True), z)
+    H, g, eps = H * jnp.outer(free, free), g * free, jnp.finfo(z.dtype).eps
+    # In units in which each number by itself is bent by 1: so none hides behind another.
+    scale = jnp.sqrt(jnp.abs(jnp.diagonal(H)))
+    largest = jnp.max(scale)
+    scale = jnp.where(scale > jnp.sqrt(eps) * largest, scale, jnp.where(largest > 0, largest, 1))
+    shares, V = jnp.linalg.eigh((H + H.T) / 2 / jnp.outer(scale, scale))
+    shares = jnp.abs(shares)
+    bent = shares > 1e3 * eps * jnp.max(shares)
+    root = jnp.sqrt(jnp.where(bent, shares, 1))
+    along = jnp.where(bent, (V.T @ (g / scale)) / root, 0)
+    R = jnp.where(bent, root, 0)[:, None] * V.T * scale[None]
+    return Evaluated(value, R, along)
