@@ -210,6 +210,7 @@ class Ended(NamedTuple):
     finished: bool
     scores: Mapping[str, Mapping[str, float]]
     show: Callable | None = None
+    lost: str = ""  # of a search that ended because its loss was no longer finite: where
 
 
 def run(prepared: Prepared, directory: Path, *, attributes: Mapping[str, Any], resume: bool,
@@ -244,4 +245,4 @@ def run(prepared: Prepared, directory: Path, *, attributes: Mapping[str, Any], r
     scores = {f"rmse {t.name}": dict(t.scores["rmse"]) for t in done.traces}
     figure = f"fit.{prepared.config.output.figure}"
     files = {"file": directory / "fit.nc", "report": directory / "report.html", "figure": directory / figure}
-    return Ended(True, scores, lambda: fit_summary.show(done, files))
+    return Ended(True, scores, lambda: fit_summary.show(done, files), searched.lost(found))

@@ -34,6 +34,7 @@ Results: runs/<task>/<date-time>-<6 hex>/, never overwritten; output.dir=FOLDER 
   .hydra/         the configuration                   checkpoints/    to resume from
 
 Exit codes: 0 done, 2 wrong configuration, 3 diverged (partial output kept), 4 input or output,
+  5 a fit or a training ended early, its loss no longer finite (the last good parameters, all files kept),
   75 stopped but resumable (SIGTERM), 130 interrupted (Ctrl-C; resumable),
   1 an error inside a piece's own code.
 

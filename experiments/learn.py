@@ -256,4 +256,4 @@ def run(prepared: Prepared, directory: Path, *, attributes: Mapping[str, Any], r
     figure = f"learn.{prepared.config.output.figure}"
     files = {"network": "network.nc", "file": "learn.nc", "report": "report.html", "figure": figure}
     files = {name: directory / path for name, path in files.items()}
-    return Ended(True, scores, lambda: fit_summary.show(done, files))
+    return Ended(True, scores, lambda: fit_summary.show(done, files), learn_outcome.lost(prepared, ended))

@@ -9,6 +9,7 @@ import numpy as np
 from experiments.fitted import PARAMETER, Fitted
 from experiments.learn_search import Trained, in_words
 from experiments.outcome import beside, fitted, remarks, residual_tests, trace
+from sim.fit.least_squares import SEARCHING, STUCK
 
 
 def order(how: Any, ended: Trained) -> list[int]:
@@ -67,10 +68,7 @@ def _words(how, ended, first):
     yield re.sub("^1 members?: 1 ", "", found.message)
     bad = int(search.bad[first])
     if bad:
-        where = ""
-        if hasattr(search, "where"):  # of a training in windows, of which 0 is a pass as a whole
-            step, window = (int(x) for x in search.where[first])
-            where = f", last in pass {step}" + (f", window {window}" if window else "")
+        where = f", last{_place(search, first)}" if hasattr(search, "where") else ""
         yield (f"the loss was not finite in {bad} place{'s' * (bad > 1)}{where}: they were left, and the best "
                "weights are kept")  # fmt: skip
     if how.members > 1:
@@ -80,6 +78,41 @@ def _words(how, ended, first):
         if how.combine == "mean":
             words = "the mean of all is scored, and its band is of their spread; what else is told is of the best"
         yield f"the least losses of the members are {best}: {words}"
+
+
+def lost(task: Any, ended: Trained) -> str:
+    """Where a training ended because its loss was no longer finite, in words; else empty."""
+    search, patience = ended.found.search.search, task.learning.patience
+    for i in order(task.learning, ended):
+        turns, bad = int(search.turns[i]), int(search.bad[i])
+        if bad < turns or not (int(search.status[i]) == STUCK or turns >= patience):
+            continue
+        # Windows are refused for one reason alone; whether a step was, its next one tells.
+        if hasattr(search, "where") or _once_more(task.begun, ended.found.search, i) > bad:
+            at = _place(search, i) or f" in evaluation {int(search.steps[i])}"
+            return f"the loss turned non-finite, last{at}, and stayed so: the best weights before are kept"
+    return ""
+
+
+def _once_more(problem, search, i):
+    """How many places of a member were not finite after one evaluation more."""
+    from sim.fit import ensemble
+
+    inner, best = search.search, search.best
+    inner = inner._replace(status=np.asarray(inner.status).copy())
+    best = best._replace(waited=np.asarray(best.waited).copy())
+    inner.status[i], best.waited[i] = SEARCHING, 0
+    found = ensemble(*problem.arguments, **problem.settings, steps=int(inner.steps[i]) + 1,
+                     search=search._replace(search=inner, best=best))  # fmt: skip
+    return int(found.search.search.bad[i])
+
+
+def _place(search, i):
+    """Where a training in windows, of which 0 is a pass as a whole, last was not finite."""
+    if not hasattr(search, "where"):
+        return ""
+    step, window = (int(x) for x in search.where[i])
+    return f" in pass {step}" + (f", window {window}" if window else "")
 
 
 def _begin(task, params, sampled):

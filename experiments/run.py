@@ -37,7 +37,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def run(argv: Sequence[str]) -> int:
     """The exit code of one command: 0 done, 2 wrong configuration, 3 diverged,
-    4 input or output, 75 stopped but resumable, 130 interrupted."""
+    4 input or output, 5 a search's loss turned non-finite (its last good place is kept),
+    75 stopped but resumable, 130 interrupted."""
     argv = list(argv)
     if {"-h", "--help"} & set(argv):
         from experiments.help import help_text

@@ -156,6 +156,21 @@ def searched(how: Any, problem: Begun, seed: int, folder: Path, resume: bool,
     return found._replace(loss=losses), seconds | {"search": clock.perf_counter() - tic}
 
 
+def lost(found: Any) -> str:
+    """Where a fit ended because no step to come is finite, in words; else empty."""
+    from sim.fit import least_squares as lm
+    from sim.fit.problem import evaluated
+
+    search = found.search.search
+    if int(search.status) != lm.STUCK or int(search.bad) < int(search.turns):
+        return ""
+    ahead = evaluated(found.problem, lm.proposed(search))  # of those refused it is not kept which diverged
+    if np.isfinite(float(ahead.loss)) and np.isfinite(np.asarray(ahead.R)).all():
+        return ""
+    return (f"the loss turned non-finite wherever the search would go on, after evaluation {int(search.steps)}: "
+            "the last good parameters are kept")  # fmt: skip
+
+
 @contextmanager
 def _at_once() -> Iterator[None]:
     """A signal ends what has no checkpoint at the next evaluation, not at its end."""

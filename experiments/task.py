@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -15,7 +16,7 @@ from typing import Any
 from experiments import rundir
 from experiments.config import Config, checked, digest, relevant
 
-DONE, DIVERGED, STOPPED, INTERRUPTED = 0, 3, 75, 130
+DONE, DIVERGED, LOST, STOPPED, INTERRUPTED = 0, 3, 5, 75, 130
 log = logging.getLogger("scansim")
 
 
@@ -45,7 +46,7 @@ def resume(directory: str, allow: Sequence[str]) -> int:
     if not (path / "run.json").is_file() or not (path / ".hydra" / "config.yaml").is_file():
         raise FileNotFoundError(f"resume: {path} is not the directory of a run")
     known = json.loads((path / "run.json").read_text(encoding="utf-8"))
-    if known["status"] in ("done", "diverged"):
+    if known["status"] in ("done", "diverged", "not finite"):
         raise ValueError(f"resume: expected a run that was stopped, got {path}, "
                          f"which is {known['status']}")
     if known["status"] == "running" and _alive(known):
@@ -137,6 +138,8 @@ def _carry_out(config, values, prepared, directory, *, resume) -> int:
             )
             if not end.finished:
                 code = STOPPED if caught[0] == signal.SIGTERM else INTERRUPTED
+            elif getattr(end, "lost", ""):
+                code, outcome["message"] = LOST, end.lost
         except Diverged as error:
             code = DIVERGED
             outcome["diverged"] = {"step": error.step, "time": error.time,
@@ -151,19 +154,23 @@ def _carry_out(config, values, prepared, directory, *, resume) -> int:
             outcome["metrics"] = scores
             metrics.write(directory / "metrics.csv", scores, prepared.quantities)
         drawn = None
-        if config.output.figure and code in (DONE, DIVERGED):
+        if config.output.figure and code in (DONE, DIVERGED, LOST):
             drawn = directory / f"{getattr(_module(config), 'NAME', 'trajectory')}.{config.output.figure}"
             try:
                 picture.draw(drawn, known["title"])
             except Exception as error:
                 _failed(directory, error)
                 raise
-        status = {DONE: "done", DIVERGED: "diverged", STOPPED: "stopped"}.get(code, "interrupted")
+        words = {DONE: "done", DIVERGED: "diverged", LOST: "not finite", STOPPED: "stopped"}
+        status = words.get(code, "interrupted")
         rundir.update(directory, status=status, exit_code=code, ended=rundir.now(),
                       steps=last["step"], **outcome)
         log.info("%s after %d steps", status, last["step"])
-    if code == DONE and getattr(end, "show", None):
+    if code in (DONE, LOST) and getattr(end, "show", None):
         end.show()
+        if code == LOST:
+            sys.stdout.flush()
+            print(f"scansim: {end.lost}", file=sys.stderr)
     else:
         summary.show(config, prepared, directory, drawn, code, last, outcome)
     return code

@@ -402,3 +402,36 @@ def test_a_search_leaves_where_the_model_diverges(quick):
     assert code == 0, said
     assert "diverged at" in found.said[0]
     assert np.isfinite(found.value).all()
+
+
+BRITTLE = """
+import jax.numpy as jnp
+from typing import NamedTuple
+from jax.tree_util import Partial
+from sim.models import Model, Quantity
+
+class Params(NamedTuple):
+    rate: float = 1.0
+
+class State(NamedTuple):
+    y: float = 1.0
+
+def brittle(p, t, y, u=None):
+    return State(jnp.where(p.rate == 1.0, -p.rate, jnp.nan) * y.y)
+
+def model():
+    return Model("brittle", Partial(brittle, Params()), State(), {"y": Quantity("m", "level")})
+"""
+
+
+def test_a_search_that_stays_non_finite_has_an_exit_code_of_its_own(quick, monkeypatch):
+    Path("fragile.py").write_text(BRITTLE)
+    monkeypatch.syspath_prepend(Path.cwd())
+    written()
+    code, found, said = quick(*FIT, "model._target_=fragile.model", "allow=[fragile]", "data.path=r.csv",
+                              "data.input=[]", "integrator=euler", "fit.states=fixed")  # fmt: skip
+    assert code == 5 and found.value.tolist() == [1.0], said
+    last = said.strip().splitlines()[-1]
+    assert last.startswith("scansim: the loss turned non-finite wherever the search would go on, after evaluation 12")
+    told = json.loads(Path("out/run.json").read_text())
+    assert (told["status"], told["exit_code"]) == ("not finite", 5) and Path("out/report.html").exists()

@@ -125,6 +125,37 @@ def test_a_loss_that_is_not_finite_is_said_with_its_place(scansim):
     assert np.isfinite(found.traces[0].simulated["y"]).all()
 
 
+SLOPELESS = """
+import jax.numpy as jnp
+from experiments.learn_networks import Network
+from sim import Stepper
+
+def one():
+    return Network("a root", lambda *sizes: jnp.full(1, 0.9), stepper)
+
+def stepper(p):  # finite, but below 1 without a slope
+    return Stepper(lambda: jnp.zeros(0), lambda c, u: (c, p * u[:1] + jnp.sqrt(jnp.maximum(p - 1, 0))))
+"""
+
+
+@pytest.mark.parametrize("how", [SMALL[2:], ("learn=least_squares", "learn.warmup=10")], ids=["windows", "levenberg"])
+def test_a_training_that_stays_non_finite_has_an_exit_code_of_its_own(scansim, monkeypatch, how):
+    """With the last good weights and every file; one that stops at its limit before that is done."""
+    Path("roots.py").write_text(SLOPELESS)
+    monkeypatch.syspath_prepend(Path.cwd())
+    more = (*LEARN, *how, "network._target_=roots.one", "allow=[roots]")
+    code, found, said = scansim(*more, "learn.passes=40" if "learn=least_squares" not in how else "learn.steps=40")
+    assert code == 5 and len(found.loss) < 40, said
+    last = said.strip().splitlines()[-1]
+    assert re.match(r"scansim: the loss turned non-finite, last in (pass 1\d, window \d|evaluation 12), and stayed so", last)
+    told = json.loads(Path("out/run.json").read_text())
+    assert (told["status"], told["exit_code"], told["message"]) == ("not finite", 5, last.removeprefix("scansim: "))
+    assert rnn.load("out/network.nc").params and Path("out/report.html").stat().st_size and "out/network.nc" in said
+    assert np.isfinite(found.traces[0].simulated["y"]).all()
+    code, _, said = scansim("resume=out", "allow=[roots]")
+    assert code == 2 and "which is not finite" in said and said.count("\n") == 1
+
+
 @pytest.mark.parametrize(("combine", "expected"), [("best", [2.0]), ("mean", [2.0, 3.0])])
 def test_of_members_the_best_counts_and_none_that_diverged(combine, expected):
     params, states = jnp.array([1.0, 2.0, 3.0]), (jnp.array([[4.0], [5.0], [6.0]]),)
