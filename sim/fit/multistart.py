@@ -12,14 +12,15 @@ from sim.check import positive
 from sim.fit import least_squares as lm
 from sim.fit.assemble import assembled
 from sim.fit.experiment import Experiment
-from sim.fit.fit import fit
+from sim.fit.fit import begun, chosen, fit
 from sim.fit.found import Best, Fit, Progress
-from sim.fit.objectives import check_squares
 from sim.fit.kinds import Bounded, Positive
-from sim.fit.problem import diverging, evaluated
+from sim.fit.objectives import likelihood
+from sim.fit.parabola import parabola
+from sim.fit.problem import diverging
 
-# Losses that differ by less than this share are of one minimum.
-SAME = 1e-4
+# Losses that differ by less than this share are of one minimum; log-likelihoods, by this.
+SAME, NEAR = 1e-4, 1e-2
 
 
 class Multistart(NamedTuple):
@@ -62,7 +63,8 @@ def multistart(
     All starts take ``first`` evaluations by the method of Levenberg and Marquardt, a batch
     of them at a time; the share ``keep`` of them with the smallest losses takes as many
     again, and so on until one batch holds those left. These go on until they converge, and
-    the best of all is `fit`.
+    from the best of all `fit` goes on. Of a likelihood the curvature stands for JᵀJ, see
+    `parabola`.
 
     Args:
         objective, start, experiments, parameters, states, state_kinds, steps, tolerance: as
@@ -95,7 +97,9 @@ def multistart(
     >>> round(float(found.best.params["w"]), 6)
     0.8
     """
-    check_squares(objective, "to search from many starts; `fit` takes others, from one")
+    if not hasattr(objective, "errors"):
+        raise ValueError("objective: expected a Simulation or a Prediction, over whole records, "
+                         f"got {type(objective).__name__}")  # fmt: skip
     if not 0 < keep < 1:
         raise ValueError(f"keep: expected a share between 0 and 1, got {keep}")
     batch, first = positive("batch", batch), positive("first", first)
@@ -118,6 +122,8 @@ def multistart(
     winner = jax.tree.map(lambda leaf: jnp.asarray(leaf[np.argmin(searches.at.loss)]), searches)
     reached = Best(winner.z, winner.at.loss, jnp.asarray(0))
     progress = Progress(winner, problem.weights, 0, reached)
+    if likelihood(objective):
+        progress = begun(chosen(objective, None), problem, None, winner.z, 0)
     best = fit(objective, start, experiments, parameters=parameters, states=states,
                state_kinds=state_kinds, steps=steps, tolerance=tolerance, search=progress)  # fmt: skip
     message = f"{_counted(fates)}; the best {best.message}"
@@ -194,7 +200,7 @@ def _advanced(problem, searches, fresh, tolerance):
 
     def next_of(search):
         z = jnp.where(fresh, search.z, lm.proposed(search))
-        found = evaluated(problem, z)
+        found = parabola(problem, z)
         finite = jnp.isfinite(found.loss) & jnp.isfinite(found.R).all()
         found = found._replace(loss=jnp.where(finite, found.loss, jnp.inf))
         new = lm.begun(z, found)
@@ -220,8 +226,12 @@ def _fates(problem, searches, alive) -> tuple[str, ...]:
     if not np.isfinite(losses).any():
         raise diverging(problem, searches.z[0], "starts: expected one from which the model stays "
                         f"finite over the records, got {len(losses)} that diverge")  # fmt: skip
-    # Losses are equal to a share of themselves, or of that of no model at all.
-    same = losses <= losses.min() + SAME * losses.min() + SAME**2 * problem.samples
+    best = losses.min()
+    if likelihood(problem.objective):
+        near = max(NEAR, 64 * np.finfo(losses.dtype).eps * abs(best))
+    else:  # equal to a share of themselves, or of that of no model at all
+        near = SAME * best + SAME**2 * problem.samples
+    same = losses <= best + near
     finished = (searches.status != lm.SEARCHING) | np.isin(np.arange(len(losses)), alive)
     fates = np.where(same, "best minimum", np.where(finished, "other minimum", "dropped"))
     return tuple(np.where(np.isfinite(losses), fates, "diverged").tolist())
