@@ -33,8 +33,8 @@ def seen(experiment: Experiment, n: int) -> tuple[Seen, Experiment]:
         `Seen`, and the experiment from sample n on, without y0.
 
     Raises:
-        ValueError: the record has no more than n samples, or one of the first n outputs is
-            missing.
+        ValueError: the record has no more than n samples, or one of the first n inputs or
+            outputs is missing.
 
     Reference: as `encoder`.
 
@@ -48,14 +48,25 @@ def seen(experiment: Experiment, n: int) -> tuple[Seen, Experiment]:
         raise ValueError(f"experiment: expected more than {n} samples, which the encoder sees, "
                          f"got {len(experiment.y)}")  # fmt: skip
     y = jnp.asarray(experiment.y)[:n]
-    if not np.isfinite(np.asarray(y)).all():
-        raise ValueError(f"experiment.y: expected each of the first {n} samples, which the encoder "
-                         "sees, got NaN")  # fmt: skip
+    _whole("experiment.y", y)
     before, after = (jax.tree.map(lambda x, own=own: x[own], experiment.xs)
                      for own in (slice(n), slice(n, None)))  # fmt: skip
     u = [jnp.reshape(x, (n, -1)).astype(y.dtype) for x in jax.tree.leaves(at(before, 0.0))]
     u = jnp.concatenate([jnp.zeros((n, 0), y.dtype), *u], axis=1)
+    _whole("experiment.xs", u)
     return Seen(u, y), Experiment(after, jnp.asarray(experiment.y)[n:])
+
+
+def _whole(name, x):
+    """Nothing, where no sample is missing, or where that cannot be seen yet."""
+    if isinstance(x, jax.core.Tracer):
+        return
+    bad = ~np.isfinite(np.asarray(x)).reshape(len(x), -1).all(axis=1)
+    if bad.any():
+        k = int(np.argmax(bad))
+        got = "NaN" if np.isnan(np.asarray(x)[k]).any() else "infinity"
+        raise ValueError(f"{name}: expected each of the first {len(x)} samples, which the encoder "
+                         f"sees, got {got} in sample {k}")  # fmt: skip
 
 
 def encoder_params(
@@ -95,7 +106,8 @@ def encoder(params: Any, window: Seen, scaling: Scaling | None = None) -> jax.Ar
         s (states,).
 
     Raises:
-        ValueError: the window is of another size than the parameters.
+        ValueError: the window is of another size than the parameters, or a sample of it is
+            missing.
 
     Reference: G. Beintema, R. Tóth and M. Schoukens, "Nonlinear state-space identification
     using deep encoder networks", L4DC 2021.
@@ -105,6 +117,8 @@ def encoder(params: Any, window: Seen, scaling: Scaling | None = None) -> jax.Ar
     [2.0]
     """
     u, y = (jnp.asarray(x, params[0][0].dtype) for x in window)
+    _whole("window.u", u)
+    _whole("window.y", y)
     if scaling is not None:
         by = jax.tree.map(lambda x: jnp.asarray(x, u.dtype)[None], scaling)
         u, y = (u - by.u_mean) / by.u_scale, (y - by.y_mean) / by.y_scale

@@ -153,7 +153,7 @@ def scheduled(key: jax.Array, probability: Any, n: int) -> jax.Array:
         bool, (n,), or the shape of ``probability``.
 
     Raises:
-        ValueError: ``probability`` has another leading axis.
+        ValueError: ``probability`` has another leading axis, or is not between 0 and 1.
 
     Reference: S. Bengio et al., "Scheduled sampling", NeurIPS 2015, arXiv 1506.03099.
 
@@ -165,4 +165,8 @@ def scheduled(key: jax.Array, probability: Any, n: int) -> jax.Array:
     shape = jnp.shape(probability) or (n,)
     if shape[0] != n:
         raise ValueError(f"probability: expected () or ({n}, ...), got shape {shape}")
+    if not isinstance(probability, jax.core.Tracer):
+        outside = [float(p) for p in np.ravel(probability) if not 0 <= p <= 1]
+        if outside:
+            raise ValueError(f"probability: expected numbers from 0 to 1, got {outside[0]:g}")
     return jax.random.bernoulli(key, jnp.asarray(probability), shape)

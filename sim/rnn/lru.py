@@ -49,6 +49,10 @@ def params(
     γ = √(1 − |a|²), so that white input gives every mode the same variance. For long
     memory take radii such as (0.9, 0.999), and for slow signals a small phase.
 
+    Raises:
+        ValueError: a size is below 1, or no pole on the ring is a number of the dtype that is
+            above 0 and below 1.
+
     >>> p = params(jax.random.key(0), 1, 100, radii=(0.9, 0.99))
     >>> radius = jnp.exp(-jnp.exp(p.log_decay))
     >>> bool((radius > 0.9).all()), bool((radius < 0.99).all())
@@ -58,13 +62,16 @@ def params(
     low, high = radii
     if not 0 <= low < high <= 1:
         raise ValueError(f"radii: expected 0 ≤ low < high ≤ 1, got {radii}")
-    if not phase > 0:
+    if not 0 < phase < math.inf:
         raise ValueError(f"phase: expected an angle above 0 rad, got {phase}")
-    dtype = jnp.result_type(float) if dtype is None else dtype
+    dtype = jnp.dtype(jnp.result_type(float) if dtype is None else dtype)
+    least, most = float(jnp.finfo(dtype).tiny), 1 - float(jnp.finfo(dtype).eps)  # of |a|²
+    if not (low**2 < most and high**2 > least):
+        raise ValueError(f"radii: expected a ring that {dtype} can tell from 0 and from 1, got {radii}")
     keys = jax.random.split(key, 5)
     # Away from 0 and 1, where a logarithm would not be finite.
     squared = jax.random.uniform(keys[0], (n,), dtype, 1e-6, 1 - 1e-6)
-    squared = squared * (high**2 - low**2) + low**2
+    squared = jnp.clip(squared * (high**2 - low**2) + low**2, least, most)
     angle = phase * jax.random.uniform(keys[1], (n,), dtype, 1e-6, 1)
     return Params(
         jnp.log(-0.5 * jnp.log(squared)),

@@ -128,6 +128,12 @@ def test_mistakes_are_one_line(trained):
          "search: expected that of 2 members with"),
         (lambda: ensemble(WINDOWS, STARTS, TRAINING, **{**DESCENT, "search": 3}),
          "search: expected that of 3 members with"),
+        (lambda: ensemble(WINDOWS, STARTS, TRAINING, **{**DESCENT, "search": trained.search, "solver": optax.sgd(0.1)}),
+         "search: expected the state of a search by this objective and solver, got that of another, a sim.fit.windows"),
+        (lambda: ensemble(OBJECTIVE, STARTS, TRAINING, **{**DESCENT, "search": trained.search}),
+         "search: expected the state of a search by this objective and solver, got that of another, a sim.fit.windows"),
+        (lambda: ensemble(WINDOWS, STARTS, TRAINING, **{**DESCENT, "search": trained.search._replace(
+            finite=jnp.ones(3))}), "search: expected finite as bool[3], got float64[3]"),
         (lambda: ensemble(PHYSICS, {**PLACES, "a": 0.1}, training, states=0.1),
          "starts: expected one leading axis, of the members, got none, 3"),
         (lambda: ensemble(PHYSICS, {"a": jnp.ones((0, 2))}, training),

@@ -136,6 +136,10 @@ def test_mistakes_are_one_line():
         (lambda: teacher_forced(0), "n: expected an integer of at least 1, got 0"),
         (lambda: scheduled(jax.random.key(0), np.ones(4), 3),
          "probability: expected () or (3, ...), got shape (4,)"),
+        (lambda: scheduled(jax.random.key(0), 1.5, 3), "probability: expected numbers from 0 to 1, got 1.5"),
+        (lambda: scheduled(jax.random.key(0), jnp.array([0.5, -0.1, 1.0]), 3),
+         "probability: expected numbers from 0 to 1, got -0.1"),
+        (lambda: scheduled(jax.random.key(0), np.nan, 3), "probability: expected numbers from 0 to 1, got nan"),
     ]:  # fmt: skip
         with pytest.raises(ValueError) as raised:
             call()

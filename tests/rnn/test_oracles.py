@@ -146,6 +146,13 @@ def test_the_ring_is_that_which_was_asked_for():
     )
     np.testing.assert_allclose(np.quantile(angle, [0.5, 1]), [0.15, 0.3], atol=0.02)
     np.testing.assert_allclose(np.exp(2 * p.log_scale), 1 - squared, rtol=1e-12)
-    for wrong in ({"radii": (0.9, 0.5)}, {"phase": 0.0}):
+    for wrong in ({"radii": (0.9, 0.5)}, {"phase": 0.0}, {"phase": np.inf},
+                  {"radii": (1 - 1e-9, 1.0), "dtype": "float32"}, {"radii": (0.0, 1e-25), "dtype": "float32"}):  # fmt: skip
         with pytest.raises(ValueError, match=f"{next(iter(wrong))}: expected "):
             lru_params(jax.random.key(0), 1, 4, **wrong)
+
+
+@pytest.mark.parametrize(("dtype", "radii"), [("float32", (1 - 1e-7, 1.0)), ("float16", (0.0, 1.0))])
+def test_no_pole_of_few_digits_lies_on_the_unit_circle(dtype, radii):
+    p = lru_params(jax.random.key(0), 1, 2000, radii=radii, dtype=dtype)
+    assert all(np.isfinite(np.asarray(leaf, float)).all() for leaf in p)
