@@ -202,6 +202,22 @@ def _whole(u, y, inputs, outputs, path, part):
                           f"{int(np.argmax(np.isinf(column)))} of {part}")  # fmt: skip
 
 
+def bounded(data: Data, precision: str) -> None:
+    """Nothing, where the squares of all columns and their sums are numbers of the precision.
+
+    Raises:
+        OSError: a column has a larger one; the message names it.
+    """
+    for sampled in (*data.training, *data.validation, *data.tests):
+        largest = np.sqrt(np.finfo(precision).max / len(sampled.u))
+        for key, names, table in (("input", data.inputs, sampled.u), ("output", data.outputs, sampled.y)):
+            for name, column in zip(names, np.abs(table.T), strict=False):
+                if np.nanmax(column) > largest:
+                    k, other = int(np.nanargmax(column)), ", or take runtime=float64" * (precision == "float32")
+                    raise OSError(f"data.{key}: {sampled.path}: column {name!r} is {column[k]:.3g} in size in sample {k} "
+                                  f"of {sampled.part.name}, too large to square in {precision}; scale it{other}")  # fmt: skip
+
+
 def _units(path, columns):
     """Units of columns, from the attributes of a NetCDF file."""
     if Path(path).suffix.lower() not in recorded.NETCDF:

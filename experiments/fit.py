@@ -12,7 +12,7 @@ import numpy as np
 from experiments import record
 from experiments.build import build, nearest
 from experiments.config import Config
-from experiments.data import Data, Sampled, grouped
+from experiments.data import Data, Sampled, bounded, grouped
 from experiments.simulate import precision
 from experiments.target import resolve
 
@@ -141,6 +141,7 @@ def prepare(config: Config) -> Prepared:
     data = build(resolve("data._target_", config.data["_target_"], config.allow), config.data, "data")
     how = build(resolve("fit._target_", config.fit["_target_"], config.allow), config.fit, "fit")
     dt = interval(data, config.dt)
+    bounded(data, config.runtime.precision)
     with precision(config):
         model = build(resolve("model._target_", config.model["_target_"], config.allow),
                       config.model, "model")  # fmt: skip

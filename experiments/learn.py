@@ -10,7 +10,7 @@ import numpy as np
 from experiments import fit
 from experiments.build import build
 from experiments.config import Config
-from experiments.data import Data, Sampled
+from experiments.data import Data, Sampled, bounded
 from experiments.fit import Ended, Picture, interval
 from experiments.simulate import precision
 from experiments.target import resolve
@@ -91,6 +91,7 @@ def prepare(config: Config) -> Prepared:
 
     data, how = piece("data"), piece("learn")
     dt = interval(data, config.dt)
+    bounded(data, config.runtime.precision)
     for sampled in data.training:
         if how.states == "fixed" and len(sampled.y) <= how.warmup:
             raise ValueError(f"learn.warmup: expected fewer than the {len(sampled.y)} samples of "

@@ -251,6 +251,7 @@ def test_a_signal_ends_a_search_that_keeps_no_checkpoint(quick, monkeypatch):
         ("data.train=[]", 2, "data.train: expected at least one part"),
         ("data.train=[{nam:a}]", 2, "data.train[0].nam: unknown key; did you mean"),
         ("data.output=e", 4, "data.output: "),
+        ("data.input=huge", 4, "column 'huge' is 1e+200 in size in sample 3 of training, too large to square in float64; scale it"),
         ("data.output=z", 2, "data.output: no column 'z' in"),
         ("data.output=[]", 2, "data.output: expected at least one column"),
         ("data.input=[u,v]", 2, "data.input: expected 1 column for duffing (force), got 2: u, v"),
@@ -290,7 +291,7 @@ def test_a_signal_ends_a_search_that_keeps_no_checkpoint(quick, monkeypatch):
     ],
 )
 def test_a_mistake_is_one_line_and_leaves_nothing(quick, argv, code, message):
-    written(e=np.full(240, np.nan))
+    written(e=np.full(240, np.nan), huge=np.where(np.arange(240) == 3, 1e200, 0.0))
     got, found, said = quick(*FIT, "model=duffing", "data.path=r.csv", *argv.split())
     assert (got, found) == (code, None) and message in said, said
     assert said.startswith("scansim: ") and said.count("\n") <= 2 and not Path("out").exists()
