@@ -28,7 +28,9 @@ def show(config: Config, prepared: Any, directory: Path, drawn: Path | None, cod
     path = directory / "trajectory.nc"
     further = directory / "forecast.nc"
     word = ("sample" if config.design else "step") + "s" * (status["step"] != 1)
-    told = f"{_thousands(status['step'])} evaluation{'s' * (status['step'] != 1)} of {searched}, {config.runtime.precision}"
+    windows = getattr(getattr(prepared, "learning", None), "window", None)  # of which a step is a pass
+    turn = ("pass", "passes") if windows else ("evaluation", "evaluations")
+    told = f"{_thousands(status['step'])} {turn[status['step'] != 1]} of {searched}, {config.runtime.precision}"
     rows = [
         ("run", told if searched else f"{_thousands(status['step'])} {word} {_interval(prepared)} {unit}{substeps}, "
                 f"{_method(config)}, {config.runtime.precision}"),

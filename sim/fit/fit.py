@@ -14,7 +14,7 @@ from sim.fit import least_squares as lm
 from sim.fit.adam import adam
 from sim.fit.assemble import assembled, beside
 from sim.fit.experiment import Experiment, alike
-from sim.fit.found import Best, Fit, Progress, concluded, noise
+from sim.fit.found import Best, Fit, Progress, concluded, counted, noise
 from sim.fit.gauss_newton import GaussNewton
 from sim.fit.losses import forwards, loss
 from sim.fit.objectives import likelihood
@@ -127,7 +127,7 @@ def fit(
                 report(int(inner.steps), losses[-1])
         search = search._replace(search=inner, best=best)
         if int(best.waited) >= patience:
-            return concluded(problem, search, losses, seen, _stopped(watched, patience))
+            return concluded(problem, search, losses, seen, _stopped(inner, watched, patience))
         if int(inner.status) == lm.SEARCHING or search.round >= rounds:
             return concluded(problem, search, losses, seen)
         weights = 1 / noise(problem, best.z)
@@ -242,9 +242,9 @@ def _going(inner, best, steps, patience):
     return searching and int(best.waited) < patience
 
 
-def _stopped(watched, patience):
+def _stopped(inner, watched, patience):
     what = "the loss" if watched is None else "the loss on the validation experiments"
-    return f"stopped early: {what} had no new best for {patience} evaluations; the best is kept"
+    return f"stopped early: {what} had no new best for {counted(inner, patience)}; the best is kept"
 
 
 def parted(states, validation):

@@ -91,10 +91,11 @@ def concluded(
     z = search.z if progress.best is None else progress.best.z
     params, each = problem.each(z)
     sd = noise(problem, z)
+    after = f"after {counted(search, int(search.steps))}"
     words = ended or {
-        SEARCHING: f"stopped after {int(search.steps)} evaluations, before it converged",
-        CONVERGED: f"converged after {int(search.steps)} evaluations",
-        STUCK: f"{_stuck(search)}, after {int(search.steps)} evaluations",
+        SEARCHING: f"stopped {after}, before it converged",
+        CONVERGED: f"converged {after}",
+        STUCK: f"{_stuck(search)}, {after}",
     }[int(search.status)]
     bad = int(search.bad)
     if bad:
@@ -106,6 +107,12 @@ def concluded(
     return Fit(jax.tree.map(np.asarray, params), tuple(x0 for x0, _ in each), np.asarray(losses),
                np.asarray(sd), _trust(problem, search, z), words, progress, problem,
                validation)  # fmt: skip
+
+
+def counted(search, n: int) -> str:
+    """Steps of a search in words: those of training in windows are passes over the records."""
+    word = ("pass", "passes") if hasattr(search, "where") else ("evaluation", "evaluations")
+    return f"{n} {word[n != 1]}"
 
 
 def _stuck(search) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from sim.fit import least_squares as lm
 from sim.fit.fit import chosen
-from sim.fit.found import Best
+from sim.fit.found import Best, counted
 from sim.fit.losses import loss
 from sim.fit.problem import Problem
 
@@ -105,7 +105,7 @@ def words(members, steps, patience):
         "stopped early": stopped,
         "converged": rest & (status == lm.CONVERGED),
         "stuck": rest & (status == lm.STUCK),
-        f"stopped after {steps} evaluations": rest & (status == lm.SEARCHING),
+        f"stopped after {counted(members.search, steps)}": rest & (status == lm.SEARCHING),
         "diverged at the start": ~finite,
     }
     return f"{len(finite)} members: " + ", ".join(

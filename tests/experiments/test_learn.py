@@ -207,7 +207,7 @@ def test_members_of_ones_own_stop_and_go_on_bit_for_bit(scansim, monkeypatch, re
     more = (*LEARN, *SMALL[2:], "network._target_=mynets.one", "network.width=3", "allow=[mynets]", HELD,
             "learn.passes=4", "learn.members=2", "learn.combine=mean", "learn.length=25", "learn.batch=1")  # fmt: skip
     code, whole, said = scansim(*more)
-    assert code == 0 and sum(whole.weights.values()) == 10 and "2 members" in said, said
+    assert code == 0 and sum(whole.weights.values()) == 10 and "2 members: 2 stopped after 4 passes" in said, said
     trace = whole.traces[0]
     assert trace.band["y"].min() >= 0 and trace.band["y"].max() > 1e-4 and trace.simulated["y"].shape == (60,)
     one = simulated("out/network.nc", recorded["u"][:60], allow=["mynets"])
@@ -229,7 +229,7 @@ def test_members_of_ones_own_stop_and_go_on_bit_for_bit(scansim, monkeypatch, re
 
         patched.setattr(sim.fit, "save", save)
         code, found, said = scansim(*more)
-    assert (code, found) == (75, None) and "1 evaluation of a training" in said, said
+    assert (code, found) == (75, None) and "1 pass of a training" in said, said
     config = Path("out/.hydra/config.yaml")
     text = config.read_text()
     config.write_text(text.replace("width: 3", "width: 4"))

@@ -115,7 +115,7 @@ def test_a_loss_that_turns_non_finite_stops_and_says_where():
                 validation=e, patience=100)  # fmt: skip
     assert len(found.loss) == 19 and np.isfinite(found.loss).all()
     assert found.message == (
-        "the loss is not finite, the last good parameters are kept, after 18 evaluations; the "
+        "the loss is not finite, the last good parameters are kept, after 18 passes; the "
         "model diverged at 31 places tried, which it left, the last in window 2 of pass 18"
     )
     np.testing.assert_allclose(loss(*assembled(OBJECTIVE, found.params, e, validated=True)), found.loss.min())
