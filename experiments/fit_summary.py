@@ -46,7 +46,7 @@ def parameters(fitted: Fitted) -> Table:
         interval = ""
         if math.isnan(error):
             spread = "fixed"
-        elif math.isfinite(lower) and math.isfinite(upper):
+        elif math.isfinite(error) and math.isfinite(lower) and math.isfinite(upper):
             interval = f"{digits(lower, error)[0]} to {digits(upper, error)[0]}"
         units = "" if units == "1" else units
         rows.append([name, text, f"± {spread}" if spread[:1].isdigit() else spread, interval, units,

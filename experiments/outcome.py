@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from scipy.special import stdtrit
 
 from experiments.fitted import Fitted, Trace
 from experiments.searched import in_words
@@ -121,11 +120,12 @@ def fitted(task: Any, found: Any, traces: list[Trace], checks: Mapping[str, tupl
     if known.covariance is not None:
         part = np.asarray(known.covariance)[np.ix_(at, at)]
         covariance[np.ix_(rated, rated)] = part * factor * factor[:, None]
-    reach = stdtrit(known.degrees, 0.5 + LEVEL / 2)  # of Student's t, in standard errors
+    ends = np.full((count, 2), np.nan)
+    ends[rated] = np.sort(known.interval(LEVEL)[at] * factor[:, None])
     units = tuple(task.parameter_units.get(re.sub(r"\[[\d, ]*\]", "", name), "") for name in names)
     return Fitted(
         task.title, tuple(traces), tuple(names), units, value, np.array(start), error,
-        value - reach * error, value + reach * error, covariance, np.asarray(found.loss),
+        *ends.T, covariance, np.asarray(found.loss),
         dict(checks), tuple(said), rows, dict(seconds),
     )  # fmt: skip
 

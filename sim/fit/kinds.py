@@ -161,6 +161,22 @@ class PositiveDefinite:
         return Triangular(positive=True).free(L)
 
 
+def ranges(kind, shape) -> np.ndarray:
+    """Between which numbers each entry of a parameter lies, (entries, 2), by its kind.
+
+    >>> ranges(PositiveDefinite(), (2, 2)).tolist()
+    [[0.0, inf], [-inf, inf], [-inf, inf], [0.0, inf]]
+    """
+    found = np.tile([-np.inf, np.inf], (int(np.prod(shape)), 1))
+    if isinstance(kind, Bounded):
+        found[:] = kind.lower, kind.upper
+    elif isinstance(kind, Positive):
+        found[:, 0] = 0
+    elif isinstance(kind, PositiveDefinite) or getattr(kind, "positive", False):
+        found[:: shape[0] + 1, 0] = 0
+    return found
+
+
 @dataclass(frozen=True)
 class Prior:
     """θ ~ N(mean, sd²), beside what its kind says: a row (θ − mean) / sd of the residuals."""

@@ -99,7 +99,7 @@ def profile(
         return float(_flat(problem, z.at[j].set(place))[i])
 
     ends, rows = [], []
-    for side, limit in zip((below, above), _range(kind), strict=True):
+    for side, limit in zip((below, above), found.uncertainty.bounds[i], strict=True):
         points = [Held(float(z[j]), float(at.loss), z)]
         for place in side:
             points.append(held(points[-1].z, place))
@@ -179,12 +179,6 @@ def _crossing(points, bound, held):
             new = held(inner.z, place)
             inner, outer = (new, outer) if new.loss < bound else (inner, new)
     return place
-
-
-def _range(kind):
-    if isinstance(kind, Bounded):
-        return kind.lower, kind.upper
-    return (0.0 if isinstance(kind, Positive) else -np.inf), np.inf
 
 
 def _kinds(problem):

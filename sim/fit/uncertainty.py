@@ -5,10 +5,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy.special import stdtrit
+from scipy.special import expit, stdtrit
 
 from sim.fit.losses import forwards, loss
-from sim.fit.kinds import Fixed, Tied
+from sim.fit.kinds import Fixed, Tied, ranges
 from sim.fit.objectives import likelihood
 from sim.fit.parameters import searched, state_name
 from sim.fit.words import listed
@@ -37,6 +37,7 @@ class Uncertainty(NamedTuple):
         open: in words, the directions that the data do not determine; their standard
             errors are infinite.
         degrees: of freedom of the σ² in the covariance; infinite of a likelihood.
+        bounds: (P, 2), between which each lies by its kind, mostly −∞ and ∞.
     """
 
     names: tuple[str, ...]
@@ -45,11 +46,35 @@ class Uncertainty(NamedTuple):
     covariance: np.ndarray
     open: tuple[str, ...]
     degrees: float = np.inf
+    bounds: np.ndarray | None = None
 
     def interval(self, level: float = 0.95):
-        """The interval (P, 2) that covers each parameter at a stated rate, by Student's t."""
+        """The interval (P, 2) that covers each parameter at a stated rate, by Student's t.
+
+            θ ± t se;   (θ − a) e^{± t se / (θ − a)} above a;   logit θ ± t se dlogit/dθ within a, b
+
+        That of a parameter with bounds stays within them: a variance, of which small samples
+        say more upwards than downwards, is covered as stated only so.
+
+        Reference: W. Q. Meeker and L. A. Escobar, *Statistical Methods for Reliability
+        Data*, Wiley 1998, section 7.3.
+        """
         reach = stdtrit(self.degrees, 0.5 + level / 2) * self.standard_error
-        return np.stack([self.value - reach, self.value + reach], axis=1)
+        a, b = np.tile([-np.inf, np.inf], (len(reach), 1)).T if self.bounds is None else self.bounds.T
+        with np.errstate(all="ignore"):  # a range that fills up to its bound, or to infinity
+            return np.stack([_end(self.value, side * reach, a, b) for side in (-1, 1)], axis=1)
+
+
+def _end(value, reach, a, b):
+    """An end of the intervals, by steps (P,) to either side that are symmetric without bounds."""
+    below, above = value - a, b - value
+    plain = value + reach
+    end = np.select(
+        [np.isinf(a) & np.isinf(b), np.isinf(b), np.isinf(a)],
+        [plain, a + below * np.exp(reach / below), b - above * np.exp(-reach / above)],
+        a + (b - a) * expit(np.log(below / above) + reach * (1 / below + 1 / above)),
+    )
+    return np.where(np.isnan(end), np.clip(plain, a, b), end)  # a value on its bound
 
 
 def uncertainty(problem, z, at) -> Uncertainty:
@@ -95,7 +120,8 @@ def unasked(problem, z, why: str) -> Uncertainty:
     """The searched values alone, and why they have no covariance."""
     value, said = np.asarray(_flat(problem, z), float), f"{why}: no covariance was computed"
     names = searched(problem.declared) + _state_names(problem)
-    return Uncertainty(names, value, np.full(len(value), np.nan), None, (said,))
+    return Uncertainty(names, value, np.full(len(value), np.nan), None, (said,), np.inf,
+                       _bounds(problem))  # fmt: skip
 
 
 def _told(problem, z, W, unseen, scale) -> Uncertainty:
@@ -111,7 +137,8 @@ def _told(problem, z, W, unseen, scale) -> Uncertainty:
     lost = np.linalg.norm(along, axis=1) > MOVED
     said = tuple(_said([names[i] for i in group]) for group in _groups(along, lost))
     error = np.sqrt(np.maximum(np.diagonal(covariance), 0))
-    return Uncertainty(names, value, np.where(lost, np.inf, error), covariance, said)
+    return Uncertainty(names, value, np.where(lost, np.inf, error), covariance, said, np.inf,
+                       _bounds(problem))  # fmt: skip
 
 
 def _groups(along, lost):
@@ -186,6 +213,17 @@ def _flat(problem, z):
 def _numbers(declared, parameters):
     rows = zip(jax.tree.leaves(parameters), declared.kinds, strict=True)
     return [jnp.ravel(leaf) for leaf, kind in rows if not isinstance(kind, Fixed | Tied)]
+
+
+def _bounds(problem):
+    """(P, 2), in the order of z."""
+    states = [problem.states.declared] * len(problem.order) if problem.states.free else []
+    return np.concatenate([
+        ranges(kind, shape)
+        for declared in (problem.declared, *states)
+        for kind, shape in zip(declared.kinds, declared.shapes, strict=True)
+        if not isinstance(kind, Fixed | Tied)
+    ])  # fmt: skip
 
 
 def _state_names(problem) -> tuple[str, ...]:

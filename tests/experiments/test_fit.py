@@ -163,8 +163,13 @@ def test_other_ways_to_search(quick, how, says):
 
 def test_ties_and_fixed_parameters(quick):
     written()
-    code, found, said = quick(*PLAIN, "integrator=euler", "fit.parameters.cubic=fixed", "fit.parameters.damping='= stiffness'")
+    code, found, said = quick(*PLAIN, "integrator=euler", "fit.parameters.cubic=fixed", "fit.parameters.damping='= stiffness'",
+                              "fit.parameters.stiffness=positive")  # fmt: skip
     assert code == 0, said
+    # The interval of what is positive is one of its logarithm, and its tie has the same.
+    ends = np.stack([found.lower, found.upper], axis=1)[[found.names.index(n) for n in ("damping", "stiffness")]]
+    np.testing.assert_allclose(np.prod(ends, axis=1), found.value[found.names.index("stiffness")] ** 2)
+    assert (ends[:, 0] < ends[:, 1]).all()
     value, error = dict(zip(found.names, found.value)), dict(zip(found.names, found.standard_error))
     assert value["damping"] == value["stiffness"] and error["damping"] == error["stiffness"] > 0
     assert value["cubic"] == 1.0 and np.isnan(error["cubic"])

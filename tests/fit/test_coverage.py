@@ -128,3 +128,23 @@ def test_a_prediction_by_a_kalman_filter():
                   states=Gaussian(np.zeros(1), np.zeros((1, 1))), tolerance=1e-6)  # fmt: skip
         found.append(one.uncertainty.interval(0.95))
     covers(found, [0.7, 1.0, 0.5])
+
+
+def wandering(p):
+    one = jnp.eye(1)
+    return kalman(LinearGaussian(one, p["level"] * one, one, p["noise"] * one))
+
+
+def test_variances_by_a_likelihood_of_few_samples():
+    """Symmetric intervals would cover the smaller in 88 % and reach below 0."""
+    rng = np.random.default_rng(2)
+    x = np.cumsum(np.sqrt(0.1) * rng.normal(size=(COUNT, 120)), axis=1)
+    ys = x[..., None] + rng.normal(size=(COUNT, 120, 1))
+    truth, found = {"level": 0.1, "noise": 1.0}, []
+    for y in ys:
+        one = fit(Prediction(wandering), truth, Experiment(y, y), tolerance=1e-6,
+                  parameters={"level": "positive", "noise": "positive"},
+                  states=Gaussian(np.zeros(1), np.zeros((1, 1))))  # fmt: skip
+        found.append(one.uncertainty.interval(0.95))
+    covers(found, [0.1, 1.0])
+    assert (np.array(found)[:, :, 0] > 0).all()
