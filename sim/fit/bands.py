@@ -13,16 +13,17 @@ from sim.fit.experiment import Experiment
 from sim.fit.found import Fit
 from sim.fit.initial import outputs
 from sim.fit.objectives import likelihood
-from sim.fit.problem import evaluated
+from sim.fit.parabola import parabola
 from sim.fit.uncertainty import degrees, root
 
 
 class Band(NamedTuple):
-    """A simulated trajectory, and how well the fit knows it.
+    """A simulated trajectory, or one of predictions, and how well the fit knows it.
 
     Attributes:
-        simulated, sd: (N, outputs), with a row for y0 where the experiment has one; sd is
-            the standard deviation of the simulated, without the noise of a measurement.
+        simulated, sd: (N, outputs), with a row for y0 where a simulation has one; sd is
+            the standard deviation of the simulated, without the noise of a measurement. Of a
+            `Prediction` it is each sample predicted from those before, NaN where missing.
         degrees: of freedom of the σ² in it.
     """
 
@@ -43,12 +44,13 @@ def bands(found: Fit, experiment: int | Experiment = 0, state: Any = None) -> Ba
     few trajectories.
 
     Args:
-        found: of a `Simulation`.
+        found: of a `Simulation`, or of a `Prediction`, whose sd is what the parameters alone
+            put on the predictions of its filter.
         experiment: which of those that were fitted, by number; or another one.
         state: the initial state of another one, taken as known.
 
     Raises:
-        ValueError: no such experiment, or a fit of a likelihood.
+        ValueError: no such experiment.
 
     Reference: G. A. F. Seber and C. J. Wild, *Nonlinear Regression*, Wiley 1989,
     section 5.1.
@@ -63,12 +65,10 @@ def bands(found: Fit, experiment: int | Experiment = 0, state: Any = None) -> Ba
     [[0.577], [0.577], [0.577]]
     """
     problem = found.problem
-    if likelihood(problem.objective):
-        raise ValueError("found: expected a fit of a simulation, got one of a likelihood")
     z = minimum(found)
     theta, _ = problem.parts(z)
     n, m = len(theta), problem.states.size
-    W = root(problem, evaluated(problem, z))[0]
+    W = root(problem, parabola(problem, z))[0]
     if isinstance(experiment, Experiment):
         problem = replace(problem, states=problem.states._replace(free=False))
         own, e, s, size = np.arange(n), experiment, theta[:0], jnp.ones_like(theta)
@@ -98,6 +98,8 @@ def _band(problem, both, e, given, directions):
 
     def simulated(both):
         p, x0 = problem.parameters(both[:n]), problem.states.state(both[n:], given)
+        if likelihood(problem.objective):
+            return e.y - problem.objective.run(p, x0, e)[1].innovation
         return outputs(problem.objective, p, x0, e)
 
     def one_more(squares, direction):
@@ -106,4 +108,4 @@ def _band(problem, both, e, given, directions):
 
     best = simulated(both)
     squares, _ = rollout(one_more, jnp.zeros_like(best), directions)
-    return best, jnp.sqrt(squares)
+    return best, jnp.where(jnp.isnan(best), jnp.nan, jnp.sqrt(squares))

@@ -49,8 +49,8 @@ def profile(
 ) -> Profile:
     """{θ : 2 (L(θ) − L̂) / σ² ≤ F₁,ₘ₋ₙ(level)},   L(θ) = min over all others
 
-    An interval that bends with the model, where that by the covariance is symmetric. Of a
-    likelihood L = −ℓ, σ = 1, and the bound is χ²₁(level).
+    An interval that bends with the model, where that by the covariance is symmetric in what
+    the search moves. Of a likelihood L = −ℓ, σ = 1, and the bound is χ²₁(level).
 
     Args:
         found: a fit of a sum of squares, or of a likelihood.

@@ -13,7 +13,7 @@ from scipy.stats import chi2, multivariate_normal
 
 from filters import Gaussian, LinearGaussian, diffuse_kalman, kalman
 from sim import Stepper
-from sim.fit import Experiment, Prediction, fit, parabola, profile
+from sim.fit import Experiment, Prediction, bands, fit, parabola, profile
 from sim.fit.assemble import assembled
 from sim.fit.gauss_newton import GaussNewton
 from sim.fit.losses import loss
@@ -63,13 +63,14 @@ def test_the_level_of_the_nile_as_published(nile, river):
 
 
 def local_level(ys, noise, level):
-    """−ℓ but for a constant, in scalars."""
-    mean, P, loss = ys[0], noise + level, 0.0
+    """−ℓ but for a constant, in scalars, and the predictions."""
+    mean, P, loss, means = ys[0], noise + level, 0.0, []
     for y in ys[1:]:
         S = P + noise
+        means.append(mean)
         loss += 0.5 * (np.log(S) + (y - mean) ** 2 / S)
         mean, P = mean + P / S * (y - mean), P - P**2 / S + level
-    return loss
+    return loss, np.array(means)
 
 
 @pytest.mark.parametrize("name, other", [("noise", "level"), ("level", "noise")])
@@ -79,7 +80,7 @@ def test_a_profile_is_that_by_scipy(nile, river, name, other):
 
     def smallest(held):
         def loss(log):
-            return local_level(ys, **{name: np.exp(held), other: np.exp(log)})
+            return local_level(ys, **{name: np.exp(held), other: np.exp(log)})[0]
 
         about = float(np.log(river.params[other]))
         return minimize_scalar(loss, bracket=(about, about + 0.1), tol=1e-8).fun
@@ -93,6 +94,25 @@ def test_a_profile_is_that_by_scipy(nile, river, name, other):
     expected = [smallest(np.log(v)) - smallest(best) for v in got.value]
     np.testing.assert_allclose(got.loss - river.loss[-1], expected, atol=2e-6)
     assert parabola._curved._cache_size() <= max(compiled, 1)  # one program for all places
+
+
+def test_a_band_is_of_the_predictions(nile, river):
+    ys = [float(y) for y in nile["data_1871_1970"]]
+    p = {name: float(river.params[name]) for name in river.uncertainty.names}
+    means = local_level(ys, **p)[1]
+    slope = [
+        (local_level(ys, **p | {name: 1.00001 * p[name]})[1] - means) / (1e-5 * p[name]) for name in p
+    ]
+    variance = np.einsum("pk,pq,qk->k", slope, river.uncertainty.covariance, slope)
+    band = bands(river)
+    np.testing.assert_allclose(band.simulated[1:, 0], means)
+    np.testing.assert_allclose(band.sd[1:, 0], np.sqrt(variance), rtol=1e-3, atol=1e-4)
+    assert band.degrees == np.inf
+    # Of another record, a gap is left open and is predicted across.
+    y = np.array(ys[:9])
+    y[4] = np.nan
+    other = bands(river, observed(y), NOTHING)
+    np.testing.assert_array_equal(np.isnan(other.sd[:, 0]), np.isnan(y))
 
 
 class Seen(NamedTuple):
