@@ -22,6 +22,7 @@ from sim.fit.kinds import (
     Tied,
     Triangular,
 )
+from sim.fit.linear import Linear, linear
 from sim.fit.multistart import Multistart, multistart
 from sim.fit.objectives import Prediction, Simulation
 from sim.fit.orders import aic, aicc, bic, log_likelihood, select
@@ -45,6 +46,7 @@ __all__ = [
     "Fixed",
     "Free",
     "GaussNewton",
+    "Linear",
     "Multistart",
     "Positive",
     "PositiveDefinite",
@@ -68,6 +70,7 @@ __all__ = [
     "ensemble",
     "fit",
     "initial_state",
+    "linear",
     "load",
     "log_likelihood",
     "multistart",

@@ -10,6 +10,7 @@ from scipy.linalg import solve_discrete_are
 
 from sim import check
 from sim.fit.columns import finite, records, same_lengths
+from sim.fit.linear import Linear
 from sim.fit.predictor import inputs_and_start, triangle
 
 
@@ -37,6 +38,11 @@ class Subspace(NamedTuple):
     R: Any
     u_mean: Any
     y_mean: Any
+
+    @property
+    def system(self) -> Linear:
+        """A, B, C, D and K, as `linear` takes them and `fit` refines them."""
+        return Linear(self.A, self.B, self.C, self.D, self.K)
 
 
 def n4sid(
