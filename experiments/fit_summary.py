@@ -47,7 +47,7 @@ def parameters(fitted: Fitted) -> Table:
         if math.isnan(error):
             spread = "fixed"
         elif math.isfinite(error) and math.isfinite(lower) and math.isfinite(upper):
-            interval = f"{digits(lower, error)[0]} to {digits(upper, error)[0]}"
+            interval = _between(lower, upper, error)
         units = "" if units == "1" else units
         rows.append([name, text, f"± {spread}" if spread[:1].isdigit() else spread, interval, units,
                      f"{start:.6g}"])  # fmt: skip
@@ -63,8 +63,12 @@ def _between(lower, upper, error):
 
     >>> _between(1.234, 5.678, 0.1), _between(-math.inf, 5.678, 0.1), _between(math.nan, math.nan, 0.1)
     ('1.23 to 5.68', '-inf to 5.68', '')
+    >>> _between(0.0123, 51.6, 1.2)   # an end near 0 has two digits of its own
+    '0.012 to 51.6'
     """
-    return "" if math.isnan(lower) else f"{digits(lower, error)[0]} to {digits(upper, error)[0]}"
+    if math.isnan(lower):
+        return ""
+    return " to ".join(digits(end, min(error, abs(end) or error))[0] for end in (lower, upper))
 
 
 def network(fitted: Fitted) -> Table:

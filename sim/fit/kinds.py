@@ -172,7 +172,7 @@ def ranges(kind, shape) -> np.ndarray:
         found[:] = kind.lower, kind.upper
     elif isinstance(kind, Positive):
         found[:, 0] = 0
-    elif isinstance(kind, PositiveDefinite) or getattr(kind, "positive", False):
+    elif isinstance(kind, PositiveDefinite) or kind == Triangular(positive=True):
         found[:: shape[0] + 1, 0] = 0
     return found
 

@@ -174,7 +174,7 @@ def _crossing(points, bound, held):
         if not np.isfinite(outer.loss):
             return outer.place
         a, b, c = (np.sqrt(max(v - points[0].loss, 0.0)) for v in (inner.loss, outer.loss, bound))
-        place = inner.place + (outer.place - inner.place) * (c - a) / (b - a)
+        place = inner.place + (outer.place - inner.place) * float((c - a) / (b - a))
         if finer < FINER:
             new = held(inner.z, place)
             inner, outer = (new, outer) if new.loss < bound else (inner, new)

@@ -133,16 +133,18 @@ def white(p):
     return Stepper(lambda prior: (), step)
 
 
-def test_a_profile_goes_to_where_a_likelihood_breaks():
+@pytest.mark.parametrize("dtype, tight", [(float, 1e-12), (np.float32, 1e-5)])
+def test_a_profile_goes_to_where_a_likelihood_breaks(dtype, tight):
     y = np.random.default_rng(0).normal(size=20)
-    found = fit(Prediction(white), {"noise": 1.0, "gain": 1.0}, observed(y),
+    found = fit(Prediction(white), {"noise": dtype(1.0), "gain": dtype(1.0)}, observed(y),
                 parameters={"noise": (0.0, 2.0), "gain": "fixed"}, states=NOTHING)  # fmt: skip
+    assert found.params["noise"].dtype == dtype
     got = profile(found, "noise", [0.15, 0.3, 0.5, 1.2, 1.6], level=0.999)
 
     def loss(variance):
         return 0.5 * (np.sum(y**2) / variance + 20 * np.log(variance))
 
-    np.testing.assert_allclose(got.loss[:-1], loss(got.value[:-1]), rtol=1e-12)
+    np.testing.assert_allclose(got.loss[:-1], loss(got.value[:-1]), rtol=tight)
     assert np.isinf(got.loss[-1]) and np.isclose(got.interval[1], 1.6)
     bound = got.loss.min() + 0.5 * chi2.ppf(0.999, 1)
     np.testing.assert_allclose(loss(got.interval[0]), bound, rtol=1e-4)
