@@ -124,6 +124,8 @@ def checked(values: Mapping[str, Any]) -> Config:
                              f"got {getattr(config.output, name)}")
     for name in ("seed", "forecast"):
         _at_least(name, getattr(config, name), 0)
+    if config.seed >= 2**32:  # of which a generator of random numbers in single precision sees no more
+        raise ValueError(f"seed: expected a whole number below 2**32, got {config.seed}")
     for name, task in OWN.items():
         default = Config.__dataclass_fields__[name].default
         if config.task != task and getattr(config, name) != default:

@@ -115,6 +115,9 @@ def data(
         raise ValueError("output: expected at least one column, got an empty list")
     if not train:
         raise ValueError("train: expected at least one part, got an empty list")
+    _distinct("input", "column", inputs)
+    _distinct("output", "column", outputs)
+    _scores(published or {})
     paths, read, dt = _names(path), _file, None
     if not paths:
         paths, read, dt = _package(package, about, inputs, outputs)
@@ -141,6 +144,10 @@ def data(
         for part in train
     ]
     held = [sampled(part, part.path or paths[0]) for part in validation]
+    for part in (*(s.part for s in training), *validation, *test):
+        if part.known < 0:
+            raise ValueError(f"data: {part.name}: expected known samples of at least 0, got {part.known}")
+    _distinct("data", "part", [part.name for part in (*(s.part for s in training), *validation, *test)])
     own = test_path or any(p.rows is not None or p.path for p in test)  # not the training again
     tests = [sampled(p, p.path or test_path or paths[0], False) for p in test if own]
     said = () if own or not test else ("no test was scored: name its file with data.test_path",)
@@ -153,6 +160,20 @@ def data(
 
 def _names(given) -> tuple[str, ...]:
     return (given,) if isinstance(given, str) else tuple(given or ())
+
+
+def _distinct(key, what, names):
+    twice = next((name for i, name in enumerate(names) if name in names[:i]), None)
+    if twice is not None:
+        raise ValueError(f"{key}: expected each {what} once, got two of the name {twice!r}")
+
+
+def _scores(published):
+    """Nothing, where they can be printed: it is said before a search, not after."""
+    for method, scores in published.items():
+        numbers = scores.values() if isinstance(scores, Mapping) else ("",)
+        if not all(isinstance(x, int | float) for x in numbers):
+            raise ValueError(f"published: expected numbers by the name of a test, got {method}: {scores}")
 
 
 def _file(path, named):

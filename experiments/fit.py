@@ -69,6 +69,10 @@ def search(
     for name, value in (("steps", steps), ("starts", starts), ("segments", segments)):
         if value < 1:
             raise ValueError(f"{name}: expected a whole number of at least 1, got {value}")
+    if tolerance < 0:
+        raise ValueError(f"tolerance: expected a number of at least 0, got {tolerance:g}")
+    if not width > 0:
+        raise ValueError(f"width: expected a number above 0, got {width:g}")
     if starts > 1 and segments > 1:
         raise ValueError("segments: expected 1 where starts is more than 1: one way to search at once")
     if stages and max(starts, segments) > 1:
@@ -159,7 +163,11 @@ def prepare(config: Config) -> Prepared:
         except ValueError as error:
             raise ValueError(in_words(error)) from None
         samples = [s.part.known for s in data.training]
-        found = begun(how, known.objective, known.start, known.state, experiments, samples)
+        try:
+            found = begun(how, known.objective, known.start, known.state, experiments, samples)
+        except ValueError as error:  # the units of the time column may be others
+            of = f" in steps of {dt / config.substeps:g} s" if str(error).endswith("a run that diverges") else ""
+            raise ValueError(f"{error}{of}") from None
         return prepared._replace(begun=found)
 
 

@@ -1,5 +1,6 @@
 """The task `learn`: a network trained on records, alone or beside physics, and how well it does."""
 
+import re
 import time as clock
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -114,12 +115,21 @@ def prepare(config: Config) -> Prepared:
         try:
             prepared = (_hybrid if prepared.hybrid else _alone)(prepared, network)
         except ValueError as error:
-            raise ValueError(in_words(error)) from None
+            raise ValueError(_named(in_words(error), data)) from None
         return prepared._replace(
             title=prepared.title or f"{prepared.name[:1].upper()}{prepared.name[1:]}, trained",
             seconds=clock.perf_counter() - tic,
             quantities={name: (prepared.units[name], name) for name in data.outputs},
         )  # fmt: skip
+
+
+def _named(message, data):
+    """Words about a column with its name, where they have its number."""
+    found = re.match(r"data\.(input|output): .*(column (\d+) constant at 0)", message)
+    if not found:
+        return message
+    name = getattr(data, f"{found[1]}s")[int(found[3])]
+    return message.replace(found[2], f"column {name!r} constant")
 
 
 def _alone(prepared, network):

@@ -65,6 +65,8 @@ def _checked(how, **counts):
     for name, value in counts.items():
         if value is not None and value < 1:
             raise ValueError(f"{name}: expected a whole number of at least 1, got {value}")
+    if how.tolerance < 0:
+        raise ValueError(f"tolerance: expected a number of at least 0, got {how.tolerance:g}")
     if how.warmup < 0:
         raise ValueError(f"warmup: expected a whole number of at least 0, got {how.warmup}")
     if how.combine == "mean" and how.members == 1:

@@ -62,6 +62,8 @@ def trace(task: Any, sampled: Any, simulated: Any, skip: int = 0, band: Any = No
     """One experiment beside its simulation (T, outputs), scored from sample ``skip`` on."""
     from sim.fit.scores import scores
 
+    if skip >= len(sampled.y):
+        raise ValueError(f"n: expected fewer known samples than its {len(sampled.y)}, got {skip}")
     simulated = np.asarray(simulated, float)
     found = scores(sampled.y[skip:], simulated[skip:])
     kept = {name: dict(zip(task.outputs, map(float, values), strict=True))

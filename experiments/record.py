@@ -100,6 +100,8 @@ def _known(path, named: Iterable[tuple[str, str]], columns: list[str]) -> None:
     for key, column in named:
         if column not in columns:
             raise ValueError(f"{key}: no column {column!r} in {path}; {nearest(column, columns)}")
+        if columns.count(column) > 1:
+            raise ValueError(f"{key}: expected one column {column!r} in {path}, got {columns.count(column)}")
 
 
 def _csv(path, named):
@@ -151,6 +153,10 @@ def _netcdf(path, named):
     for key, column in named:
         if key == "input.time":
             found[column] = _seconds(path, dataset[column])
+    for column, values in found.items():
+        if values.dtype.kind not in "biuf":
+            raise OSError(f"input.path: {path}: expected numbers in column {column!r}, got "
+                          f"{'text' if values.dtype.kind in 'OUS' else values.dtype}")
     if len({len(column) for column in found.values()}) > 1:
         lengths = ", ".join(f"{name} has {len(column)}" for name, column in found.items())
         raise OSError(f"input.path: {path}: expected columns of one length, got: {lengths}")

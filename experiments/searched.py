@@ -77,6 +77,10 @@ def begun(how: Any, objective: Any, start: Any, state: Any, experiments: list, k
         _profiled(how.profile, start, kinds)
         if how.stages:
             in_stages(how.stages, start, kinds)
+        longest = max(len(e.y) for e in experiments)
+        if how.segments > longest:
+            raise ValueError(f"segments: expected at most the {longest} steps of the longest experiment, got "
+                             f"{how.segments}")  # fmt: skip
         if how.starts > 1 or how.segments > 1:
             assembled(*arguments, kinds, states, state_kinds=of_states)
         else:

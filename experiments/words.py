@@ -26,7 +26,7 @@ def hydra_words(error, argv) -> str:
         key = full[1] if full and full[1].startswith(found[1]) else found[1]
         return f"{key}: unknown key; {_nearest_key(key, argv)}"
     if hasattr(error, "override"):
-        return f"{error.override!r}: expected KEY=VALUE or GROUP=OPTION; {text}"
+        return f"{error.override!r}: expected KEY=VALUE or GROUP=OPTION; {text}".replace("'++", "'")
     return text
 
 
@@ -41,8 +41,12 @@ def _nearest_key(key, argv) -> str:
         # Of a sweep, the first choice.
         config = compose("config", [a.split(",")[0] for a in argv if a.split("=")[0] in groups])
     known = {*_dotted(OmegaConf.to_container(config)), "experiment"}
-    parent = key.rpartition(".")[0]
-    siblings = [k for k in known if k.rpartition(".")[0] == parent and "_target_" not in k]
+    while True:
+        parent = key.rpartition(".")[0]
+        siblings = [k for k in known if k.rpartition(".")[0] == parent and "_target_" not in k]
+        if siblings or not parent:
+            break
+        key = parent  # the first part that is not known
     hint = nearest(key, siblings)
     if hint.startswith("did") or group in groups:
         return hint

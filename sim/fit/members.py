@@ -101,10 +101,12 @@ def words(members, steps, patience):
     status, waited = np.asarray(members.search.status), np.asarray(members.best.waited)
     stopped = finite & (waited >= patience)
     rest = finite & ~stopped
+    # Windows are refused for one reason alone.
+    stuck = "stuck where the loss turned non-finite" if hasattr(members.search, "where") else "stuck"
     found = {
         "stopped early": stopped,
         "converged": rest & (status == lm.CONVERGED),
-        "stuck": rest & (status == lm.STUCK),
+        stuck: rest & (status == lm.STUCK),
         f"stopped after {counted(members.search, steps)}": rest & (status == lm.SEARCHING),
         "diverged at the start": ~finite,
     }

@@ -143,9 +143,10 @@ def test_a_training_that_stays_non_finite_has_an_exit_code_of_its_own(scansim, m
     """With the last good weights and every file; one that stops at its limit before that is done."""
     Path("roots.py").write_text(SLOPELESS)
     monkeypatch.syspath_prepend(Path.cwd())
-    more = (*LEARN, *how, "network._target_=roots.one", "allow=[roots]")
+    more = (*LEARN, *how, "network._target_=roots.one", "allow=[roots]", "data.test=[{name: late, rows: [60, 70], known: 10}]")
     code, found, said = scansim(*more, "learn.passes=40" if "learn=least_squares" not in how else "learn.steps=40")
     assert code == 5 and len(found.loss) < 40, said
+    assert "late was not scored: data: known: expected fewer known samples than its 10, got 10" in said
     last = said.strip().splitlines()[-1]
     assert re.match(r"scansim: the loss turned non-finite, last in (pass 1\d, window \d|evaluation 12), and stayed so", last)
     told = json.loads(Path("out/run.json").read_text())
@@ -265,6 +266,8 @@ def test_members_of_ones_own_stop_and_go_on_bit_for_bit(scansim, monkeypatch, re
         ("learn.states=free network=elman network.hidden=2 data.test=[{name:t,rows:[60,100],known:1}]", 2,
          "learn.states: expected fixed, as the 1 known samples of t cannot tell the 2 numbers of a state"),
         ("learn.states=fre", 2, "learn.states: expected one of fixed, free"),
+        ("learn=least_squares learn.tolerance=-1", 2, "learn.tolerance: expected a number of at least 0, got -1"),
+        ("network=state_space network.hidden=[3] data.input=[u,still]", 2, "expected a record that varies, got column 'still' constant"),
         ("learn.combine=mean", 2, "learn.combine: expected best where members is 1"),
         ("learn.passes=0", 2, "learn.passes: expected a whole number of at least 1"),
         ("learn.rate=0", 2, "learn.rate: expected a number above 0"),
@@ -281,7 +284,7 @@ def test_members_of_ones_own_stop_and_go_on_bit_for_bit(scansim, monkeypatch, re
 )  # fmt: skip
 def test_a_mistake_is_one_line_and_leaves_nothing(scansim, recorded, argv, code, message):
     huge = np.where(np.arange(100) == 7, -1e25, 0.0)
-    written("r.csv", recorded | {"e": np.full(100, np.nan), "huge": huge})
+    written("r.csv", recorded | {"e": np.full(100, np.nan), "huge": huge, "still": np.ones(100)})
     got, found, said = scansim(*LEARN, "learn.warmup=10", *argv.split(" "))
     assert (got, found) == (code, None) and message in said, said
     assert said.startswith("scansim: ") and said.count("\n") <= 2 and not Path("out").exists()

@@ -71,6 +71,17 @@ def test_a_bad_file_is_an_input_error(tmp_path, text, message):
         record(write(tmp_path / "r.csv", text))
 
 
+def test_two_columns_of_one_name_are_not_one(tmp_path):
+    with pytest.raises(ValueError, match=r"input.columns\[0\]: expected one column 'u' in .*, got 2"):
+        record(write(tmp_path / "r.csv", "time,u,u\n0,1,2\n1,2,3\n"))
+
+
+def test_text_in_a_netcdf_file_is_named(tmp_path):
+    xarray.Dataset({"u": ("time", ["a", "b"])}, {"time": [0.0, 1.0]}).to_netcdf(tmp_path / "r.nc", engine="netcdf4")
+    with pytest.raises(OSError, match="expected numbers in column 'u', got text"):
+        record(str(tmp_path / "r.nc"))
+
+
 def test_quoted_fields_are_read(tmp_path):
     found = record(write(tmp_path / "r.csv", '"time","u"\n"0","1.5"\n"1","2.5"\n'))
     assert found.u.tolist() == [[1.5], [2.5]]
