@@ -224,19 +224,23 @@ def _whole(u, y, inputs, outputs, path, part):
 
 
 def bounded(data: Data, precision: str) -> None:
-    """Nothing, where the squares of all columns and their sums are numbers of the precision.
+    """Nothing, where the precision can tell how all columns vary, and square and sum them.
 
     Raises:
-        OSError: a column has a larger one; the message names it.
+        OSError: a column is too large or too small for that; the message names it.
     """
+    kind, other = np.finfo(precision), ", or take runtime=float64" * (precision == "float32")
     for sampled in (*data.training, *data.validation, *data.tests):
-        largest = np.sqrt(np.finfo(precision).max / len(sampled.u))
         for key, names, table in (("input", data.inputs, sampled.u), ("output", data.outputs, sampled.y)):
-            for name, column in zip(names, np.abs(table.T), strict=False):
-                if np.nanmax(column) > largest:
-                    k, other = int(np.nanargmax(column)), ", or take runtime=float64" * (precision == "float32")
-                    raise OSError(f"data.{key}: {sampled.path}: column {name!r} is {column[k]:.3g} in size in sample {k} "
-                                  f"of {sampled.part.name}, too large to square in {precision}; scale it{other}")  # fmt: skip
+            for name, column in zip(names, table.T, strict=False):
+                size, span = np.nanmax(np.abs(column)), np.nanmax(column) - np.nanmin(column)
+                of = f"data.{key}: {sampled.path}: column {name!r} of {sampled.part.name}"
+                if size > np.sqrt(kind.max / len(column)) or 0 < size < np.sqrt(kind.tiny):
+                    word = "large" if size > 1 else "small"
+                    raise OSError(f"{of} is {size:.3g} in size, too {word} to square in {precision}; scale it{other}")
+                if 0 < span < 64 * kind.eps * size:
+                    raise OSError(f"{of} varies by {span:.3g} beside its size of {size:.3g}, too little for {precision}; "
+                                  f"take an offset from it{other}")  # fmt: skip
 
 
 def _units(path, columns):

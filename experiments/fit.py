@@ -142,8 +142,7 @@ def prepare(config: Config) -> Prepared:
     from experiments.identified import described
     from experiments.searched import begun, in_words
 
-    data = build(resolve("data._target_", config.data["_target_"], config.allow), config.data, "data")
-    how = build(resolve("fit._target_", config.fit["_target_"], config.allow), config.fit, "fit")
+    data, how = piece(config, "data", Data), piece(config, "fit", Search)
     dt = interval(data, config.dt)
     bounded(data, config.runtime.precision)
     with precision(config):
@@ -169,6 +168,21 @@ def prepare(config: Config) -> Prepared:
             of = f" in steps of {dt / config.substeps:g} s" if str(error).endswith("a run that diverges") else ""
             raise ValueError(f"{error}{of}") from None
         return prepared._replace(begun=found)
+
+
+def piece(config: Config, group: str, *kinds: type) -> Any:
+    """What the function of a group returns, of one of some kinds.
+
+    Raises:
+        ValueError: it is of another kind, or a key or a value is wrong.
+    """
+    values = getattr(config, group)
+    found = build(resolve(f"{group}._target_", values["_target_"], config.allow), values, group)
+    if not isinstance(found, kinds):
+        raise ValueError(f"{group}._target_: expected a function that returns an "
+                         f"{kinds[0].__module__}.{kinds[0].__name__}, "
+                         f"got one that returns {type(found).__name__}")  # fmt: skip
+    return found
 
 
 def interval(data: Data, dt: float | None) -> float:

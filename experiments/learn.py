@@ -12,7 +12,7 @@ from experiments import fit
 from experiments.build import build
 from experiments.config import Config
 from experiments.data import Data, Sampled, bounded
-from experiments.fit import Ended, Picture, interval
+from experiments.fit import Ended, Picture, interval, piece
 from experiments.simulate import precision
 from experiments.target import resolve
 
@@ -84,13 +84,9 @@ def prepare(config: Config) -> Prepared:
         OSError: the record cannot be read.
     """
     from experiments.learn_networks import Correction, Network
-    from experiments.learn_search import in_words
+    from experiments.learn_search import Learning, in_words
 
-    def piece(group):
-        values = getattr(config, group)
-        return build(resolve(f"{group}._target_", values["_target_"], config.allow), values, group)
-
-    data, how = piece("data"), piece("learn")
+    data, how = piece(config, "data", Data), piece(config, "learn", Learning)
     dt = interval(data, config.dt)
     bounded(data, config.runtime.precision)
     for sampled in data.training:
@@ -103,10 +99,7 @@ def prepare(config: Config) -> Prepared:
                              f"its {len(sampled.y)}, got {sampled.part.known}")  # fmt: skip
     first, units = data.training[0], {c: data.column_units.get(c, "1") for c in (*data.inputs, *data.outputs)}
     with precision(config):
-        tic, network = clock.perf_counter(), piece("network")
-        if not isinstance(network, Network | Correction):
-            raise ValueError("network._target_: expected a function that returns an "
-                             f"experiments.learn_networks.Network, got one that returns {type(network).__name__}")  # fmt: skip
+        tic, network = clock.perf_counter(), piece(config, "network", Network, Correction)
         prepared = Prepared(
             config, network.name if isinstance(network, Network) else "hybrid", config.title or "", data,
             how, None, None, None, None, None, (), 0.0, data.inputs, data.outputs, units, {}, (),

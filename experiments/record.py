@@ -116,6 +116,7 @@ def _csv(path, named):
             raise OSError(f"input.path: {path}: expected columns parted by comma, semicolon or tab, "
                           f"got the one column {header[0]!r}")
         _known(path, named, header)
+        _even(path, delimiter, len(header))
         wanted = list(dict.fromkeys(column for _, column in named))
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "loadtxt: input contained no data")
@@ -125,7 +126,7 @@ def _csv(path, named):
                 converters=lambda text: float(text.strip() or "nan"),
             )
     except UnicodeDecodeError:
-        raise OSError(f"input.path: {path} is not a text file; expected CSV or NetCDF "
+        raise OSError(f"input.path: {path} is not a text file in UTF-8; expected CSV or NetCDF "
                       f"({', '.join(sorted(NETCDF))})") from None
     except ValueError as error:
         if str(error).startswith("input."):
@@ -134,6 +135,19 @@ def _csv(path, named):
     if len(numbers) < 2:
         raise OSError(f"input.path: {path}: expected at least 2 samples, got {len(numbers)}")
     return dict(zip(wanted, numbers.T, strict=True))
+
+
+def _even(path, delimiter, count):
+    """Raise where a row has more fields than there are names: it would be read one aside."""
+    with open(path, encoding="utf-8-sig") as file:
+        next(file)
+        for k, line in enumerate(file, 1):
+            if line.count(delimiter) < count or '"' in line:
+                continue
+            fields = line.rstrip().rstrip(delimiter).count(delimiter) + 1
+            if fields > count:
+                raise OSError(f"input.path: {path}: expected {count} fields in each row, as there are names, got "
+                              f"{fields} in row {k}: {line.strip()[:60]!r}")  # fmt: skip
 
 
 def _counted(message):

@@ -81,7 +81,7 @@ def _open_keys(argv):
     They are those of a target named by hand, which starts from its group's blank option,
     and those of `OPEN`.
     """
-    own = [g for g in PIECES if any(re.match(rf"\+*{g}\._target_=", a) for a in argv)]
+    own = [g for g in PIECES if g not in ("fit", "learn") and any(re.match(rf"\+*{g}\._target_=", a) for a in argv)]
     free = tuple(f"{group}." for group in own) + OPEN
     chosen = {a.split("=")[0] for a in argv}
     return [f"++{a}" if a.startswith(free) else a for a in argv] + [

@@ -9,7 +9,7 @@ import numpy as np
 
 from sim.check import positive
 from sim.fit import least_squares as lm
-from sim.fit.experiment import Experiment, checked, floating, spread
+from sim.fit.experiment import Experiment, deviation, floating
 from sim.fit.fit import advanced
 from sim.fit.kinds import Fixed
 from sim.fit.objectives import check_squares
@@ -99,7 +99,9 @@ def initial_state(
                         (0,) * count)  # fmt: skip
     state, z = declare(guess, state=True)
     states, z = States(state, True), jnp.asarray(z)
-    weights = jnp.asarray(1 / spread(checked(e)), z.dtype)
+    # Of an output that is missing in all of them nothing is asked.
+    y = np.where(np.isnan(np.asarray(e.y)).all(axis=0)[None], 0, np.asarray(e.y))
+    weights = jnp.asarray(1 / deviation(y), z.dtype)
     problem = Problem((first[0],), (first[1],), params, jnp.ones_like(z), weights, None, (None,), objective,
                       declared, states, (0,))  # fmt: skip
     if problem.samples < len(z):

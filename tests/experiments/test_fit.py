@@ -256,7 +256,10 @@ def test_a_signal_ends_a_search_that_keeps_no_checkpoint(quick, monkeypatch):
         ("data.train=[]", 2, "data.train: expected at least one part"),
         ("data.train=[{nam:a}]", 2, "data.train[0].nam: unknown key; did you mean"),
         ("data.output=e", 4, "data.output: "),
-        ("data.input=huge", 4, "column 'huge' is 1e+200 in size in sample 3 of training, too large to square in float64; scale it"),
+        ("data.input=huge", 4, "column 'huge' of training is 1e+200 in size, too large to square in float64; scale it"),
+        ("data.input=wee", 4, "column 'wee' of training is 1e-200 in size, too small to square in float64; scale it"),
+        ("fit._target_=experiments.fit.serch", 2, "fit._target_: experiments.fit has no 'serch'; did you mean 'search'?"),
+        ("data._target_=json.load", 2, "data._target_: 'json.load' is refused"),
         ("data.output=z", 2, "data.output: no column 'z' in"),
         ("data.output=[]", 2, "data.output: expected at least one column"),
         ("data.input=[u,v]", 2, "data.input: expected 1 column for duffing (force), got 2: u, v"),
@@ -307,7 +310,7 @@ def test_a_signal_ends_a_search_that_keeps_no_checkpoint(quick, monkeypatch):
     ],
 )
 def test_a_mistake_is_one_line_and_leaves_nothing(quick, argv, code, message):
-    written(e=np.full(240, np.nan), huge=np.where(np.arange(240) == 3, 1e200, 0.0))
+    written(e=np.full(240, np.nan), huge=np.where(np.arange(240) == 3, 1e200, 0.0), wee=np.full(240, 1e-200))
     got, found, said = quick(*FIT, "model=duffing", "data.path=r.csv", *argv.split())
     assert (got, found) == (code, None) and message in said, said
     assert said.startswith("scansim: ") and said.count("\n") <= 2 and not Path("out").exists()
@@ -380,6 +383,29 @@ def test_a_package_that_cannot_load_is_one_line(quick, monkeypatch):
     monkeypatch.setitem(sys.modules, "nonlinear_benchmarks", package)
     code, _, said = quick("experiment=cascaded_tanks_fit")
     assert code == 4 and said.count("\n") == 1 and "RuntimeError: unable to download" in said
+
+
+LOADERS = """
+from experiments.data import data
+
+def load(file: str):
+    return data(path=file)
+
+def number():
+    return 3
+"""
+
+
+def test_records_of_ones_own(quick, monkeypatch):
+    Path("loaders.py").write_text(LOADERS)
+    monkeypatch.syspath_prepend(Path.cwd())
+    written()
+    more = (*FIT, "model=duffing", "allow=[loaders]", "fit.steps=1", "integrator=euler")
+    code, _, said = quick(*more, "data._target_=loaders.number")
+    assert code == 2 and said == ("scansim: data._target_: expected a function that returns an experiments.data.Data, "
+                                  "got one that returns int\n")  # fmt: skip
+    code, found, said = quick(*more, "data._target_=loaders.load", "data.file=r.csv")
+    assert code == 0 and found.traces[0].measured["y"].shape == (240,), said
 
 
 def test_units_of_a_file_are_told_not_converted(quick):

@@ -252,9 +252,9 @@ def test_members_of_ones_own_stop_and_go_on_bit_for_bit(scansim, monkeypatch, re
         ("data.input=[]", 2, "data.input: expected at least one column for a network, got none"),
         ("data.output=[]", 2, "data.output: expected at least one column"),
         ("data.output=e", 4, "data.output: "),
-        ("data.input=huge runtime=float32", 4, "column 'huge' is 1e+25 in size in sample 7 of training, too large to "
-         "square in float32; scale it, or take runtime=float64"),
-        ("data.output=huge data.input=[] runtime=float32", 4, "data.output: "),
+        ("data.input=huge runtime=float32", 4, "column 'huge' of training is 1e+25 in size, too large to square in "
+         "float32; scale it, or take runtime=float64"),
+        ("data.output=far runtime=float32", 4, "column 'far' of training varies by 1 beside its size of 1e+09, too little for"),
         ("network=elman network.hidden=2 learn.warmup=0 data.train=[{name:a,rows:[0,9]}]", 2,
          "9 samples for 11 parameters and 0 initial states; a prior counts as samples do: network.prior"),
         ("network.hidden=0", 2, "network.hidden: expected a whole number of at least 1, got 0"),
@@ -284,7 +284,8 @@ def test_members_of_ones_own_stop_and_go_on_bit_for_bit(scansim, monkeypatch, re
 )  # fmt: skip
 def test_a_mistake_is_one_line_and_leaves_nothing(scansim, recorded, argv, code, message):
     huge = np.where(np.arange(100) == 7, -1e25, 0.0)
-    written("r.csv", recorded | {"e": np.full(100, np.nan), "huge": huge, "still": np.ones(100)})
+    written("r.csv", recorded | {"e": np.full(100, np.nan), "huge": huge, "still": np.ones(100),
+                                 "far": 1e9 + np.linspace(0, 99 / 59, 100)})  # fmt: skip
     got, found, said = scansim(*LEARN, "learn.warmup=10", *argv.split(" "))
     assert (got, found) == (code, None) and message in said, said
     assert said.startswith("scansim: ") and said.count("\n") <= 2 and not Path("out").exists()

@@ -14,7 +14,7 @@ def write(path, text):
     return str(path)
 
 
-@pytest.mark.parametrize("text", [TEXT, "\ufeff" + TEXT, TEXT.replace(",", ";"), TEXT.replace(",", "\t")])
+@pytest.mark.parametrize("text", [TEXT, TEXT.replace("\n", ",\n").replace("y,", "y"), "\ufeff" + TEXT, TEXT.replace(",", ";"), TEXT.replace(",", "\t")])
 def test_csv_columns_by_name(tmp_path, text):
     found = record(write(tmp_path / "r.csv", text), reference={"level": "y"})
     np.testing.assert_array_equal(found.u, [[1.5], [2.5], [3.5]])
@@ -61,6 +61,7 @@ def test_an_unknown_column_is_named(tmp_path, keys, message):
         ("time;u\n0,0;1\n0,5;2\n", "'0,0' .* at row 1, column 1; decimals are written with a point"),
         ("time,u\n0,1\n1\n", "r.csv: "),
         ("time,u\n", "expected at least 2 samples, got 0"),
+        ("time,u,y\n0,1,2\n1,1,234.5,2\n", "expected 3 fields in each row, as there are names, got 4 in row 2: '1,1,234.5,2'"),
         ("", "expected a line of column names, got an empty line"),
         ("time u\n0 1\n1 2\n", "expected columns parted by comma, semicolon or tab"),
         ("time,u\n0,1\n1,\n2,3\n", "column 'u' has no finite value in sample 1"),

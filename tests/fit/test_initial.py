@@ -47,6 +47,15 @@ def test_samples_that_do_not_do_are_named(n, words):
         initial_state(SPRING, {"k": 3.0}, e._replace(y0=None), 1, jnp.zeros(2))
 
 
+def test_an_output_may_be_missing_in_all_of_them():
+    both = Simulation(spring, lambda p, y, u: y)
+    e = Experiment(U, jnp.zeros((60, 2)))
+    record = e._replace(y=predicted(both, {"k": 3.0}, TRUTH, e).at[:15, 1].set(jnp.nan))
+    np.testing.assert_allclose(initial_state(both, {"k": 3.0}, record, 15, jnp.zeros(2)), TRUTH, atol=1e-6)
+    with pytest.raises(ValueError, match="as the 2 numbers of a state, got 0"):
+        initial_state(both, {"k": 3.0}, record._replace(y=record.y * jnp.nan), 15, jnp.zeros(2))
+
+
 def test_a_filter_has_no_free_run():
     e = Experiment(U, jnp.ones((60, 1)))
     with pytest.raises(ValueError, match="objective: expected a simulation .*, got Prediction"):
