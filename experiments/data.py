@@ -1,5 +1,6 @@
 """Recorded experiments to fit a model to, and those to test it on, as a configuration names them."""
 
+import hashlib
 import importlib
 import re
 from collections.abc import Callable, Mapping
@@ -241,6 +242,15 @@ def bounded(data: Data, precision: str) -> None:
                 if 0 < span < 64 * kind.eps * size:
                     raise OSError(f"{of} varies by {span:.3g} beside its size of {size:.3g}, too little for {precision}; "
                                   f"take an offset from it{other}")  # fmt: skip
+
+
+def digest(data: Data) -> str:
+    """12 hex digits of the records that a search sees, by which it knows them again."""
+    found = hashlib.sha256()
+    for sampled in (*data.training, *data.validation):
+        for table in (sampled.u, sampled.y):
+            found.update(repr(table.shape).encode() + np.ascontiguousarray(table).tobytes())
+    return found.hexdigest()[:12]
 
 
 def _units(path, columns):

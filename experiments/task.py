@@ -34,7 +34,8 @@ def start(values: Mapping[str, Any], overrides: Sequence[str], folder: str | Non
     files = {"config.yaml": text, "overrides.yaml": OmegaConf.to_yaml(list(overrides))}
     directory = rundir.claim(config, folder, files)
     rundir.update(directory, status="running", task=config.task, title=_title(config, prepared),
-                  started=rundir.now(), **_circumstances(config), config_hash=digest(values))
+                  started=rundir.now(), **_circumstances(config), config_hash=digest(values),
+                  record=_record(prepared))
     return _carry_out(config, values, prepared, directory, resume=False)
 
 
@@ -56,11 +57,21 @@ def resume(directory: str, allow: Sequence[str]) -> int:
     values = OmegaConf.to_container(OmegaConf.load(path / ".hydra" / "config.yaml"))
     config = checked({**values, "allow": list(allow)})
     prepared = _module(config).prepare(config)
+    if known.get("record") not in (None, _record(prepared)):
+        raise ValueError(f"resume: the records are not those that {path} began with; begin it again")
     if known["versions"] != rundir.versions():
         log.warning("the versions are not those the run began with")
     rundir.update(path, status="running", **_circumstances(config),
                   resumed=[*known.get("resumed", []), rundir.now()])
     return _carry_out(config, values, prepared, path, resume=True)
+
+
+def _record(prepared):
+    """What tells the records of a fit or a training from others; None of another task."""
+    from experiments import data
+
+    found = getattr(prepared, "data", None)
+    return data.digest(found) if isinstance(found, data.Data) else None
 
 
 def _findable(values):

@@ -227,6 +227,10 @@ def test_a_stopped_fit_goes_on_bit_for_bit(quick, monkeypatch):
     assert (code, found) == (75, None) and "go on with: scansim resume=out" in said, said
     assert "5 evaluations of a fit, float64" in said
     assert json.loads(Path("out/run.json").read_text())["status"] == "stopped"
+    written(columns=swing(seed=5))
+    code, _, said = quick("resume=out")
+    assert code == 2 and said == "scansim: resume: the records are not those that out began with; begin it again\n"
+    written()
     code, found, said = quick("resume=out")
     assert code == 0, said
     assert len(found.loss) == len(whole.loss) > 6
