@@ -6,6 +6,7 @@ the initial state of an experiment, ``r`` residuals, ``J`` their Jacobian.
 
 from sim.fit.bands import Band, bands
 from sim.fit.best_linear import BestLinear, best_linear
+from sim.fit.coloured import coloured
 from sim.fit.ensemble import Ensemble, Spread, ensemble, simulated
 from sim.fit.experiment import Experiment, sampled
 from sim.fit.fit import fit
@@ -66,6 +67,7 @@ __all__ = [
     "bands",
     "best_linear",
     "bic",
+    "coloured",
     "cross_correlation",
     "ensemble",
     "fit",

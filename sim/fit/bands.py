@@ -45,7 +45,7 @@ def bands(found: Fit, experiment: int | Experiment = 0, state: Any = None) -> Ba
 
     Args:
         found: of a `Simulation`, or of a `Prediction`, whose sd is what the parameters alone
-            put on the predictions of its filter.
+            put on the predictions of its filter. Its uncertainty is what the band shows.
         experiment: which of those that were fitted, by number; or another one.
         state: the initial state of another one, taken as known.
 
@@ -68,7 +68,9 @@ def bands(found: Fit, experiment: int | Experiment = 0, state: Any = None) -> Ba
     z = minimum(found)
     theta, _ = problem.parts(z)
     n, m = len(theta), problem.states.size
-    W = root(problem, parabola(problem, z))[0]
+    W, reach = found.uncertainty.root, found.uncertainty.degrees
+    if W is None:
+        W, reach = root(problem, parabola(problem, z))[0], degrees(problem)
     if isinstance(experiment, Experiment):
         problem = replace(problem, states=problem.states._replace(free=False))
         own, e, s, size = np.arange(n), experiment, theta[:0], jnp.ones_like(theta)
@@ -83,7 +85,7 @@ def bands(found: Fit, experiment: int | Experiment = 0, state: Any = None) -> Ba
         s, size = size * z[at : at + m], jnp.concatenate([jnp.ones_like(theta), size])
     directions = jnp.asarray(W[own].T, z.dtype) * size[None]
     simulated, sd = _band(problem, jnp.concatenate([theta, s]), e, given, directions)
-    return Band(np.asarray(simulated), np.asarray(sd), degrees(found.problem))
+    return Band(np.asarray(simulated), np.asarray(sd), reach)
 
 
 def minimum(found: Fit):

@@ -147,7 +147,7 @@ def _with_slopes(f, theta, s):
     return jax.vmap(pushed, out_axes=(None, -1))(jnp.eye(len(both), dtype=both.dtype))
 
 
-def _errors_with_slopes(problem: Problem, theta, s, e, given):
+def errors_with_slopes(problem: Problem, theta, s, e, given):
     """`_errors`, and their slopes along (θ, s)."""
     both, n = jnp.concatenate([theta, s]), len(theta)
 
@@ -183,7 +183,7 @@ def evaluated(problem: Problem, z) -> Evaluated:
     for group, given, joined, s in rows:
 
         def one(s, e, given):
-            return _errors_with_slopes(problem, theta, s, e, given)
+            return errors_with_slopes(problem, theta, s, e, given)
 
         (r, end), (J, J_end) = jax.vmap(one)(s, group, given)
         found = jax.vmap(reduced)(r, J)

@@ -38,6 +38,7 @@ class Uncertainty(NamedTuple):
             errors are infinite.
         degrees: of freedom of the σ² in the covariance; infinite of a likelihood.
         bounds: (P, 2), between which each lies by its kind, mostly −∞ and ∞.
+        root: W (n, k) of what was searched, cov z = W Wᵀ, or None.
     """
 
     names: tuple[str, ...]
@@ -47,6 +48,7 @@ class Uncertainty(NamedTuple):
     open: tuple[str, ...]
     degrees: float = np.inf
     bounds: np.ndarray | None = None
+    root: np.ndarray | None = None
 
     def interval(self, level: float = 0.95):
         """The interval (P, 2) that covers each parameter at a stated rate, by Student's t.
@@ -138,7 +140,7 @@ def _told(problem, z, W, unseen, scale) -> Uncertainty:
     said = tuple(_said([names[i] for i in group]) for group in _groups(along, lost))
     error = np.sqrt(np.maximum(np.diagonal(covariance), 0))
     return Uncertainty(names, value, np.where(lost, np.inf, error), covariance, said, np.inf,
-                       _bounds(problem))  # fmt: skip
+                       _bounds(problem), W)  # fmt: skip
 
 
 def _groups(along, lost):
