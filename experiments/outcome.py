@@ -23,10 +23,15 @@ def concluded(task: Any, found: Any, seconds: Mapping[str, float]) -> Fitted:
 
     data, traces, said = task.data, [], [found.message]
     whole = len(found.problem.order) == len(data.training)  # not segments that stayed apart
-    for i, (sampled, x0) in enumerate(zip(data.training, found.states, strict=True)):
-        band = bands(found, i).sd if task.search.bands and whole else None
+    for sampled, x0 in zip(data.training, found.states, strict=True):
         simulated = predicted(task.objective, found.params, x0, task.experiment(sampled))
-        traces.append(trace(task, sampled, simulated, 0, band))
+        traces.append(trace(task, sampled, simulated))
+    # Where a state is not searched, its error fades over the first samples.
+    skip = 0 if task.search.states == "free" else data.training[0].part.known
+    checks = residual_tests(traces[0], skip)
+    found = trusted(found, checks, said)
+    if task.search.bands and whole:
+        traces = [banded(task, one, bands(found, i).sd) for i, one in enumerate(traces)]
     tests = []
     for sampled in (*data.validation, *data.tests):
         part, test = sampled.part, sampled.y.shape[1] == 0
@@ -41,11 +46,30 @@ def concluded(task: Any, found: Any, seconds: Mapping[str, float]) -> Fitted:
             said.append(f"{part.name} was not scored: {in_words(error)}")
     said += found.uncertainty.open
     said += remarks(task)
-    # Where a state is not searched, its error fades over the first samples.
-    skip = 0 if task.search.states == "free" else data.training[0].part.known
-    done = fitted(task, found, traces, residual_tests(traces[0], skip), said, seconds,
-                  beside(data, tests))  # fmt: skip
+    done = fitted(task, found, traces, checks, said, seconds, beside(data, tests))
     return profiled(done, found, task.search.profile) if task.search.profile else done
+
+
+def trusted(found: Any, checks: Mapping[str, tuple], said: list[str]) -> Any:
+    """The fit, with the uncertainty of coloured residuals where these are not white at 5 %, which
+    is then said."""
+    from sim.fit.coloured import coloured
+    from sim.fit.objectives import likelihood
+
+    white = found.uncertainty
+    failed = [p for name, (*_, p) in checks.items() if name.startswith("whiteness ") and p < 0.05]
+    if not failed or white.covariance is None or likelihood(found.problem.objective):
+        return found
+    try:
+        own = coloured(found)
+    except ValueError:  # of segments that stayed apart
+        said.append("the residual is not white: the intervals, which take it as white, are too narrow")
+        return found
+    known = np.isfinite(white.standard_error) & (white.standard_error > 0)
+    ratio = np.median(own.standard_error[known] / white.standard_error[known]) if known.any() else 1.0
+    said.append(f"the residual is not white: the intervals count its memory, and are {ratio:.1f} times as "
+                "wide as they would be without; what a wrong model shifts they do not hold")  # fmt: skip
+    return found._replace(uncertainty=own)
 
 
 def remarks(task: Any) -> list[str]:
@@ -58,6 +82,11 @@ def remarks(task: Any) -> list[str]:
     return [*(unexcited(named) if data.inputs else ()), *data.said, *task.said]
 
 
+def banded(task: Any, trace: Trace, sd: Any) -> Trace:
+    """A trace with the standard deviation (T, outputs) of its simulation."""
+    return trace._replace(band=dict(zip(task.outputs, np.asarray(sd, float).T, strict=True)))
+
+
 def trace(task: Any, sampled: Any, simulated: Any, skip: int = 0, band: Any = None) -> Trace:
     """One experiment beside its simulation (T, outputs), scored from sample ``skip`` on."""
     from sim.fit.scores import scores
@@ -65,15 +94,15 @@ def trace(task: Any, sampled: Any, simulated: Any, skip: int = 0, band: Any = No
     if skip >= len(sampled.y):
         raise ValueError(f"n: expected fewer known samples than its {len(sampled.y)}, got {skip}")
     simulated = np.asarray(simulated, float)
-    found = scores(sampled.y[skip:], simulated[skip:])
+    of = scores(sampled.y[skip:], simulated[skip:])
     kept = {name: dict(zip(task.outputs, map(float, values), strict=True))
-            for name, values in found._asdict().items()}  # fmt: skip
-    bands = {} if band is None else dict(zip(task.outputs, np.asarray(band, float).T, strict=True))
-    return Trace(
+            for name, values in of._asdict().items()}  # fmt: skip
+    found = Trace(
         sampled.part.name, task.time(sampled), dict(zip(task.inputs, sampled.u.T, strict=True)),
         dict(zip(task.outputs, sampled.y.T, strict=True)),
-        dict(zip(task.outputs, simulated.T, strict=True)), bands, kept, task.units,
+        dict(zip(task.outputs, simulated.T, strict=True)), {}, kept, task.units,
     )  # fmt: skip
+    return found if band is None else banded(task, found, band)
 
 
 def residual_tests(first: Trace, skip: int) -> dict[str, tuple]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.signal import lfilter
 
 import jax
 import jax.numpy as jnp
@@ -108,6 +109,19 @@ def test_a_plain_line_gives_parameters_a_file_a_report_and_a_figure(scansim):
     told = json.loads(Path("out/run.json").read_text())
     assert told["status"] == "done" and told["steps"] == len(found.loss) - 1 > 3
     assert "± " in said and "N s m-1" in said and "out/report.html" in said and "0.01" in said
+
+
+def test_intervals_count_the_memory_of_a_residual_that_is_not_white(quick):
+    columns = swing(noise=0.0)
+    columns["y"] += 0.002 * lfilter([1], [1, -0.95], np.random.default_rng(5).normal(size=240))
+    written(columns=columns)
+    code, found, said = quick(*PLAIN, "data.input=u", "data.output=y", "fit.bands=true")
+    assert code == 0, said
+    near(found)
+    (words,) = [text for text in found.said if "not white" in text]
+    assert float(words.split(" times as wide")[0].split()[-1]) > 1.3 and words in said.replace("\n", " ")
+    white = 0.25 * np.std(found.traces[0].simulated["y"])
+    assert found.traces[0].band["y"].max() < white
 
 
 def test_parts_files_gaps_and_several_outputs(quick):
