@@ -90,7 +90,8 @@ def declare(
     for name, (_, leaf) in zip(names, leaves, strict=True):
         value = np.asarray(leaf, dtype)
         if not np.isfinite(value).all():
-            raise ValueError(f"{where}: expected finite numbers, got {name} = {value}")
+            i = tuple(map(int, np.argwhere(~np.isfinite(value))[0]))
+            raise ValueError(f"{where}: expected finite numbers, got {name}{index(i)} = {value[i]}")
         # The longest name says it most exactly.
         kind = max(((len(n), n) for n in given if _within(name, n)), default=None)
         kind, prior = _parted(given[kind[1]] if kind else None)

@@ -93,6 +93,8 @@ def test_mistakes_are_one_line():
          "experiment.xs: expected each of the first 2 samples, which the encoder sees, got infinity in sample 0"),
         (lambda: encoder(encoder_params(jax.random.key(0), window, 3), window._replace(y=window.y * jnp.nan)),
          "window.y: expected each of the first 2 samples, which the encoder sees, got NaN in sample 0"),
+        (lambda: fit(OBJECTIVE, {"A": A}, e, states=window._replace(y=window.y.at[1].set(jnp.nan)), free_states=False),
+         "states: expected finite numbers, got y[1, 0] = nan"),
         (lambda: encoder(encoder_params(jax.random.key(0), window, 3), seen(e, 3)[0]),
          "x: expected (..., 4), the inputs of layer 0, got shape (6,)"),
     ]:  # fmt: skip
