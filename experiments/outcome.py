@@ -172,6 +172,8 @@ def profiled(done: Fitted, found: Any, names: Sequence[str]) -> Fitted:
             ends[done.names.index(name)] = profile(found, name, level=LEVEL).interval
         except ValueError as error:
             said.append(f"{name} has no profile: {error}")
+    if any(text.startswith("the residual is not white") for text in done.said):
+        said.append("the intervals by profile take the residual as white, which it is not: they are too narrow")
     return done._replace(profile=ends, said=(*done.said, *said))
 
 

@@ -115,10 +115,12 @@ def test_intervals_count_the_memory_of_a_residual_that_is_not_white(quick):
     columns = swing(noise=0.0)
     columns["y"] += 0.002 * lfilter([1], [1, -0.95], np.random.default_rng(5).normal(size=240))
     written(columns=columns)
-    code, found, said = quick(*PLAIN, "data.input=u", "data.output=y", "fit.bands=true")
+    code, found, said = quick(*PLAIN, "data.input=u", "data.output=y", "fit.bands=true", "fit.profile=[mass]")
     assert code == 0, said
     near(found)
     (words,) = [text for text in found.said if "not white" in text]
+    assert found.said[-1].startswith("the intervals by profile take the residual as white")
+    assert np.ptp(found.profile[0]) < 0.8 * (found.upper[0] - found.lower[0])
     assert float(words.split(" times as wide")[0].split()[-1]) > 1.3 and words in said.replace("\n", " ")
     white = 0.25 * np.std(found.traces[0].simulated["y"])
     assert found.traces[0].band["y"].max() < white
