@@ -29,6 +29,7 @@ from sim.fit.objectives import Prediction, Simulation
 from sim.fit.orders import aic, aicc, bic, log_likelihood, select
 from sim.fit.profile import Profile, profile
 from sim.fit.residual_tests import cross_correlation, whiteness
+from sim.fit.robust import Huber, StudentT
 from sim.fit.saved import load, save
 from sim.fit.scores import Scores, scores
 from sim.fit.shooting import shoot
@@ -48,6 +49,7 @@ __all__ = [
     "Free",
     "GaussNewton",
     "Linear",
+    "Huber",
     "Multistart",
     "Positive",
     "PositiveDefinite",
@@ -57,6 +59,7 @@ __all__ = [
     "Scores",
     "Simulation",
     "Spread",
+    "StudentT",
     "Subspace",
     "Tied",
     "Triangular",

@@ -15,6 +15,7 @@ from sim.fit.bands import minimum
 from sim.fit.found import Fit
 from sim.fit.objectives import likelihood
 from sim.fit.problem import errors_with_slopes, evaluated
+from sim.fit.robust import linear, score
 from sim.fit.uncertainty import Uncertainty, _told, root, variance
 
 
@@ -70,13 +71,20 @@ def coloured(found: Fit) -> Uncertainty:
         raise ValueError("found: expected a fit in one piece, got one of segments that stayed apart")
     if found.uncertainty.covariance is None:
         raise ValueError(f"found: expected a fit with a covariance, got {found.uncertainty.open[0]}")
-    at = evaluated(problem, z)
+    robust, weights = problem.robust, problem.weights
+    if robust is None:
+        at = evaluated(problem, z)
+    else:
+        problem, _, at = linear(problem, z)
     W, unseen, scale = root(problem, at)
     sd = np.sqrt(variance(problem, at.loss))
     if not sd > 0:
         return found.uncertainty
     W = W / sd
     rows = _experiments(problem, z, W)
+    if robust is not None:
+        h = np.asarray(problem.weights / weights)[None]
+        rows = [one._replace(r=np.asarray(score(robust, one.r / h)[0]) / h) for one in rows]
     r = np.concatenate([np.append(one.r, np.full((1, one.r.shape[1]), np.nan), axis=0) for one in rows])
     noise = [autoregression(column) for column in r.T]
     between = _between(r, noise)

@@ -112,7 +112,7 @@ def fit(
     losses = [float(method.loss(search.search))]
     seen = None if watched is None else [float(_watch(method, search.search, problem, watched))]
     # Outputs, and priors, count by how well the model explains them: known only afterwards.
-    alone = len(problem.weights) == 1 and not problem.known
+    alone = len(problem.weights) == 1 and not problem.known and not problem.robust
     rounds = 0 if alone or likelihood(objective) else REWEIGHTED
     while True:
         inner, best = search.search, search.best

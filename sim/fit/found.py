@@ -13,13 +13,16 @@ from sim.fit.losses import ONE_WAY
 from sim.fit.least_squares import CONVERGED, SEARCHING, STUCK
 from sim.fit.objectives import likelihood
 from sim.fit.parameters import index, state_name
-from sim.fit.problem import Problem, evaluated, residuals
+from sim.fit.problem import Problem, evaluated
+from sim.fit.robust import linear, observed_errors
 from sim.fit.uncertainty import LARGEST, Uncertainty, observed, unasked, uncertainty
 
 
 # A parameter nearer to a bound than this share of the span, or of the start's distance from an
 # only bound, is held by it.
 HELD = 1e-4
+# Of Gaussian errors the standard deviation, in units of their median size.
+MEDIAN = 1.4826
 
 
 class Best(NamedTuple):
@@ -66,14 +69,15 @@ class Fit(NamedTuple):
 
 
 def noise(problem: Problem, z) -> Any:
-    """The standard deviation of the errors of each output, (outputs,)."""
-    squares, count, unknowns = 0.0, 0, problem.unknowns
-    for errors, (_, e) in zip(residuals(problem, z), problem.each(z)[1], strict=True):
-        seen = np.isfinite(np.asarray(e.y)).sum(axis=0)
-        seen = seen if e.y0 is None else seen + np.isfinite(np.asarray(e.y0))
-        squares, count = squares + np.sum(np.asarray(errors) ** 2, axis=0), count + seen
+    """The standard deviation of the errors of each output, (outputs,); beside a robust loss by
+    their median size."""
+    errors, unknowns = observed_errors(problem, z), problem.unknowns
+    count = np.isfinite(errors).sum(axis=0)
     free = np.maximum(count * (1 - unknowns / max(count.sum(), unknowns + 1)), 1)
-    sd = np.sqrt(squares / free)
+    if problem.robust is None:
+        sd = np.sqrt(np.nansum(errors**2, axis=0) / free)
+    else:
+        sd = MEDIAN * np.nanmedian(np.abs(errors), axis=0) * np.sqrt(count / free)
     # A perfect output leaves no noise to count by but that of rounding.
     least = 64 * float(jnp.finfo(z.dtype).eps) * spread([e for _, e in problem.each(z)[1]])
     return jnp.asarray(np.maximum(sd, least), z.dtype)
@@ -161,6 +165,8 @@ def _trust(problem, search, z) -> Uncertainty:
     try:
         if likelihood(problem.objective):
             return observed(problem, z)
+        if problem.robust is not None:
+            return uncertainty(*linear(problem, z))
         known = hasattr(search, "at") and np.array_equal(z, search.z)
         return uncertainty(problem, z, search.at if known else evaluated(problem, z))
     except ValueError as error:

@@ -26,11 +26,17 @@ def loss(problem, z):
     return sum(jnp.sum(part) for part in _over(problem, z, one)) + prior_loss(problem, z)
 
 
+def counted(problem, errors):
+    """Errors (…, outputs) in the unit of y as their squares make the loss: r̃ with r̃² = ρ(w e)."""
+    r = errors * problem.weights[(None,) * (errors.ndim - 1)]
+    return r if problem.robust is None else problem.robust(r)
+
+
 def rows(problem, z):
     """r (m,): the weighted errors of all experiments, and the rows of the priors."""
 
     def one(p, x0, e):
-        return problem.objective.errors(p, x0, e)[0] * problem.weights[None]
+        return counted(problem, problem.objective.errors(p, x0, e)[0])
 
     parts = [part.ravel() for part in _over(problem, z, one)]
     return jnp.concatenate([*parts, *_priors(problem, z)])

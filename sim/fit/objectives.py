@@ -53,6 +53,8 @@ class Simulation:
         final: ``final(carry)``, what would be the x0 of a run that goes on from there; by
             default the y of an integrator's carry, or all of another's.
         checkpoint_every: for long records that a gradient goes back through, see `rollout`.
+        robust: `Huber()` or `StudentT()`, of which a few gross errors are no large part; by
+            default all errors count by their squares.
 
     Reference: L. Ljung, *System Identification*, 2nd ed., Prentice Hall 1999, section 4.2.
     """
@@ -62,6 +64,7 @@ class Simulation:
     initial: Callable = itself
     final: Callable = state
     checkpoint_every: int | None = None
+    robust: Callable | None = None
 
     def begin(self, p, x0):
         """The first carry of a run."""

@@ -6,6 +6,7 @@ a triangle: memory and time of the rest do not grow with the number of samples.
 """
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -15,7 +16,7 @@ from jax.tree_util import register_dataclass
 
 from sim.fit.experiment import Experiment
 from sim.fit.least_squares import Evaluated, reduced
-from sim.fit.losses import forwards
+from sim.fit.losses import counted, forwards
 from sim.fit.parameters import Declared, prior_residuals, values
 from sim.fit.sensitivities import recursive, with_sensitivities
 
@@ -97,6 +98,11 @@ class Problem:
         return self.parameters(theta), found
 
     @property
+    def robust(self):
+        """What large errors count for, or None where they count by their squares."""
+        return getattr(self.objective, "robust", None)
+
+    @property
     def samples(self) -> int:
         """How many numbers were observed."""
         observed = [(group.y, group.y0) for group in self.groups]
@@ -131,7 +137,7 @@ def _errors(problem: Problem, theta, s, e, given):
     of its final state."""
     p, x0 = problem.parameters(theta), problem.states.state(s, given)
     errors, end = problem.objective.errors(p, x0, e)
-    flat = jnp.concatenate([(errors * problem.weights[None]).ravel(), *problem.states.priors(x0)])
+    flat = jnp.concatenate([counted(problem, errors).ravel(), *problem.states.priors(x0)])
     if problem.join is None:
         return flat, s[:0]
     return flat, jnp.concatenate([jnp.ravel(leaf) for leaf in jax.tree.leaves(end)])
@@ -158,8 +164,9 @@ def errors_with_slopes(problem: Problem, theta, s, e, given):
         return _with_slopes(lambda theta, s: _errors(problem, theta, s, e, given), theta, s)
     (errors, end), (slopes, ends) = with_sensitivities(problem.objective, both, model_at, e)
     known, of_known = _with_slopes(lambda theta, s: _known_rows(problem, s, given), theta, s)
-    flat = (errors * problem.weights[None]).ravel(), known
-    J = (slopes * problem.weights[None, :, None]).reshape(errors.size, len(both)), of_known
+    errors, by_errors = jax.jvp(partial(counted, problem), (errors,), (jnp.ones_like(errors),))
+    flat = errors.ravel(), known
+    J = (slopes * by_errors[..., None]).reshape(errors.size, len(both)), of_known
     flat, J = jnp.concatenate(flat), jnp.concatenate(J)
     if problem.join is None:
         return (flat, s[:0]), (J, J[:0])

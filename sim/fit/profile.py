@@ -14,6 +14,7 @@ from sim.fit.bands import minimum
 from sim.fit.found import Fit
 from sim.fit.kinds import Bounded, Fixed, Free, Positive, Tied
 from sim.fit.parabola import parabola
+from sim.fit.robust import linear
 from sim.fit.uncertainty import MOVED, _flat, _values, degrees, root, variance
 from sim.fit.words import nearest
 
@@ -89,7 +90,8 @@ def profile(
     j, at = int(column[0]), parabola(problem, z)
     # F of one degree is the square of Student's t.
     reach = float(stdtrit(degrees(problem), 0.5 + level / 2))
-    bound = float(at.loss) + 0.5 * reach**2 * variance(problem, at.loss)
+    squares = at.loss if problem.robust is None else linear(problem, z).at.loss
+    bound = float(at.loss) + 0.5 * reach**2 * variance(problem, squares)
     below, above = _sides(problem, z, j, at, kind, values, reach, name)
 
     def held(warm, place):

@@ -18,7 +18,7 @@ from sim.fit.batches import Window, cut, shuffled
 from sim.fit.descent import TURNS, moved, shared, taken
 from sim.fit.experiment import Experiment
 from sim.fit.least_squares import SEARCHING, STUCK
-from sim.fit.losses import loss, prior_loss
+from sim.fit.losses import counted, loss, prior_loss
 from sim.fit.objectives import likelihood, missed
 
 
@@ -167,12 +167,12 @@ def _window_loss(problem, y0, part, z, carry, window: Window):
     if likelihood(objective):
         value = -jnp.sum(jnp.where(window.real, ys.loglik, 0))
     else:
-        value = 0.5 * jnp.sum((missed(window.e.y, ys) * problem.weights[None, None]) ** 2)
+        value = 0.5 * jnp.sum(counted(problem, missed(window.e.y, ys)) ** 2)
         if y0 is not None:
             e = Experiment(jax.tree.map(lambda x: x[:, :1], window.e.xs), None, None)
             before = jax.vmap(objective.first, (None, 0, 0))(p, x0, e)
             first = jnp.where(window.real[:, :1], y0[window.rows], jnp.nan)
-            squares = jnp.sum((missed(first, before) * problem.weights[None]) ** 2)
+            squares = jnp.sum(counted(problem, missed(first, before)) ** 2)
             value += 0.5 * jnp.where(window.first, squares, 0)
     return carry, (value + part * prior_loss(problem, z)) / size
 

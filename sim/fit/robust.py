@@ -1,0 +1,130 @@
+"""Losses of which a few gross errors are no large part."""
+
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from sim.fit.least_squares import Evaluated
+from sim.fit.losses import prior_loss
+from sim.fit.problem import Problem, evaluated, residuals
+
+
+@dataclass(frozen=True)
+class Huber:
+    """ρ(r) = r² up to |r| = k, and k (2 |r| − k) beyond: of large errors the sign counts.
+
+    For `Simulation(…, robust=Huber())`: ½ Σ ρ(r) in place of ½ Σ r², with r the error in units
+    of its output's noise, 1.4826 times the median of its size. The noise is known once a search
+    has converged; one that does not, as of `Truncated`, takes the spread of the output for it.
+    The k here costs 5 % of the efficiency where the noise is Gaussian.
+
+    Args:
+        k: where it changes.
+
+    Reference: P. J. Huber and E. M. Ronchetti, *Robust Statistics*, 2nd ed., Wiley 2009,
+    section 7.6.
+
+    >>> Huber(1.0)(jnp.array([0.5, -1.0, 2.5])).tolist()   # r̃ with r̃² = ρ(r)
+    [0.5, -1.0, 2.0]
+    """
+
+    k: float = 1.345
+
+    def __post_init__(self):
+        _above_zero("k", self.k)
+
+    def __call__(self, r):
+        """r̃ (…) with r̃² = ρ(r), of the sign of r."""
+        size = jnp.maximum(jnp.abs(r), self.k)
+        beyond = jnp.sign(r) * jnp.sqrt(self.k * (2 * size - self.k))
+        return jnp.where(jnp.abs(r) <= self.k, r, beyond)
+
+
+@dataclass(frozen=True)
+class StudentT:
+    """ρ(r) = (ν + 1) log(1 + r² / ν): errors of Student's t, of which the largest count for
+    nothing.
+
+    As `Huber`. Its loss may have several minima: start near.
+
+    Args:
+        degrees: ν.
+
+    Reference: K. L. Lange, R. J. A. Little and J. M. G. Taylor, Journal of the American
+    Statistical Association 84 (1989) 881-896.
+
+    >>> round(float(StudentT(4.0)(jnp.array(2.0)) ** 2), 4)   # 5 log 2
+    3.4657
+    """
+
+    degrees: float = 4.0
+
+    def __post_init__(self):
+        _above_zero("degrees", self.degrees)
+
+    def __call__(self, r):
+        """r̃ (…) with r̃² = ρ(r), of the sign of r."""
+        x = r * r / self.degrees
+        # log(1 + x) / x, which is 1 at 0 where neither it nor its slope could be computed.
+        few = x < jnp.sqrt(jnp.finfo(r.dtype).eps)
+        share = jnp.where(few, 1 - x / 2, jnp.log1p(jnp.where(few, 1, x)) / jnp.where(few, 1, x))
+        return r * jnp.sqrt((self.degrees + 1) / self.degrees * share)
+
+
+def _above_zero(name, value):
+    if not 0 < value < np.inf:
+        raise ValueError(f"{name}: expected a number above 0, got {value}")
+
+
+def score(robust, r):
+    """ψ = ½ dρ/dr, and its slope, each shaped as r."""
+
+    def psi(r):
+        counted, slope = jax.jvp(robust, (r,), (jnp.ones_like(r),))
+        return counted * slope
+
+    return jax.jvp(psi, (r,), (jnp.ones_like(r),))
+
+
+class Linear(NamedTuple):
+    """The sum of squares whose minimum scatters as that of a robust loss does.
+
+    Attributes:
+        problem: with its weights times √h, h = the mean of ψ′(r) of each output.
+        z, at: its minimum, and what is known there: of the errors ψ(r) / √h.
+    """
+
+    problem: Problem
+    z: Any
+    at: Evaluated
+
+
+def linear(problem: Problem, z) -> Linear:
+    """cov z = h⁻² ψ² (JᵀJ)⁻¹ of each output, by its errors in place of ψ².
+
+    Reference: P. J. Huber and E. M. Ronchetti, *Robust Statistics*, 2nd ed., Wiley 2009,
+    section 7.6.
+    """
+    r = jnp.asarray(observed_errors(problem, z), z.dtype) * problem.weights[None]
+    psi, slope = map(np.asarray, _score(problem.robust, r))
+    # Far from a minimum the slope of a redescending ψ may be anything.
+    h = np.maximum(np.nanmean(slope, axis=0), 0.05)
+    loss = 0.5 * np.nansum(psi**2 / h) + float(prior_loss(problem, z))
+    plain = replace(problem, objective=replace(problem.objective, robust=None),
+                    weights=problem.weights * jnp.asarray(np.sqrt(h), z.dtype))  # fmt: skip
+    return Linear(plain, z, evaluated(plain, z)._replace(loss=loss))
+
+
+_score = jax.jit(score, static_argnums=0)
+
+
+def observed_errors(problem: Problem, z) -> np.ndarray:
+    """y − ŷ (samples of all experiments, outputs), NaN where missing."""
+    found = []
+    for errors, (_, e) in zip(residuals(problem, z), problem.each(z)[1], strict=True):
+        y = np.asarray(e.y) if e.y0 is None else np.concatenate([np.asarray(e.y0)[None], e.y])
+        found.append(np.where(np.isnan(y), np.nan, errors))
+    return np.concatenate(found)
