@@ -3,6 +3,7 @@
 import sys
 import time as clock
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +18,7 @@ from experiments.simulate import precision
 from experiments.target import resolve
 
 NAME = "fit"  # of the figure
+LOSSES = ("squares", "huber", "student_t")
 
 
 class Search(NamedTuple):
@@ -33,6 +35,7 @@ class Search(NamedTuple):
         stages: names of parameters that are set free one list after another; () is none.
         bands: whether the simulations of the training records get their standard deviation.
         profile: parameters that get an interval by the profile likelihood too.
+        loss: squares; or huber or student_t, of which a few gross errors are no large part.
     """
 
     parameters: Mapping[str, Any]
@@ -45,6 +48,7 @@ class Search(NamedTuple):
     bands: bool
     stages: tuple[tuple[str, ...], ...] = ()
     profile: tuple[str, ...] = ()
+    loss: str = "squares"
 
     @property
     def several(self) -> str:
@@ -57,6 +61,7 @@ def search(
     parameters: Mapping[str, Any] | None = None, states: str = "free", steps: int = 100,
     tolerance: float = 1e-9, starts: int = 1, width: float = 1.0, segments: int = 1,
     bands: bool = True, stages: tuple[tuple[str, ...], ...] = (), profile: tuple[str, ...] = (),
+    loss: str = "squares",
 ) -> Search:  # fmt: skip
     """A `Search`.
 
@@ -66,6 +71,8 @@ def search(
     if states not in ("free", "fixed", "first"):
         raise ValueError(f"states: expected one of free, fixed, first, got {states!r}; "
                          f"{nearest(states, ('free', 'fixed', 'first'))}")  # fmt: skip
+    if loss not in LOSSES:
+        raise ValueError(f"loss: expected one of {', '.join(LOSSES)}, got {loss!r}; {nearest(loss, LOSSES)}")
     for name, value in (("steps", steps), ("starts", starts), ("segments", segments)):
         if value < 1:
             raise ValueError(f"{name}: expected a whole number of at least 1, got {value}")
@@ -82,7 +89,7 @@ def search(
         name = "starts" if starts > 1 else "segments"
         raise ValueError(f"states: expected free where {name} is more than 1, got {states}")
     return Search(dict(parameters or {}), states, steps, tolerance, starts, width, segments, bands,
-                  stages, profile)  # fmt: skip
+                  stages, profile, loss)  # fmt: skip
 
 
 class Prepared(NamedTuple):
@@ -141,6 +148,7 @@ def prepare(config: Config) -> Prepared:
     """
     from experiments.identified import described
     from experiments.searched import begun, in_words
+    from sim.fit import Huber, StudentT
 
     data, how = piece(config, "data", Data), piece(config, "fit", Search)
     dt = interval(data, config.dt)
@@ -149,6 +157,8 @@ def prepare(config: Config) -> Prepared:
         model = build(resolve("model._target_", config.model["_target_"], config.allow),
                       config.model, "model")  # fmt: skip
         known = described(config, model, data, dt)
+        robust = {"huber": Huber(), "student_t": StudentT()}.get(how.loss)
+        known = known._replace(objective=replace(known.objective, robust=robust))
         first, title = data.training[0], f"{model.name.replace('_', ' ').capitalize()}, fitted"
         prepared = Prepared(
             config, model.name, config.title or title, data, how, known.objective, known.start,

@@ -126,6 +126,15 @@ def test_intervals_count_the_memory_of_a_residual_that_is_not_white(quick):
     assert found.traces[0].band["y"].max() < white
 
 
+def test_a_robust_loss_leaves_gross_errors_out(quick):
+    columns = swing()
+    columns["y"][::20] = 3.0
+    written(columns=columns)
+    code, found, said = quick(*PLAIN, "data.input=u", "data.output=y", "fit.loss=student_t")
+    assert code == 0, said
+    near(found)
+
+
 def test_parts_files_gaps_and_several_outputs(quick):
     """Two files, one with gaps in either output; a part to validate with, and one to test with."""
     gaps = swing(seed=1)
@@ -295,6 +304,7 @@ def test_a_signal_ends_a_search_that_keeps_no_checkpoint(quick, monkeypatch):
         ("input=sine", 2, "input: expected none for task=fit, which takes model"),
         ("estimator=local_level", 2, "estimator: expected none for task=fit"),
         ("output.keep=[mean]", 2, "output.keep: expected null for task=fit"),
+        ("fit.loss=hubber", 2, "fit.loss: expected one of squares, huber, student_t, got 'hubber'"),
         ("fit.states=frist", 2, "fit.states: expected one of free, fixed, first"),
         ("fit.states=first data.train=[{name:a,known:500}]", 2, "data: known: expected samples"),
         ("fit.starts=4 fit.segments=2", 2, "fit.segments: expected 1 where starts is more than 1"),
