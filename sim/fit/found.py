@@ -21,6 +21,8 @@ from sim.fit.uncertainty import LARGEST, Uncertainty, observed, unasked, uncerta
 # A parameter nearer to a bound than this share of the span, or of the start's distance from an
 # only bound, is held by it.
 HELD = 1e-4
+# Unknowns up to which there is a covariance where the search has left the triangle of the Jacobian.
+LARGEST_KNOWN = 1000
 # Of Gaussian errors the standard deviation, in units of their median size.
 MEDIAN = 1.4826
 
@@ -160,14 +162,15 @@ def _held(declared, values, start, i=None):
 
 
 def _trust(problem, search, z) -> Uncertainty:
-    if len(z) > LARGEST:
-        return unasked(problem, z, f"more than {LARGEST} unknowns")
+    known = hasattr(search, "at") and np.array_equal(z, search.z)
+    most = LARGEST_KNOWN if known else LARGEST
+    if len(z) > most:
+        return unasked(problem, z, f"more than {most} unknowns")
     try:
         if likelihood(problem.objective):
             return observed(problem, z)
         if problem.robust is not None:
             return uncertainty(*linear(problem, z))
-        known = hasattr(search, "at") and np.array_equal(z, search.z)
         return uncertainty(problem, z, search.at if known else evaluated(problem, z))
     except ValueError as error:
         if str(error) != ONE_WAY:

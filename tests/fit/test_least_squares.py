@@ -247,3 +247,15 @@ def test_every_search_names_an_input_that_is_not_finite():
     for search, how in ((multistart, {"starts": 2, "batch": 2}), (shoot, {"segments": 2})):
         with pytest.raises(ValueError, match=r"experiments\[1\].xs: expected finite inputs"):
             search(LAG, START, [RECORDS[0], NAN], states=0.2, **how)
+
+
+def test_what_a_search_knows_of_hundreds_of_unknowns_it_tells():
+    """A regression: its exact standard errors, of more unknowns than another search is asked for."""
+    rng = np.random.default_rng(0)
+    U = rng.normal(size=(400, 310))
+    y = U @ rng.normal(size=310) + 0.1 * rng.normal(size=400)
+    model = Simulation(lambda p: Stepper(lambda: jnp.zeros(()), lambda s, u: (s, (p @ u)[None])))
+    found = fit(model, np.zeros(310), Experiment(jnp.asarray(U), y[:, None])).uncertainty
+    _, squares = np.linalg.lstsq(U, y)[:2]
+    error = np.sqrt(squares / 90 * np.diagonal(np.linalg.inv(U.T @ U)))
+    np.testing.assert_allclose(found.standard_error, error, rtol=1e-5)
