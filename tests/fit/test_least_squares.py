@@ -259,3 +259,22 @@ def test_what_a_search_knows_of_hundreds_of_unknowns_it_tells():
     _, squares = np.linalg.lstsq(U, y)[:2]
     error = np.sqrt(squares / 90 * np.diagonal(np.linalg.inv(U.T @ U)))
     np.testing.assert_allclose(found.standard_error, error, rtol=1e-5)
+
+
+def test_triangles_of_experiments_of_several_lengths_are_found_one_after_the_other():
+    # Two batches of them side by side can wait for each other for ever (jaxlib 0.10, 2 cores).
+    lengths = (5, 4, 3)
+    experiments = [Experiment(None, jnp.ones((n, 1))) for n in lengths]
+    decay = Simulation(lambda p: Stepper(jnp.asarray, lambda s, _: 2 * (p * s,)))
+    problem, z = assembled(decay, 0.5, experiments, None, 1.0)
+    [whole] = jax.make_jaxpr(evaluated)(problem, z).jaxpr.eqns
+    late, triangles = set(), 0
+    for eqn in whole.params["jaxpr"].jaxpr.eqns:
+        waits = any(v in late for v in eqn.invars if not hasattr(v, "val"))
+        if eqn.params.get("name") == "qr":
+            assert waits or not triangles
+            triangles += 1
+            late = set(eqn.outvars)
+        elif waits:
+            late |= set(eqn.outvars)
+    assert triangles == len(lengths) + 1
