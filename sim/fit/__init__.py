@@ -29,6 +29,7 @@ from sim.fit.objectives import Prediction, Simulation
 from sim.fit.orders import aic, aicc, bic, log_likelihood, select
 from sim.fit.profile import Profile, profile
 from sim.fit.residual_tests import cross_correlation, whiteness
+from sim.fit.residuals import Criteria, criteria, residuals
 from sim.fit.robust import Huber, StudentT
 from sim.fit.saved import load, save
 from sim.fit.scores import Scores, scores
@@ -43,6 +44,7 @@ __all__ = [
     "BestLinear",
     "Bounded",
     "Ensemble",
+    "Criteria",
     "Experiment",
     "Fit",
     "Fixed",
@@ -71,6 +73,7 @@ __all__ = [
     "best_linear",
     "bic",
     "coloured",
+    "criteria",
     "cross_correlation",
     "ensemble",
     "fit",
@@ -82,6 +85,7 @@ __all__ = [
     "n4sid",
     "predicted",
     "profile",
+    "residuals",
     "sampled",
     "save",
     "scores",

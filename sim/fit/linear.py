@@ -32,7 +32,8 @@ def linear(params: Linear) -> Stepper:
 
     What enters a step chooses: ``u`` or ``(u, y)``. A fit of the first minimises the
     simulation error, one of the second the prediction error, whose K describes the noise
-    (maximum likelihood, where e is white and normal). A missing y is no news: e is 0.
+    (maximum likelihood where e is white, normal and not correlated between outputs: each
+    output counts by its own variance). A missing y is no news: e is 0.
 
     All of A, B, C and K at once is more than data can tell, since the state may be turned:
     the fit says so, and what it simulates, and how far to trust that, does not suffer. Hold
