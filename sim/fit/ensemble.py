@@ -8,13 +8,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sim.check import aval, positive
+from sim.check import positive
 from sim.fit import members
 from sim.fit.assemble import assembled, beside
+from sim.fit.continued import check_alike
 from sim.fit.experiment import Experiment, checked
 from sim.fit.fit import chosen, parted
 from sim.fit.problem import diverging
-from sim.names import leaf_names
 
 
 class Ensemble(NamedTuple):
@@ -121,7 +121,7 @@ def ensemble(
         if np.shape(z) != zs.shape:
             raise ValueError(f"search: expected that of {count} members with {zs.shape[1]} unknowns each, got "
                              f"{type(search).__name__ if z is None else 'one of shape ' + str(z.shape)}")  # fmt: skip
-        _continued(search, members.begun.eval_shape(method, problem, watched, own, zs)[0])
+        check_alike(search, members.begun.eval_shape(method, problem, watched, own, zs)[0])
         value = members.watched(method, problem, watched, own, search.search)
     losses, seen = [np.asarray(members.losses(method, search.search))], [np.asarray(value)]
     while (going := members.going(search, steps, patience)).any():
@@ -142,17 +142,6 @@ def ensemble(
         members.words(search, steps, patience),
         search,
     )
-
-
-def _continued(search, expected):
-    """Raise where a search is of another solver, or in other numbers."""
-    if jax.tree.structure(search) != jax.tree.structure(expected):
-        raise ValueError("search: expected the state of a search by this objective and solver, got "
-                         f"that of another, a {type(search.search).__module__}.Search")  # fmt: skip
-    rows = zip(leaf_names(expected, "search"), jax.tree.leaves(expected), jax.tree.leaves(search), strict=True)
-    for name, a, b in rows:
-        if aval(a) != aval(b):
-            raise ValueError(f"search: expected {name} as {aval(a)}, got {aval(b)}")
 
 
 class Spread(NamedTuple):

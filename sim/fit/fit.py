@@ -13,6 +13,7 @@ from sim.fit import descent, gauss_newton, windows
 from sim.fit import least_squares as lm
 from sim.fit.adam import adam
 from sim.fit.assemble import assembled, beside
+from sim.fit.continued import check_continues, marked
 from sim.fit.experiment import Experiment, alike
 from sim.fit.found import Best, Fit, Progress, concluded, counted, noise
 from sim.fit.gauss_newton import GaussNewton
@@ -71,8 +72,9 @@ def fit(
             which the search stops; by default 20 with validation, and never without.
         steps: evaluations at most; passes over the records for `Truncated`.
         tolerance: a relative fall of the loss that is too small to go on for.
-        search: the ``search`` of a `Fit` that is to go on; bit for bit as if it had not
-            stopped.
+        search: a `Fit` that is to go on, or its ``search``; bit for bit as if it had not
+            stopped. All that decides its numbers is as it was at the beginning: the start,
+            kinds, states and records.
         report: called after each evaluation with its number and the loss.
 
     Returns:
@@ -80,8 +82,8 @@ def fit(
 
     Raises:
         ValueError: a name, a kind, a size or a sample is wrong, there are fewer samples
-            than unknowns and no validation, a solver does not suit the objective, or the
-            model is not finite at the start.
+            than unknowns and no validation, a solver does not suit the objective, the
+            model is not finite at the start, or a search is of another problem.
 
     Reference: L. Ljung, *System Identification*, 2nd ed., Prentice Hall 1999, chapters 7
     and 10.
@@ -108,6 +110,9 @@ def fit(
         patience = positive("patience", patience)
     if search is None:
         search = begun(method, problem, watched, z, 0)
+    else:
+        search = search.search if isinstance(search, Fit) else search
+        check_continues(search, problem, watched, method.begin, z)
     problem = problem.weighted(search.weights)
     losses = [float(method.loss(search.search))]
     seen = None if watched is None else [float(_watch(method, search.search, problem, watched))]
@@ -218,7 +223,8 @@ def begun(method: Method, problem: Problem, watched, z, round: int) -> Progress:
         raise ValueError("start: expected a model that can be differentiated there, got a slope "
                          "that is not finite")  # fmt: skip
     value = _watch(method, inner, problem, watched)
-    return Progress(inner, problem.weights, round, Best(z, value, jnp.asarray(0)))
+    best = Best(z, value, jnp.asarray(0))
+    return Progress(inner, problem.weights, round, best, marked(problem, watched))
 
 
 def _watch(method, inner, problem, watched):

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from sim.fit.continued import Mark
 from sim.fit.experiment import spread
 from sim.fit.kinds import Bounded
 from sim.fit.losses import ONE_WAY
@@ -36,12 +37,14 @@ class Best(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """The whole state of a fit: the search, the weights of the outputs, their round, the best."""
+    """The whole state of a fit: the search, the weights of the outputs, their round, the best,
+    and the mark of the problem it is of."""
 
     search: Any
     weights: Any
     round: int
     best: Best | None = None
+    mark: Mark | None = None
 
 
 class Fit(NamedTuple):

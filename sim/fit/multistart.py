@@ -11,6 +11,7 @@ from scipy.stats.qmc import LatinHypercube
 from sim.check import positive
 from sim.fit import least_squares as lm
 from sim.fit.assemble import assembled
+from sim.fit.continued import marked
 from sim.fit.experiment import Experiment
 from sim.fit.fit import begun, chosen, fit
 from sim.fit.found import Best, Fit, Progress
@@ -121,7 +122,7 @@ def multistart(
     fates = _fates(problem, searches, alive)
     winner = jax.tree.map(lambda leaf: jnp.asarray(leaf[np.argmin(searches.at.loss)]), searches)
     reached = Best(winner.z, winner.at.loss, jnp.asarray(0))
-    progress = Progress(winner, problem.weights, 0, reached)
+    progress = Progress(winner, problem.weights, 0, reached, marked(problem))
     if likelihood(objective):
         progress = begun(chosen(objective, None), problem, None, winner.z, 0)
     best = fit(objective, start, experiments, parameters=parameters, states=states,

@@ -37,4 +37,16 @@ def load(path: str | os.PathLike, like: Any) -> Any:
     ...     load(f"{folder}/search.npz", {"z": jnp.zeros(2)})["z"].tolist()
     [1.0, 1.0]
     """
-    return checkpoint.load(path, like, {"run": "fit"}).carry
+    try:
+        return checkpoint.load(path, like, {"run": "fit"}).carry
+    except ValueError:
+        if getattr(like, "mark", None) is None:
+            raise
+        try:
+            checkpoint.load(path, like._replace(mark=None), {"run": "fit"})
+        except ValueError:
+            pass
+        else:
+            raise ValueError(f"{path}: an earlier version wrote it, which did not keep what problem a "
+                             "search is of: begin anew") from None  # fmt: skip
+        raise
