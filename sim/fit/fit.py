@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from sim.check import positive
-from sim.fit import descent, gauss_newton, windows
+from sim.fit import descent, gauss_newton, newton, windows
 from sim.fit import least_squares as lm
 from sim.fit.adam import adam
 from sim.fit.assemble import assembled, beside
@@ -62,7 +62,8 @@ def fit(
         state_kinds: kinds of what is estimated of each initial state, as ``parameters``
             declares them: by dotted name in the state, or "state" where it has no parts.
         solver: how to search. None is the method of Levenberg and Marquardt with a
-            forward-mode Jacobian for a sum of squares, and L-BFGS for a likelihood;
+            forward-mode Jacobian for a sum of squares, Newton's for a
+            likelihood, and L-BFGS for one of more than 50 unknowns;
             `GaussNewton()` suits many parameters; any transformation of optax
             (``optax.adam(schedule)``, ``optax.chain(…)``, ``optax.lbfgs()``) is descent.
         validation: experiments that are not fitted: the parameters are those with the
@@ -71,7 +72,8 @@ def fit(
         patience: evaluations without a new best, by validation if there is any, after
             which the search stops; by default 20 with validation, and never without.
         steps: evaluations at most; passes over the records for `Truncated`.
-        tolerance: a relative fall of the loss that is too small to go on for.
+        tolerance: a relative fall of the loss that is too small to go on for; of a likelihood
+            whose curvature is known, in whole units.
         search: a `Fit` that is to go on, or its ``search``; bit for bit as if it had not
             stopped. All that decides its numbers is as it was at the beginning: the start,
             kinds, states and records.
@@ -169,8 +171,9 @@ def chosen(objective, solver) -> Method:
                              f"got {type(objective).__name__}")  # fmt: skip
         begin, advance = gauss_newton.begun, gauss_newton.advanced
         return Method(partial(begin, solver), partial(forwards, partial(advance, solver)), _loss)
-    if solver is None:
-        solver = adam() if truncated else descent.lbfgs()
+    if solver is None and not truncated:
+        return Method(newton.begun, newton.advanced, newton.value)
+    solver = adam() if solver is None else solver
     if not (hasattr(solver, "init") and hasattr(solver, "update")):
         raise ValueError(
             f"solver: expected None, GaussNewton() or a transformation of optax, got {solver!r}"

@@ -116,7 +116,8 @@ class Tied:
 
 @dataclass(frozen=True)
 class Triangular:
-    """A lower triangular matrix (n, n), with a positive diagonal eᶻ on request."""
+    """A lower triangular matrix (n, n), L_ij = z; on request with a positive diagonal L_ii = eᶻ,
+    beside which L_ij = L_ii z, so that z does not depend on units."""
 
     positive: bool = False
 
@@ -125,8 +126,8 @@ class Triangular:
         matrix = jnp.zeros(shape, z.dtype).at[rows, columns].set(z)
         if not self.positive:
             return matrix
-        diagonal = np.arange(shape[0])
-        return matrix.at[diagonal, diagonal].set(jnp.exp(jnp.diagonal(matrix)))
+        size = jnp.exp(jnp.diagonal(matrix))
+        return size[:, None] * (jnp.tril(matrix, -1) + jnp.eye(shape[0], dtype=z.dtype))
 
     def free(self, value):
         _square(value)
@@ -136,7 +137,9 @@ class Triangular:
         if self.positive:
             if not np.all(np.diagonal(matrix) > 0):
                 raise ValueError(f"expected a start with a positive diagonal, got {value.tolist()}")
-            np.fill_diagonal(matrix, np.log(np.diagonal(matrix)))
+            size = np.diagonal(matrix).copy()
+            matrix /= size[:, None]
+            np.fill_diagonal(matrix, np.log(size))
         return matrix[np.tril_indices(len(matrix))]
 
 

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 SEARCHING, CONVERGED, STUCK = 0, 1, 2
-_TURNS = 12  # rejected steps in a row before a search is stuck
+TURNS = 12  # rejected steps in a row before a search is stuck
 
 
 class Evaluated(NamedTuple):
@@ -115,7 +115,7 @@ def judged(search: Search, z, found: Evaluated, tolerance) -> Search:
     # Where even a full step from here is foretold to change nothing, none is tried.
     least = better & (0.5 * jnp.sum(found.q**2) <= tolerance * jnp.abs(found.loss))
     done = small | least | (found.loss == 0)
-    status = jnp.where(done, CONVERGED, jnp.where(turns >= _TURNS, STUCK, SEARCHING))
+    status = jnp.where(done, CONVERGED, jnp.where(turns >= TURNS, STUCK, SEARCHING))
     kept = jax.tree.map(lambda a, b: jnp.where(better, a, b), found, search.at)
     return Search(
         jnp.where(better, z, search.z),

@@ -15,7 +15,7 @@ from sim.fit.continued import marked
 from sim.fit.experiment import Experiment
 from sim.fit.fit import begun, chosen, fit
 from sim.fit.found import Best, Fit, Progress
-from sim.fit.kinds import Bounded, Positive
+from sim.fit.kinds import Bounded, Positive, PositiveDefinite
 from sim.fit.objectives import likelihood
 from sim.fit.parabola import parabola
 from sim.fit.problem import diverging
@@ -143,7 +143,8 @@ def _starts(problem, z, starts, width, seed):
             if isinstance(kind, Bounded) and np.isfinite(kind.span):
                 theta[:, own] = np.log(u / (1 - u))
             else:
-                unit = 1.0 if isinstance(kind, Positive | Bounded) else np.max(np.abs(zs[own]), initial=0.0)
+                own_unit = isinstance(kind, Positive | Bounded | PositiveDefinite)
+                unit = 1.0 if own_unit else np.max(np.abs(zs[own]), initial=0.0)
                 theta[:, own] = zs[own] + width * (unit or 1.0) * (2 * u - 1)
             at += size
     else:

@@ -26,9 +26,14 @@ def parabola(problem: Problem, z, j=None) -> Evaluated:
     """
     if likelihood(problem.objective):
         free = jnp.ones_like(z)
-        return _curved(problem, z, free if j is None else free.at[j].set(0))
+        return _positive(*_curved(problem, z), free if j is None else free.at[j].set(0))
     at = evaluated(problem, z)
     return at if j is None else _without(at, j)
+
+
+def curvature(problem: Problem, z):
+    """∂²L/∂z² (n, n) of a likelihood, by what a search has compiled."""
+    return _curved(problem, z)[2]
 
 
 @jax.jit
@@ -37,13 +42,18 @@ def _without(at, j):
 
 
 @jax.jit
-def _curved(problem, z, free):
+def _curved(problem, z):
     def slope(z):
         value, g = jax.value_and_grad(loss, 1)(problem, z)
         return g, (value, g)
 
     H, (value, g) = forwards(jax.jacfwd(slope, has_aux=True), z)
-    H, g, eps = H * jnp.outer(free, free), g * free, jnp.finfo(z.dtype).eps
+    return value, g, H
+
+
+@jax.jit
+def _positive(value, g, H, free):
+    H, g, eps = H * jnp.outer(free, free), g * free, jnp.finfo(g.dtype).eps
     # In units in which each number by itself is bent by 1: so none hides behind another.
     scale = jnp.sqrt(jnp.abs(jnp.diagonal(H)))
     largest = jnp.max(scale)

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.special import expit, stdtrit
 
-from sim.fit.losses import forwards, loss
 from sim.fit.kinds import Fixed, Tied, ranges
 from sim.fit.objectives import likelihood
+from sim.fit.parabola import curvature
 from sim.fit.parameters import searched, state_name
 from sim.fit.words import listed
 
@@ -103,7 +103,7 @@ def observed(problem, z) -> Uncertainty:
 
     Reference: B. Efron and D. V. Hinkley, Biometrika 65 (1978) 457-487.
     """
-    H = np.asarray(_curvature(problem, z), float)
+    H = np.asarray(curvature(problem, z), float)
     scale = np.sqrt(np.abs(np.diagonal(H)))
     largest = scale.max() or 1.0
     scale = np.where(scale <= np.sqrt(np.finfo(z.dtype).eps) * largest, largest, scale)
@@ -111,11 +111,6 @@ def observed(problem, z) -> Uncertainty:
     kept = shares > max(SHARE, 1e3 * np.finfo(z.dtype).eps) * shares[-1]
     W = V[:, kept] / np.sqrt(shares[kept]) / scale[:, None]
     return _told(problem, z, W, V[:, ~kept].T, scale)
-
-
-@jax.jit
-def _curvature(problem, z):
-    return forwards(jax.jacfwd(jax.grad(loss, 1), 1), problem, z)
 
 
 def unasked(problem, z, why: str) -> Uncertainty:

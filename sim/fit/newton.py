@@ -1,0 +1,59 @@
+"""Newton's method for likelihoods, between trust and descent as Levenberg and Marquardt.
+
+Steps by the whole curvature do not ask in which units the parameters are, and show where a
+search has ended: what a full step would still gain.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from sim.fit import descent
+from sim.fit import least_squares as lm
+from sim.fit.losses import ONE_WAY
+from sim.fit.parabola import parabola
+
+# Unknowns up to which each step takes the curvature; with more, L-BFGS learns it by and by.
+MOST = 50
+# What rounding leaves of a log-likelihood, as a share of it, in units of the last digit.
+DIGITS = 64
+
+
+def begun(problem, z):
+    """The state of a search that begins at z: by the curvature, or by L-BFGS where the unknowns
+    are many or the model has no forward-mode derivative."""
+    if len(z) <= MOST:
+        try:
+            return lm.begun(z, parabola(problem, z))
+        except ValueError as error:
+            if str(error) != ONE_WAY:
+                raise
+    return descent.begun(descent.lbfgs(), problem, z)
+
+
+def advanced(problem, search, tolerance):
+    """The search one evaluation further.
+
+    It has converged where a full step, by the curvature made positive, foretells a gain of
+    less than ``tolerance``, or than rounding leaves of the loss.
+    """
+    if not hasattr(search, "at"):
+        return descent.advanced(descent.lbfgs(), problem, search, tolerance)
+    z = _proposed(search)
+    return _judged(search, z, parabola(problem, z), jnp.asarray(tolerance, z.dtype))
+
+
+def value(search):
+    """The loss where a search stands."""
+    return search.at.loss if hasattr(search, "at") else search.loss
+
+
+_proposed = jax.jit(lm.proposed)
+
+
+@jax.jit
+def _judged(search, z, found, tolerance):
+    new = lm.judged(search, z, found, tolerance)
+    rounding = DIGITS * jnp.finfo(z.dtype).eps * jnp.abs(new.at.loss)
+    done = 0.5 * jnp.sum(new.at.q**2) <= jnp.maximum(tolerance, rounding)
+    status = jnp.where(done, lm.CONVERGED, jnp.where(new.turns >= lm.TURNS, lm.STUCK, lm.SEARCHING))
+    return new._replace(status=status.astype(new.status.dtype))
