@@ -9,6 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from sim.inputs import zero_order_hold
+from sim.times import sample_interval
+
+# Intervals that differ by less than this share are of one clock.
+DRIFT = 5e-3
 
 
 class Experiment(NamedTuple):
@@ -19,11 +23,14 @@ class Experiment(NamedTuple):
         y: (N, outputs), observed at the end of each step; NaN is missing.
         y0: (outputs,), observed before the first step; None where the model says nothing
             of that instant.
+        dt: between samples in s, of all experiments in a fit the same; None where it is not
+            known.
     """
 
     xs: Any
     y: Any
     y0: Any = None
+    dt: Any = None
 
 
 def sampled(t, u, y, hold: Callable = zero_order_hold) -> Experiment:
@@ -37,7 +44,8 @@ def sampled(t, u, y, hold: Callable = zero_order_hold) -> Experiment:
             `first_order_hold`, `cubic`, `band_limited`.
 
     Returns:
-        An `Experiment` of T − 1 steps; the first sample of y is its y0.
+        An `Experiment` of T − 1 steps; the first sample of y is its y0. A model knows its step
+        by itself: it has to be that of t.
 
     Raises:
         ValueError: sizes differ, times are irregular, an input is not finite, or no
@@ -53,8 +61,9 @@ def sampled(t, u, y, hold: Callable = zero_order_hold) -> Experiment:
     for leaf in jax.tree.leaves(u):
         if not np.isfinite(np.asarray(leaf)).all():
             raise ValueError("u: expected finite samples; an input cannot have gaps")
+    dt = sample_interval(t)
     xs = None if u is None else jax.tree.map(jnp.asarray, hold(t, u))
-    return Experiment(xs, jnp.asarray(y[1:]), jnp.asarray(y[0]))
+    return Experiment(xs, jnp.asarray(y[1:]), jnp.asarray(y[0]), dt)
 
 
 def outputs(y) -> np.ndarray:
@@ -79,7 +88,8 @@ def checked(experiments: Experiment | Sequence[Experiment]) -> tuple[Experiment,
     """One or several experiments, with the same outputs.
 
     Raises:
-        ValueError: none, or outputs that differ in number or have no sample.
+        ValueError: none, outputs that differ in number or have no sample, or samples of
+            several intervals.
     """
     if isinstance(experiments, Experiment):
         experiments = (experiments,)
@@ -98,7 +108,12 @@ def checked(experiments: Experiment | Sequence[Experiment]) -> tuple[Experiment,
             )
         if e.y0 is not None and np.shape(e.y0) != (width,):
             raise ValueError(f"experiments[{i}].y0: expected shape ({width},), got {np.shape(e.y0)}")
-    experiments = tuple(e._replace(y=_floats(e.y), y0=_floats(e.y0)) for e in experiments)
+    known = [(float(e.dt), i) for i, e in enumerate(experiments) if e.dt is not None]
+    for dt, i in known:
+        if abs(dt / known[0][0] - 1) > DRIFT:
+            raise ValueError(f"experiments[{i}]: expected samples {known[0][0]:g} s apart, as "
+                             f"experiments[{known[0][1]}] has, for a model has one step; got {dt:g} s")  # fmt: skip
+    experiments = tuple(e._replace(y=_floats(e.y), y0=_floats(e.y0), dt=None) for e in experiments)
     together = np.concatenate([np.asarray(e.y) for e in experiments])
     outputs(together)
     return experiments
