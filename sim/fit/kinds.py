@@ -145,10 +145,17 @@ class Triangular:
 
 @dataclass(frozen=True)
 class PositiveDefinite:
-    """A symmetric positive definite matrix L Lᵀ (n, n), by its Cholesky factor."""
+    """A symmetric positive definite matrix L Lᵀ (n, n), as a covariance:
+
+        L_ij = e^{z_ii} w_ij / |w_i|,   w_ij = z_ij below the diagonal, w_ii = 1
+
+    Its diagonal is e^{2 z_ii}, and the other numbers make the correlations, in any unit.
+    """
 
     def value(self, z, shape):
-        L = Triangular(positive=True).value(z, shape)
+        z = Triangular().value(z, shape)
+        W = jnp.tril(z, -1) + jnp.eye(shape[0], dtype=z.dtype)
+        L = W * (jnp.exp(jnp.diagonal(z)) / jnp.linalg.norm(W, axis=1))[:, None]
         return L @ L.T
 
     def free(self, value):
@@ -157,11 +164,13 @@ class PositiveDefinite:
             L = np.linalg.cholesky(value)
         except np.linalg.LinAlgError:
             L = None
-        if L is None or not np.allclose(value, value.T):
+        if L is None or not np.allclose(value, value.T, atol=1e-8 * np.abs(value).max()):
             raise ValueError(
                 f"expected a symmetric positive definite start, got {value.tolist()}"
             )
-        return Triangular(positive=True).free(L)
+        z = L / np.diagonal(L)[:, None]
+        np.fill_diagonal(z, np.log(np.diagonal(value)) / 2)
+        return Triangular().free(z)
 
 
 def ranges(kind, shape) -> np.ndarray:
