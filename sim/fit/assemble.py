@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from sim.fit.experiment import checked, spread
+from sim.fit.kinds import Free
 from sim.fit.objectives import likelihood
 from sim.fit.parameters import declare, held, unit
 from sim.fit.problem import Problem, States
@@ -30,6 +31,8 @@ def assembled(objective, start, experiments, parameters=None, states=None, free_
                          f"{listed(state_kinds)}")  # fmt: skip
     begun = [declare(state, state_kinds, state=True) for state in given]
     kept = States(begun[0][0], free_states and sum(begun[0][0].sizes) > 0)
+    if kept.free and likelihood(objective):
+        _covariances(kept.declared, given[0], state_kinds)
     size, z = [unit(declared, theta)], [theta]
     if kept.free:
         largest = np.max(np.abs([own for _, own in begun]), axis=0)
@@ -47,6 +50,17 @@ def assembled(objective, start, experiments, parameters=None, states=None, free_
             f"{sum(declared.sizes)} parameters and {len(z) - sum(declared.sizes)} initial states"
         )
     return problem, z
+
+
+def _covariances(declared, given, state_kinds):
+    """Raise where a prior's covariance would be searched without its sign."""
+    rows = zip(declared.names, declared.kinds, jax.tree.leaves(given), strict=True)
+    for name, kind, leaf in rows:
+        leaf = np.asarray(leaf)
+        square = leaf.ndim == 2 and leaf.shape[0] == leaf.shape[1] and np.array_equal(leaf, leaf.T)
+        if square and isinstance(kind, Free) and name not in (state_kinds or {}):
+            raise ValueError(f"state_kinds: expected a kind for {name}, the covariance of what is known of "
+                             f"the initial state, such as {{'{name}': 'fixed'}}, got none")  # fmt: skip
 
 
 def beside(problem: Problem, experiments, states) -> Problem:

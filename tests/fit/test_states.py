@@ -146,6 +146,10 @@ def test_the_prior_of_a_filter_is_estimated_in_part():
     assert found.uncertainty.names == ("parameter", "states[0].m[0]")
     assert np.abs(found.uncertainty.value[1] - 5) < 3 * found.uncertainty.standard_error[1]
     assert found.states[0].P == 0
+    # Free, its covariance would be searched into the negative.
+    for some in ({"free_states": True}, {"state_kinds": {"m": "free"}}):
+        with pytest.raises(ValueError, match="state_kinds: expected a kind for P, .* got none"):
+            fit(Prediction(level), 0.1, Experiment(y, y), states=Gaussian(np.full(1, 4.0), np.eye(1)), **some)
 
 
 @pytest.mark.parametrize(
