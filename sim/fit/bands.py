@@ -14,7 +14,7 @@ from sim.fit.found import Fit
 from sim.fit.initial import outputs
 from sim.fit.objectives import likelihood
 from sim.fit.parabola import parabola
-from sim.fit.uncertainty import degrees, root
+from sim.fit.root import root
 
 
 class Band(NamedTuple):
@@ -70,7 +70,8 @@ def bands(found: Fit, experiment: int | Experiment = 0, state: Any = None) -> Ba
     n, m = len(theta), problem.states.size
     W, reach = found.uncertainty.root, found.uncertainty.degrees
     if W is None:
-        W, reach = root(problem, parabola(problem, z))[0], degrees(problem)
+        by = root(problem, z, parabola(problem, z))
+        W, reach = by.W, by.degrees
     if isinstance(experiment, Experiment):
         problem = replace(problem, states=problem.states._replace(free=False))
         own, e, s, size = np.arange(n), experiment, theta[:0], jnp.ones_like(theta)

@@ -16,7 +16,8 @@ from sim.fit.found import Fit
 from sim.fit.objectives import likelihood
 from sim.fit.problem import errors_with_slopes, evaluated
 from sim.fit.robust import linear, score
-from sim.fit.uncertainty import Uncertainty, _told, root, variance
+from sim.fit.root import root
+from sim.fit.uncertainty import Uncertainty, _told
 
 
 class Rows(NamedTuple):
@@ -76,11 +77,10 @@ def coloured(found: Fit) -> Uncertainty:
         at = evaluated(problem, z)
     else:
         problem, _, at = linear(problem, z)
-    W, unseen, scale = root(problem, at)
-    sd = np.sqrt(variance(problem, at.loss))
-    if not sd > 0:
+    by = root(problem, z, at)
+    if not by.variance > 0:
         return found.uncertainty
-    W = W / sd
+    W, held = by.bare, 0.0
     rows = _experiments(problem, z, W)
     if robust is not None:
         h = np.asarray(problem.weights / weights)[None]
@@ -91,11 +91,12 @@ def coloured(found: Fit) -> Uncertainty:
     K = sum(_gathered(one.J, noise, between) for one in rows)
     K /= max(1 - np.trace(K) / np.nansum(r * r), 0.1)
     if problem.known:  # what is known beforehand has its own standard deviation, and no memory
-        K += np.eye(len(K)) - sum(np.einsum("kia,kib->ab", one.J, one.J) for one in rows)
+        P = np.eye(len(K)) - sum(np.einsum("kia,kib->ab", one.J, one.J) for one in rows)
+        K, held = K + P, np.trace(P)
     shares, Q = np.linalg.eigh((K + K.T) / 2)
     W = W @ Q * np.sqrt(np.maximum(shares, 0))
-    told = _told(problem, z, W, unseen, scale)
-    return told._replace(degrees=max(_degrees(r, noise) + problem.known - problem.unknowns, 1.0))
+    told = _told(problem, z, W, by.unseen, by.scale)
+    return told._replace(degrees=max(_degrees(r, noise) - problem.unknowns + held, 1.0))
 
 
 def _experiments(problem, z, W) -> list[Rows]:

@@ -16,7 +16,8 @@ from sim.fit.objectives import likelihood
 from sim.fit.parameters import index, state_name
 from sim.fit.problem import Problem, evaluated
 from sim.fit.robust import linear, observed_errors
-from sim.fit.uncertainty import LARGEST, Uncertainty, observed, unasked, uncertainty
+from sim.fit.root import LARGEST, fitted
+from sim.fit.uncertainty import Uncertainty, observed, unasked, uncertainty
 
 
 # A parameter nearer to a bound than this share of the span, or of the start's distance from an
@@ -76,7 +77,7 @@ class Fit(NamedTuple):
 def noise(problem: Problem, z) -> Any:
     """The standard deviation of the errors of each output, (outputs,); beside a robust loss by
     their median size."""
-    errors, unknowns = observed_errors(problem, z), problem.unknowns
+    errors, unknowns = observed_errors(problem, z), fitted(problem, z)
     count = np.isfinite(errors).sum(axis=0)
     free = np.maximum(count * (1 - unknowns / max(count.sum(), unknowns + 1)), 1)
     if problem.robust is None:

@@ -39,16 +39,16 @@ def rows(problem, z):
         return counted(problem, problem.objective.errors(p, x0, e)[0])
 
     parts = [part.ravel() for part in _over(problem, z, one)]
-    return jnp.concatenate([*parts, *_priors(problem, z)])
+    return jnp.concatenate([*parts, *prior_rows(problem, z)])
 
 
 def prior_loss(problem, z):
     """½ Σ ((θ − mean) / sd)², a scalar."""
-    squares = [0.5 * jnp.sum(row * row) for row in _priors(problem, z)]
+    squares = [0.5 * jnp.sum(row * row) for row in prior_rows(problem, z)]
     return sum(squares, start=jnp.zeros((), z.dtype))
 
 
-def _priors(problem, z):
+def prior_rows(problem, z):
     """Rows of what is known beforehand of the parameters, and of all initial states."""
     theta, states = problem.parts(z)
     found = prior_residuals(problem.declared, problem.parameters(theta))

@@ -15,7 +15,8 @@ from sim.fit.found import Fit
 from sim.fit.kinds import Bounded, Fixed, Free, Positive, Tied
 from sim.fit.parabola import parabola
 from sim.fit.robust import linear
-from sim.fit.uncertainty import MOVED, _flat, _values, degrees, root, variance
+from sim.fit.root import root
+from sim.fit.uncertainty import MOVED, _flat, _values
 from sim.fit.words import nearest
 
 # Points on each side at most, and how much further apart each is than the one before.
@@ -89,10 +90,10 @@ def profile(
         raise ValueError(f"name: expected a parameter that is searched by itself, got {name}")
     j, at = int(column[0]), parabola(problem, z)
     # F of one degree is the square of Student's t.
-    reach = float(stdtrit(degrees(problem), 0.5 + level / 2))
-    squares = at.loss if problem.robust is None else linear(problem, z).at.loss
-    bound = float(at.loss) + 0.5 * reach**2 * variance(problem, squares)
-    below, above = _sides(problem, z, j, at, kind, values, reach, name)
+    by = root(problem, z, at) if problem.robust is None else root(*linear(problem, z))
+    reach = float(stdtrit(by.degrees, 0.5 + level / 2))
+    bound = float(at.loss) + 0.5 * reach**2 * by.share(j)
+    below, above = _sides(problem, z, j, by, kind, values, reach, name)
 
     def held(warm, place):
         return Held(place, *_held(problem, warm, j, place, steps, tolerance))
@@ -122,7 +123,7 @@ class Held(NamedTuple):
     z: jax.Array
 
 
-def _sides(problem, z, j, at, kind, values, reach, name):
+def _sides(problem, z, j, by, kind, values, reach, name):
     """Where to hold z_j, ever further below and above the estimate."""
     best = float(z[j])
     if values is not None:
@@ -133,9 +134,8 @@ def _sides(problem, z, j, at, kind, values, reach, name):
         places = (places / float(problem.unit[j])).tolist()
         return (sorted((p for p in places if p < best), reverse=True),
                 sorted(p for p in places if p > best))  # fmt: skip
-    W, unseen, _ = root(problem, at)
-    sd = float(np.linalg.norm(W[j]))
-    if not sd or np.linalg.norm(unseen[:, j]) > MOVED:
+    sd = float(np.linalg.norm(by.W[j]))
+    if not sd or np.linalg.norm(by.unseen[:, j]) > MOVED:
         sd = max(abs(best), 1.0)
     # Four steps reach the bound of a loss that is a parabola.
     first = reach * sd / np.sum(GROWTH ** np.arange(4)) * 1.01

@@ -12,16 +12,12 @@ from sim.fit.objectives import likelihood
 from sim.fit.parabola import curvature
 from sim.fit.parameters import searched, state_name
 from sim.fit.words import listed
+from sim.fit.root import root
 
-# A direction is open where its share of the Fisher information is below this; at the
-# square of it the search itself cannot tell.
-OPEN = 1e-7
-# The same of a curvature, which is the square of it and has lost digits to differences.
+# As `OPEN`, of a curvature, which is the square of it and has lost digits to differences.
 SHARE = 1e-10
 # A parameter has part in an open direction by more than this share: less may be rounding.
 MOVED = 1e-3
-# Unknowns up to which a search ends with a covariance.
-LARGEST = 300
 
 
 class Uncertainty(NamedTuple):
@@ -88,9 +84,12 @@ def uncertainty(problem, z, at) -> Uncertainty:
         problem, z, at: the problem, its minimum, and `evaluated` there.
 
     Reference: G. A. F. Seber and C. J. Wild, *Nonlinear Regression*, Wiley 1989,
+    What has a prior keeps the standard deviation that this states, see `root`.
+
     section 2.1; L. Ljung, *System Identification*, 2nd ed. 1999, section 9.
     """
-    return _told(problem, z, *root(problem, at))._replace(degrees=degrees(problem))
+    found = root(problem, z, at)
+    return _told(problem, z, found.W, found.unseen, found.scale)._replace(degrees=found.degrees)
 
 
 def observed(problem, z) -> Uncertainty:
@@ -152,32 +151,6 @@ def _groups(along, lost):
             left = [i for i in left if i not in new]
         groups.append(sorted(group))
     return groups
-
-
-def variance(problem, loss) -> float:
-    """σ² = Σ r² / (m − n), of a weighted error; 1 of a likelihood, which has its noise inside."""
-    return 1.0 if likelihood(problem.objective) else 2 * float(loss) / degrees(problem)
-
-
-def degrees(problem) -> float:
-    """m − n: numbers observed, or known beforehand, less those that were fitted; infinite of a
-    likelihood."""
-    if likelihood(problem.objective):
-        return np.inf
-    return max(problem.samples + problem.known - problem.unknowns, 1)
-
-
-def root(problem, at):
-    """W (n, k) with cov z = W Wᵀ; and of scale · z the directions (n − k, n) that nothing
-    determines, with that scale (n,)."""
-    R = np.asarray(at.R, float)
-    scale = np.linalg.norm(R, axis=0)
-    dead = scale <= OPEN**2 * max(scale.max(), np.finfo(float).tiny)
-    scale = np.where(dead, 1.0, scale)
-    _, s, V = np.linalg.svd(R / scale)
-    kept = s > OPEN * s[0]
-    W = (V[kept].T / s[kept]) / scale[:, None]
-    return np.sqrt(variance(problem, at.loss)) * W, V[~kept], scale
 
 
 def _said(names):

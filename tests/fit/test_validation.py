@@ -22,7 +22,7 @@ def test_no_prior_and_no_weight_of_the_training_counts_in_a_validation():
 
     training, other = noisy(2.0), noisy(1.5)
     kinds = {"a": Prior(0.0, 0.1), "b": Prior(3.0, 0.1)}
-    found = fit(Simulation(gain), {"a": 0.0, "b": 0.0}, training, parameters=kinds, validation=other)
+    found = fit(Simulation(gain), {"a": 0.5, "b": 0.5}, training, parameters=kinds, validation=other)
     assert len(found.validation) > 5 and found.search.round > 0
     place = np.argmin(found.validation)
     errors = np.asarray(other.y)[:, 0] - (found.params["a"] * np.asarray(other.xs) + found.params["b"])

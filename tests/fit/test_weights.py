@@ -6,7 +6,7 @@ import pytest
 from scipy.stats import t as student
 
 from sim import Stepper
-from sim.fit import Experiment, Prior, Simulation, fit
+from sim.fit import Experiment, Prior, Simulation, bands, coloured, fit, profile
 
 RNG = np.random.default_rng(0)
 U = RNG.normal(size=(50, 3))
@@ -21,13 +21,15 @@ LINEAR = Simulation(linear)
 
 
 def regression(noise, prior):
-    """The joint maximum in B and in the noise, by its two conditions in turn."""
+    """B and the noise, by their two conditions in turn: of the data alone is the noise, of
+    degrees of freedom those that priors leave it (MacKay 1992)."""
     truth = np.array([1.0, -0.5, 2.0])
     y = U @ truth + noise * np.random.default_rng(1).normal(size=50)
     known, sd = np.eye(3) / prior.sd**2, 1.0
     for _ in range(500):
-        B = np.linalg.solve(U.T @ U / sd**2 + known, U.T @ y / sd**2 + prior.mean / prior.sd**2)
-        sd = np.sqrt(np.sum((y - U @ B) ** 2) / (50 - 3))
+        covariance = np.linalg.inv(U.T @ U / sd**2 + known)
+        B = covariance @ (U.T @ y / sd**2 + prior.mean / prior.sd**2)
+        sd = np.sqrt(np.sum((y - U @ B) ** 2) / (50 - 3 + np.trace(covariance @ known)))
     return y, B, sd, np.linalg.inv(U.T @ U / sd**2 + known)
 
 
@@ -40,9 +42,59 @@ def test_a_prior_far_off_does_not_outweigh_good_data(prior):
     error = np.sqrt(np.diagonal(covariance))
     np.testing.assert_allclose(found.params["B"][0], B, atol=0.05 * error.min())
     np.testing.assert_allclose(found.noise, sd, rtol=0.01)
-    # Three numbers have a prior: with their rows σ² has 50 + 3 − 3 degrees.
-    np.testing.assert_allclose(found.uncertainty.standard_error, error, rtol=0.1)
+    np.testing.assert_allclose(found.uncertainty.standard_error, error, rtol=0.01)
     assert found.problem.known == 3
+
+
+@pytest.mark.parametrize("sd", [0.02, 0.2, 1e6])
+def test_a_prior_that_the_data_contradict_keeps_its_standard_deviation(sd):
+    """Its row is large, and says nothing of the noise."""
+    y, B, noise, covariance = regression(0.5, Prior(0.5, sd))
+    found = fit(LINEAR, {"B": np.zeros((1, 3))}, Experiment(U, y[:, None]), parameters={"B": Prior(0.5, sd)})
+    np.testing.assert_allclose(found.noise, noise, rtol=0.01)
+    error = np.sqrt(np.diagonal(covariance))
+    np.testing.assert_allclose(found.uncertainty.standard_error, error, rtol=0.01)
+    held = np.trace(covariance) / sd**2
+    np.testing.assert_allclose(found.uncertainty.degrees, 50 - 3 + held, rtol=1e-3)
+    flat = fit(LINEAR, {"B": np.zeros((1, 3))}, Experiment(U, y[:, None]))
+    if sd == 1e6:  # it is as none
+        np.testing.assert_allclose(found.params["B"], flat.params["B"], rtol=1e-5)
+        np.testing.assert_allclose(found.uncertainty.covariance, flat.uncertainty.covariance, rtol=1e-6)
+
+
+def test_a_parameter_of_which_the_data_say_nothing_keeps_what_was_known():
+    """In its covariance, under coloured residuals, by its profile, and in bands."""
+    def apart(p):
+        return Stepper(lambda: jnp.zeros(()), lambda s, u: (s, (p["b"] * u[0] + p["c"] * u[1])[None]))
+
+    u = np.stack([np.linspace(-1, 1, 12), np.zeros(12)], axis=1)
+    y = 2 * u[:, :1] + 0.1 * np.random.default_rng(5).normal(size=(12, 1))
+    start, e = {"b": 1.0, "c": 5.0}, Experiment(u, y)
+    alone = fit(Simulation(apart), start, e, parameters={"c": "fixed"})
+    found = fit(Simulation(apart), start, e, parameters={"c": Prior(4.0, 0.3)})
+    error = [alone.uncertainty.standard_error[0], 0.3]
+    np.testing.assert_allclose(found.uncertainty.standard_error, error, rtol=1e-6)
+    assert abs(found.uncertainty.degrees - 11) < 1e-9
+    other = [coloured(one).standard_error for one in (alone, found)]
+    np.testing.assert_allclose(other[1], [other[0][0], 0.3], rtol=1e-6)
+    reach = 0.3 * student.ppf(0.975, 11)
+    np.testing.assert_allclose(profile(found, "c").interval, [4 - reach, 4 + reach], rtol=1e-4)
+    np.testing.assert_allclose(profile(found, "b").interval, profile(alone, "b").interval, rtol=1e-4)
+    seen = Experiment(np.array([[0.0, 1.0]]), np.zeros((1, 1)))
+    np.testing.assert_allclose(bands(found, seen).sd, 0.3, rtol=1e-6)
+
+
+def test_intervals_with_a_prior_cover_as_stated():
+    """Truths drawn from the prior of each, 12 samples: 300 times."""
+    rng, inside = np.random.default_rng(6), []
+    prior, u = Prior(1.0, 0.2), U[:12]
+    for _ in range(300):
+        truth = rng.normal(1.0, 0.2, 3)
+        y = u @ truth + 0.5 * rng.normal(size=12)
+        found = fit(LINEAR, {"B": np.ones((1, 3))}, Experiment(u, y[:, None]), parameters={"B": prior})
+        low, high = found.uncertainty.interval(0.9).T
+        inside.append((low <= truth) & (truth <= high))
+    assert 0.88 <= np.mean(inside) <= 0.94
 
 
 def test_priors_are_data_too():
