@@ -96,15 +96,23 @@ def check_continues(search: Any, problem, watched, begin: Callable, z) -> None:
     if not hasattr(search, "search") or not hasattr(search, "mark"):
         raise ValueError("search: expected the search of a Fit, as found.search, "
                          f"got {type(search).__name__}")  # fmt: skip
-    if search.mark is None:
+    check_marked(search.mark, marked(problem, watched))
+    check_alike(search.search, jax.eval_shape(begin, problem, z))
+
+
+def check_marked(before: Mark | None, now: Mark) -> None:
+    """Nothing, where two marks are of one problem.
+
+    Raises:
+        ValueError: they are not, or there is none of the one before.
+    """
+    if before is None:
         raise ValueError("search: expected one that knows the problem it began with, got one without, of "
                          "segments that stayed apart or of an earlier version")  # fmt: skip
-    now = marked(problem, watched)
-    differ = [name for name in Mark._fields if not same(getattr(search.mark, name), getattr(now, name))]
+    differ = [name for name in Mark._fields if not same(getattr(before, name), getattr(now, name))]
     if differ:
         raise ValueError("search: expected the problem it began with, in whose units it counts, got another: "
                          f"{listed(differ)}")  # fmt: skip
-    check_alike(search.search, jax.eval_shape(begin, problem, z))
 
 
 def check_alike(search, expected) -> None:

@@ -1,6 +1,7 @@
 """Many members, each from its own start, trained in one compiled program."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -11,7 +12,7 @@ import numpy as np
 from sim.check import positive
 from sim.fit import members
 from sim.fit.assemble import assembled, beside
-from sim.fit.continued import check_alike
+from sim.fit.continued import check_alike, check_marked, marked
 from sim.fit.experiment import Experiment, checked
 from sim.fit.fit import chosen, parted
 from sim.fit.problem import diverging
@@ -80,7 +81,7 @@ def ensemble(
 
     Raises:
         ValueError: as `fit` does; the starts have no leading axis; or no member is finite
-            at its start; or search is of other members or by another solver.
+            at its start; or search is of other members, of another problem or solver.
 
     Reference: B. Lakshminarayanan et al., "Simple and scalable predictive uncertainty
     estimation using deep ensembles", NeurIPS 2017.
@@ -111,6 +112,7 @@ def ensemble(
     else:
         patience = positive("patience", patience)
     zs = jnp.stack([z for _, z in begun])
+    mark = marked(replace(problem, start=own[0]), watched)
     if search is None:
         search, value = members.begun(method, problem, watched, own, zs)
         if not np.asarray(search.finite).any():
@@ -121,6 +123,8 @@ def ensemble(
         if np.shape(z) != zs.shape:
             raise ValueError(f"search: expected that of {count} members with {zs.shape[1]} unknowns each, got "
                              f"{type(search).__name__ if z is None else 'one of shape ' + str(z.shape)}")  # fmt: skip
+        check_marked(search.mark, mark)
+        search = search._replace(mark=None)
         check_alike(search, members.begun.eval_shape(method, problem, watched, own, zs)[0])
         value = members.watched(method, problem, watched, own, search.search)
     losses, seen = [np.asarray(members.losses(method, search.search))], [np.asarray(value)]
@@ -140,7 +144,7 @@ def ensemble(
         np.asarray(search.best.loss),
         np.asarray(search.finite),
         members.words(search, steps, patience),
-        search,
+        search._replace(mark=mark),
     )
 
 

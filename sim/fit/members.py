@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from sim.fit import least_squares as lm
+from sim.fit.continued import Mark
 from sim.fit.fit import chosen
 from sim.fit.found import Best, counted
 from sim.fit.losses import loss
@@ -17,11 +18,12 @@ from sim.fit.problem import Problem
 
 class Members(NamedTuple):
     """The state of all searches, each leaf (M, …): the search itself, the best place yet, and
-    whether it began finite."""
+    whether it began finite; and the mark of the problem they are of."""
 
     search: Any
     best: Best
     finite: Any
+    mark: Mark | None = None
 
 
 def own(problems):
