@@ -35,7 +35,8 @@ def scaling(experiments: Experiment | Sequence[Experiment]) -> Scaling:
         experiments: with xs (N, inputs) and y (N, outputs), where NaN is missing.
 
     Raises:
-        ValueError: an input is no array (N, inputs), or widths differ.
+        ValueError: an input is no array (N, inputs), widths differ, a number is infinite, or
+            a column has none.
 
     >>> found = scaling(Experiment(jnp.array([[1.0], [3.0]]), jnp.array([[2.0], [2.0]])))
     >>> found.u_mean.tolist(), found.u_scale.tolist(), found.y_scale.tolist()
@@ -50,6 +51,12 @@ def scaling(experiments: Experiment | Sequence[Experiment]) -> Scaling:
                 raise ValueError(f"experiments[{i}].{name}: expected an array (N, "
                                  f"{width[0] if width else 'width'}), got shape {np.shape(x)}")  # fmt: skip
     u, y = (np.concatenate([np.asarray(e[i]) for e in experiments]) for i in (0, 1))
+    for name, x in (("xs", u), ("y", y)):
+        if np.isinf(x).any():
+            raise ValueError(f"{name}: expected finite numbers, or NaN where one is missing, got infinity")
+        empty = np.isnan(x).all(axis=0)
+        if empty.any():
+            raise ValueError(f"{name}: expected numbers, got NaN only in column {np.argmax(empty)}")
     found = [of(x) for x in (u, y) for of in (partial(np.nanmean, axis=0), deviation)]
     return Scaling(*(jnp.asarray(x, jnp.result_type(float)) for x in found))
 
@@ -64,7 +71,8 @@ def scaled(stepper: Stepper, scaling: Scaling) -> Stepper:
         scaling: of `scaling`; its dtype is that of the stepper.
 
     Raises:
-        ValueError: from the step, u or y is of another width than the scaling.
+        ValueError: from the step, u or y is of another width than the scaling, or is of
+            whole numbers: cells take none either, and a scaling rounded to them is wrong.
 
     >>> from sim import rollout
     >>> itself = Stepper(lambda: (), lambda c, x: (c, x))
@@ -91,6 +99,8 @@ def _wide(name, x, mean):
     got = check.describe(x)
     if jax.tree.structure(x) == jax.tree.structure(0):
         x = jnp.asarray(x)
+        if not jnp.issubdtype(x.dtype, jnp.floating):
+            raise ValueError(f"{name}: expected floating-point numbers, got {x.dtype}")
         if x.shape[-1:] == width:
             return x
         got = f"shape {x.shape}"

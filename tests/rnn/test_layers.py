@@ -9,6 +9,7 @@ import pytest
 from jax.tree_util import Partial
 
 from sim import Stepper, rollout
+from sim.fit import Experiment
 from sim.rnn import (
     Scaling,
     bidirectional,
@@ -24,6 +25,7 @@ from sim.rnn import (
     readout,
     residual,
     scaled,
+    scaling,
     stack,
     state_space,
     state_space_params,
@@ -147,6 +149,12 @@ def test_mistakes_are_one_line():
          "y: expected (..., 1), as the scaling has, got shape (2,)"),
         (lambda: scaled(wide, BY).step(wide.init(), None),
          "u: expected (..., 1), as the scaling has, got None"),
+        (lambda: scaled(wide, BY).step(wide.init(), np.ones(1, int)),
+         "u: expected floating-point numbers, got int64"),
+        (lambda: scaling(Experiment(np.ones((3, 1)), np.array([[1.0], [np.inf], [np.nan]]))),
+         "y: expected finite numbers, or NaN where one is missing, got infinity"),
+        (lambda: scaling(Experiment(np.array([[1, 2], [1, np.nan]]) * [1, np.nan], np.ones((2, 1)))),
+         "xs: expected numbers, got NaN only in column 1"),
         (lambda: state_space(PLANT._replace(b=jnp.ones(1))).init(),
          "params.b: expected shape (2,), got (1,)"),
         (lambda: state_space(PLANT._replace(C=jnp.ones((3, 2)))).init(),
