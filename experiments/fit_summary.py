@@ -45,7 +45,8 @@ def parameters(fitted: Fitted) -> Table:
         text, spread = digits(value, error)
         interval = ""
         if math.isnan(error):
-            spread = "fixed"
+            bound = any(f"{name} is held by its bound" in text for text in fitted.said)
+            spread = "at its bound" if bound else "fixed"
         elif math.isfinite(error) and math.isfinite(lower) and math.isfinite(upper):
             interval = _between(lower, upper, error)
         units = "" if units == "1" else units

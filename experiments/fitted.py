@@ -12,7 +12,7 @@ from experiments import written
 PARAMETER = {  # a column of the table of parameters: in words
     "value": "estimated or fixed value",
     "start": "value the fit began from",
-    "standard_error": "standard error, missing where fixed",
+    "standard_error": "standard error, missing where fixed or held by a bound",
     "lower": "lower bound of the 95 % interval",
     "upper": "upper bound of the 95 % interval",
 }
@@ -52,7 +52,7 @@ class Fitted(NamedTuple):
         traces: the experiments, those of the training first.
         names, units: of P scalar parameters: "mass", "gain[0]", "initial.position".
         value, start, standard_error, lower, upper: (P,), with 95 % intervals; the standard
-            error is NaN where a parameter is fixed, infinite where nothing determines it.
+            error is NaN where it is fixed or held by a bound, infinite where nothing determines it.
         covariance, loss: (P, P), (iterations + 1,).
         tests: of the residual, "whiteness y" to (lags, correlation, bound, p).
         said: findings in words.

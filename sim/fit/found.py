@@ -9,20 +9,15 @@ import numpy as np
 
 from sim.fit.continued import Mark
 from sim.fit.experiment import spread
-from sim.fit.kinds import Bounded
 from sim.fit.losses import ONE_WAY
 from sim.fit.least_squares import CONVERGED, SEARCHING, STUCK
 from sim.fit.objectives import likelihood
-from sim.fit.parameters import index, state_name
 from sim.fit.problem import Problem, evaluated
 from sim.fit.robust import linear, observed_errors
 from sim.fit.root import LARGEST, fitted
 from sim.fit.uncertainty import Uncertainty, observed, unasked, uncertainty
 
 
-# A parameter nearer to a bound than this share of the span, or of the start's distance from an
-# only bound, is held by it.
-HELD = 1e-4
 # Unknowns up to which there is a covariance where the search has left the triangle of the Jacobian.
 LARGEST_KNOWN = 1000
 # Of Gaussian errors the standard deviation, in units of their median size.
@@ -111,11 +106,12 @@ def concluded(
     if bad:
         words += f"; the model diverged at {bad} place{'s' * (bad > 1)} tried, which it left"
         words += _where(search)
-    words = "; ".join([words, *_at_bounds(problem, params, [x0 for x0, _ in each])])
+    trust = _trust(problem, search, z)
+    words = "; ".join([words, *trust.held])
     if validation is not None:
         validation = np.asarray(validation)
     return Fit(jax.tree.map(np.asarray, params), tuple(x0 for x0, _ in each), np.asarray(losses),
-               np.asarray(sd), _trust(problem, search, z), words, progress, problem,
+               np.asarray(sd), trust, words, progress, problem,
                validation)  # fmt: skip
 
 
@@ -138,31 +134,6 @@ def _where(search) -> str:
         return ""
     step, window = (int(n) for n in search.where)
     return f", the last in {f'window {window} of ' * bool(window)}pass {step}"
-
-
-def _at_bounds(problem, params, states):
-    """In words, the parameters and initial states that their bounds hold back."""
-    yield from _held(problem.declared, params, problem.start)
-    at = iter(problem.order)
-    for group, given in zip(problem.groups, problem.given, strict=True):
-        for k in range(len(group.y) if problem.states.free else 0):
-            i, own = next(at), jax.tree.map(lambda leaf, k=k: leaf[k], given)
-            yield from _held(problem.states.declared, states[i], own, i)
-
-
-def _held(declared, values, start, i=None):
-    leaves = (jax.tree.leaves(tree) for tree in (values, start))
-    rows = zip(declared.names, declared.kinds, *leaves, strict=True)
-    for name, kind, leaf, begun in rows:
-        if not isinstance(kind, Bounded):
-            continue
-        for bound in (kind.lower, kind.upper):
-            span = kind.span if np.isfinite(kind.span) else np.abs(np.asarray(begun) - bound)
-            held = np.abs(np.asarray(leaf) - bound) < HELD * span
-            for k in np.argwhere(held):
-                full = name + index(tuple(k))
-                full = full if i is None else state_name(declared, i, full)
-                yield f"{full} is held by its bound {bound:g}"
 
 
 def _trust(problem, search, z) -> Uncertainty:

@@ -12,7 +12,8 @@ from scipy.special import stdtrit
 from sim.fit import least_squares as lm
 from sim.fit.bands import minimum
 from sim.fit.found import Fit
-from sim.fit.kinds import Bounded, Fixed, Free, Positive, Tied
+from sim.fit.kinds import Bounded, Fixed, Free, Positive, PositiveDefinite, Tied
+from sim.fit.objectives import likelihood
 from sim.fit.parabola import parabola
 from sim.fit.robust import linear
 from sim.fit.root import root
@@ -58,14 +59,14 @@ def profile(
         found: a fit of a sum of squares, or of a likelihood.
         name: of a searched number, one of ``found.uncertainty.names``.
         values: where to hold it; by default ever further from the estimate until the loss
-            has passed its bound.
+            has passed its bound, of a parameter that a bound holds away from that.
         level: at which the interval covers the parameter.
         steps, tolerance: of each search, as `fit` takes them; each begins where the one
             nearer to the estimate has ended.
 
     Raises:
-        ValueError: no such name, a parameter that is one number of several in z, or a value
-            outside its bounds.
+        ValueError: no such name, a parameter that several numbers of z make, as what is off the
+            diagonal of a covariance, or a value outside its bounds.
 
     Reference: D. M. Bates and D. G. Watts, *Nonlinear Regression Analysis and Its
     Applications*, Wiley 1988, section 6.1.
@@ -80,20 +81,22 @@ def profile(
     [-0.484, 4.484]
     """
     problem, z = found.problem, minimum(found)
+    eps = float(np.finfo(z.dtype).eps)
     names = found.uncertainty.names
     if name not in names:
         raise ValueError(f"name: there is no {name!r}; {nearest(name, names)}")
     i = names.index(name)
     kind = _kinds(problem)[i]
-    column = np.flatnonzero(np.asarray(_values(problem, z)[1][i]))
-    if len(column) != 1 or not isinstance(kind, Free | Positive | Bounded):
-        raise ValueError(f"name: expected a parameter that is searched by itself, got {name}")
+    slope = np.abs(np.asarray(_values(problem, z)[1][i], float))
+    column = np.flatnonzero(slope > 1e3 * eps * slope.max())
+    if len(column) != 1 or not isinstance(kind, Free | Positive | Bounded | PositiveDefinite):
+        raise ValueError(f"name: expected a parameter that is searched by itself, or a variance on a "
+                         f"diagonal, got {name}; its interval is that of the uncertainty")  # fmt: skip
     j, at = int(column[0]), parabola(problem, z)
     # F of one degree is the square of Student's t.
     by = root(problem, z, at) if problem.robust is None else root(*linear(problem, z))
     reach = float(stdtrit(by.degrees, 0.5 + level / 2))
     bound = float(at.loss) + 0.5 * reach**2 * by.share(j)
-    below, above = _sides(problem, z, j, by, kind, values, reach, name)
 
     def held(warm, place):
         return Held(place, *_held(problem, warm, j, place, steps, tolerance))
@@ -101,14 +104,30 @@ def profile(
     def value(place):
         return float(_flat(problem, z.at[j].set(place))[i])
 
+    def placed(value):
+        return _placed(kind, value) / float(problem.unit[j])
+
+    # By the z of a parameter that a bound holds the loss is no parabola.
+    along = (value, placed) if np.isinf(by.scale[j]) else (float, float)
+    best = float(z[j])
+    if values is not None:
+        below, above = _given(best, values, placed, name)
+    elif np.isinf(by.scale[j]):
+        away = _off(at, j, slope[j], by, bound - float(at.loss), likelihood(problem.objective))
+        below, above = _given(best, _beyond(kind, value(best), away), placed, name)
+    else:
+        below, above = _around(best, j, by, reach)
+
+    if isinstance(kind, Bounded) and np.isinf(kind.lower):  # which falls with z
+        below, above = above, below
     ends, rows = [], []
     for side, limit in zip((below, above), found.uncertainty.bounds[i], strict=True):
-        points = [Held(float(z[j]), float(at.loss), z)]
+        points = [Held(best, float(at.loss), z)]
         for place in side:
             points.append(held(points[-1].z, place))
             if values is None and not points[-1].loss < bound:
                 break
-        end = _crossing(points, bound, held)
+        end = _crossing(points, bound, held, *along)
         ends.append(limit if end is None else value(end))
         rows.append([(value(point.place), point.loss) for point in points])
     down, up = rows
@@ -123,24 +142,58 @@ class Held(NamedTuple):
     z: jax.Array
 
 
-def _sides(problem, z, j, by, kind, values, reach, name):
+def _placed(kind, value):
+    """z that makes a value, in units of z."""
+    if isinstance(kind, PositiveDefinite):
+        return 0.5 * float(Positive().free(np.array([value], float))[0])
+    return float(kind.free(np.array([value], float))[0])
+
+
+def _given(best, values, placed, name):
+    """The places of values, ever further below and above the estimate."""
+    try:
+        places = [placed(value) for value in values]
+    except ValueError as error:
+        raise ValueError(f"values: {name}: {error}") from None
+    return sorted((p for p in places if p < best), reverse=True), sorted(p for p in places if p > best)
+
+
+def _around(best, j, by, reach):
     """Where to hold z_j, ever further below and above the estimate."""
-    best = float(z[j])
-    if values is not None:
-        try:
-            places = np.concatenate([kind.free(np.array([v], float)) for v in values])
-        except ValueError as error:
-            raise ValueError(f"values: {name}: {error}") from None
-        places = (places / float(problem.unit[j])).tolist()
-        return (sorted((p for p in places if p < best), reverse=True),
-                sorted(p for p in places if p > best))  # fmt: skip
     sd = float(np.linalg.norm(by.W[j]))
     if not sd or np.linalg.norm(by.unseen[:, j]) > MOVED:
         sd = max(abs(best), 1.0)
-    # Four steps reach the bound of a loss that is a parabola.
-    first = reach * sd / np.sum(GROWTH ** np.arange(4)) * 1.01
-    away = first * np.cumsum(GROWTH ** np.arange(POINTS))
+    away = _steps(reach * sd)
     return (best - away).tolist(), (best + away).tolist()
+
+
+def _steps(reach):
+    """Four reach the bound of a loss that is a parabola, and so many are tried."""
+    return 1.01 * reach * np.cumsum(GROWTH ** np.arange(POINTS)) / np.sum(GROWTH ** np.arange(4))
+
+
+def _beyond(kind, best, away):
+    """Values ever further from the bound that holds the best."""
+    low = np.isinf(kind.upper) or best - kind.lower < kind.upper - best
+    span = kind.span if np.isfinite(kind.span) else max(abs(best), 1.0)
+    steps = _steps(min(away, span))
+    found = kind.lower + steps if low else kind.upper - steps
+    return found[(found > kind.lower) & (found < kind.upper)]
+
+
+def _off(at, j, slope, by, rise, likely):
+    """How far from the bound that holds θ_j the loss has risen, about, the others refitted:
+
+        L ≈ L̂ + g d + ½ c² d²,   d = 2 (L − L̂) / (g + √(g² + 2 c² (L − L̂)))
+    """
+    R, free = np.asarray(at.R, float), np.isfinite(by.scale)
+    g = abs(float(R[:, j] @ np.asarray(at.q, float)))
+    others = R[:, free]
+    left = R[:, j] - others @ np.linalg.lstsq(others, R[:, j])[0] if free.any() else R[:, j]
+    # Near its bound θ bends with z: θ″ = θ′, which a curvature along z has in it.
+    square = max(left @ left - likely * g, 0.0)
+    steep = g + np.sqrt(g**2 + 2 * square * rise)
+    return 2 * rise / steep * slope if steep > 0 else np.inf
 
 
 def _held(problem, z, j, place, steps, tolerance):
@@ -164,9 +217,9 @@ def _proposed(search, j):
 _judged = jax.jit(lm.judged)
 
 
-def _crossing(points, bound, held):
+def _crossing(points, bound, held, along, back):
     """The place where the loss first passes its bound on the way outwards, or None: its square
-    root is nearly straight there."""
+    root is nearly straight there along what ``along`` makes of a place."""
     for inner, outer in pairwise(points):
         if not outer.loss < bound:
             break
@@ -176,7 +229,8 @@ def _crossing(points, bound, held):
         if not np.isfinite(outer.loss):
             return outer.place
         a, b, c = (np.sqrt(max(v - points[0].loss, 0.0)) for v in (inner.loss, outer.loss, bound))
-        place = inner.place + (outer.place - inner.place) * float((c - a) / (b - a))
+        x, y = along(inner.place), along(outer.place)
+        place = back(x + (y - x) * float((c - a) / (b - a)))
         if finer < FINER:
             new = held(inner.z, place)
             inner, outer = (new, outer) if new.loss < bound else (inner, new)

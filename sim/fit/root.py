@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from sim.fit import bounds
 from sim.fit.losses import ONE_WAY, forwards, prior_loss, prior_rows
 from sim.fit.objectives import likelihood
 from sim.fit.problem import evaluated
@@ -57,7 +58,7 @@ def root(problem, z, at) -> Root:
     Reference: D. J. C. MacKay, "Bayesian interpolation", Neural Computation 4 (1992) 415-447,
     section 4.
     """
-    bare, unseen, scale = _whitened(at)
+    bare, unseen, scale = _whitened(at, bounds.held(problem, z, at.R, at.loss))
     if likelihood(problem.objective):
         return Root(bare, unseen, scale, np.inf, 1.0, bare)
     held = _held(problem, z, bare)
@@ -76,7 +77,7 @@ def fitted(problem, z) -> float:
     if likelihood(problem.objective) or not problem.known or len(z) > LARGEST:
         return problem.unknowns
     try:
-        bare = _whitened(evaluated(problem, z))[0]
+        bare = _whitened(evaluated(problem, z), np.zeros(len(z), bool))[0]
         return problem.unknowns - float(np.trace(_held(problem, z, bare)))
     except ValueError as error:
         if str(error) != ONE_WAY:
@@ -84,12 +85,14 @@ def fitted(problem, z) -> float:
         return problem.unknowns
 
 
-def _whitened(at):
-    """W₀ (n, k), the directions (n − k, n) of scale · z that nothing determines, that scale (n,)."""
-    R = np.asarray(at.R, float)
+def _whitened(at, bound):
+    """W₀ (n, k), the directions (n − k, n) of scale · z that nothing determines, that scale (n,),
+    without those that are ``bound`` (n,)."""
+    R = np.where(bound, 0, np.asarray(at.R, float))
     scale = np.linalg.norm(R, axis=0)
     dead = scale <= OPEN**2 * max(scale.max(), np.finfo(float).tiny)
     scale = np.where(dead, 1.0, scale)
+    scale[bound] = np.inf
     _, s, V = np.linalg.svd(R / scale)
     kept = s > OPEN * s[0]
     return (V[kept].T / s[kept]) / scale[:, None], V[~kept], scale

@@ -7,12 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.special import expit, stdtrit
 
+from sim.fit import bounds
 from sim.fit.kinds import Fixed, Tied, ranges
 from sim.fit.objectives import likelihood
 from sim.fit.parabola import curvature
 from sim.fit.parameters import searched, state_name
-from sim.fit.words import listed
 from sim.fit.root import root
+from sim.fit.words import listed
 
 # As `OPEN`, of a curvature, which is the square of it and has lost digits to differences.
 SHARE = 1e-10
@@ -35,6 +36,8 @@ class Uncertainty(NamedTuple):
         degrees: of freedom of the σ² in the covariance; infinite of a likelihood.
         bounds: (P, 2), between which each lies by its kind, mostly −∞ and ∞.
         root: W (n, k) of what was searched, cov z = W Wᵀ, or None.
+        held: in words, what is held by a bound, of which the errors are NaN, and its interval
+            one for `profile`; the errors of the others are those with it fixed there.
     """
 
     names: tuple[str, ...]
@@ -45,6 +48,7 @@ class Uncertainty(NamedTuple):
     degrees: float = np.inf
     bounds: np.ndarray | None = None
     root: np.ndarray | None = None
+    held: tuple[str, ...] = ()
 
     def interval(self, level: float = 0.95):
         """The interval (P, 2) that covers each parameter at a stated rate, by Student's t.
@@ -80,12 +84,12 @@ def uncertainty(problem, z, at) -> Uncertainty:
 
         cov z = σ² (JᵀJ)⁻¹,   σ² = Σ r² / (m − n),   cov θ = (∂θ/∂z) cov z (∂θ/∂z)ᵀ
 
+    What has a prior keeps the standard deviation that this states, see `root`.
+
     Args:
         problem, z, at: the problem, its minimum, and `evaluated` there.
 
     Reference: G. A. F. Seber and C. J. Wild, *Nonlinear Regression*, Wiley 1989,
-    What has a prior keeps the standard deviation that this states, see `root`.
-
     section 2.1; L. Ljung, *System Identification*, 2nd ed. 1999, section 9.
     """
     found = root(problem, z, at)
@@ -106,6 +110,7 @@ def observed(problem, z) -> Uncertainty:
     scale = np.sqrt(np.abs(np.diagonal(H)))
     largest = scale.max() or 1.0
     scale = np.where(scale <= np.sqrt(np.finfo(z.dtype).eps) * largest, largest, scale)
+    scale[bounds.held(problem, z, np.diag(np.sqrt(np.abs(np.diagonal(H)))))] = np.inf
     shares, V = np.linalg.eigh((H + H.T) / 2 / scale / scale[:, None])
     kept = shares > max(SHARE, 1e3 * np.finfo(z.dtype).eps) * shares[-1]
     W = V[:, kept] / np.sqrt(shares[kept]) / scale[:, None]
@@ -117,7 +122,7 @@ def unasked(problem, z, why: str) -> Uncertainty:
     value, said = np.asarray(_flat(problem, z), float), f"{why}: no covariance was computed"
     names = searched(problem.declared) + _state_names(problem)
     return Uncertainty(names, value, np.full(len(value), np.nan), None, (said,), np.inf,
-                       _bounds(problem))  # fmt: skip
+                       _bounds(problem), None, bounds.words(problem, z, bounds.held(problem, z)))  # fmt: skip
 
 
 def _told(problem, z, W, unseen, scale) -> Uncertainty:
@@ -132,9 +137,11 @@ def _told(problem, z, W, unseen, scale) -> Uncertainty:
     along = np.divide(steps, size, out=np.zeros_like(steps), where=size > 0) @ unseen.T
     lost = np.linalg.norm(along, axis=1) > MOVED
     said = tuple(_said([names[i] for i in group]) for group in _groups(along, lost))
+    held = ~np.any(slope[:, np.isfinite(scale)], axis=1)
+    covariance[held], covariance[:, held] = np.nan, np.nan
     error = np.sqrt(np.maximum(np.diagonal(covariance), 0))
     return Uncertainty(names, value, np.where(lost, np.inf, error), covariance, said, np.inf,
-                       _bounds(problem), W)  # fmt: skip
+                       _bounds(problem), W, bounds.words(problem, z, np.isinf(scale)))  # fmt: skip
 
 
 def _groups(along, lost):
