@@ -114,6 +114,30 @@ def test_both_directions_are_one_network_from_each_end():
     assert not np.allclose(ys[0], ys[-1])
 
 
+def test_both_directions_of_a_padded_batch_are_those_of_each_record_alone():
+    """Its padding, here NaN, is nowhere to be seen: not in ys, nor in the carries, nor in slopes."""
+    lengths, params = np.array([STEPS, 4, 2], "int32"), (GRU[0], weights(CELLS["lstm"], HIDDEN, HIDDEN))
+    padded = np.stack([XS] * 3, axis=1)
+    padded[np.arange(STEPS)[:, None] >= lengths] = np.nan
+
+    def both(params, xs, lengths=None):
+        return bidirectional(gru(params[0]), lstm(params[1]), xs, lengths=lengths)
+
+    (there, back), ys = quick(both)(params, padded, lengths)
+    slope = quick(jax.grad(lambda *of: (both(*of)[1] ** 2).sum()))
+    total = []
+    for i, n in enumerate(lengths):
+        ends, alone = both(params, XS[:n])
+        np.testing.assert_allclose(ys[:n, i], alone, rtol=1e-12)
+        assert (ys[n:, i] == 0).all()
+        np.testing.assert_allclose(there[i], ends[0], rtol=1e-12)
+        np.testing.assert_allclose(back.c[i], ends[1].c, rtol=1e-12)
+        total.append(slope(params, XS[:n]))
+    together = slope(params, padded, lengths)
+    expected = jax.tree.map(lambda *each: sum(each), *total)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9), together, expected)
+
+
 def test_initialize_carry_repeats_rest_for_a_batch_and_tries_the_step():
     stepper = layers(gru(GRU[0]), lstm(weights(CELLS["lstm"], HIDDEN, 2)))
     h, (cell_h, c) = initialize_carry(stepper, (3, 2), x=np.zeros((3, 2, HIDDEN)))
@@ -175,6 +199,10 @@ def test_mistakes_are_one_line():
         (lambda: bidirectional(one, one, XS[0]),
          "xs: expected one array (N, ..., inputs), got shape (4,)"),
         (lambda: bidirectional(one, one, XS, one.init()), "carries: expected a pair, got"),
+        (lambda: bidirectional(one, one, XS, lengths=[3]),
+         "lengths: expected whole numbers of shape (), the batch axes of xs, got int64[1]"),
+        (lambda: bidirectional(one, one, XS[:, None], lengths=[9]),
+         "lengths: expected numbers from 0 to 6, got 9"),
         (lambda: initialize_carry(one, 0), "batch: expected an integer of at least 1, got 0"),
         (lambda: initialize_carry(gru), "stepper: expected a Stepper, got function"),
         (lambda: initialize_carry(one, 2, x=XS[0]),
