@@ -29,9 +29,11 @@ class Truncated:
         θ ← θ − step(∂L_w/∂θ),   s_w = the end of window w − 1, held
 
     Experiments lie side by side: window w of each of them makes one step of the optimiser,
-    which sees the mean over the samples. Initial states that are free move with the first
-    window alone. A window as long as the records is the whole gradient. Schedules count
-    steps: ⌈experiments / batch⌉ ⌈longest / window⌉ in a pass.
+    which sees the sum over the samples, divided by how many the window could hold: so each
+    sample of a record counts alike. Where none is left in a window of a batch there is no step.
+    Initial states that are free move with the first window alone. A window as long as the
+    records is the whole gradient. Schedules count steps: at most
+    ⌈experiments / batch⌉ ⌈longest / window⌉ in a pass.
 
     Args:
         objective: `Simulation` or `Prediction`.
@@ -115,7 +117,7 @@ def advanced(solver, window, batch, problem, search: Search, tolerance) -> Searc
     if batch is not None:
         key = jax.random.fold_in(jax.random.key(search.seed), search.steps)
         windows = shuffled(windows, batch, key)
-    step = Partial(partial(_step, solver), problem, y0, 1 / len(windows.first))
+    step = Partial(partial(_step, solver), problem, y0, 1 / jnp.sum(_seen(windows)).astype(search.z.dtype))
     carry = _begin(problem, search.z, windows.rows[0])
     none = jnp.zeros_like(search.bad)
     training = Training(search.z, search.optimiser, search.share, carry, search.turns, none, none)
@@ -146,13 +148,20 @@ def _step(solver, problem, y0, part, training: Training, window: Window):
     fine = jnp.isfinite(value) & jnp.all(jnp.isfinite(grad))
     at = training.z, value, grad
     update, optimiser = moved(solver, at, training.optimiser, lambda z: value_fn(z)[0])
-    new = training.z + training.share * update, optimiser, carry
+    new = training.z + training.share * update, optimiser
     fine = fine & jnp.all(jnp.isfinite(new[0]))
-    z, optimiser, carry = taken(fine, new, (training.z, training.optimiser, training.carry))
+    carry = taken(fine, carry, training.carry)
+    # Shorter records end before the longest: a step by nothing would still be one to Adam.
+    z, optimiser = taken(fine & _seen(window), new, (training.z, training.optimiser))
     turns = jnp.where(fine, 0, training.turns + 1)
     bad = training.bad + (~fine).astype(training.bad.dtype)
     last = jnp.where(fine, training.last, window.number)
     return Training(z, optimiser, shared(training.share, fine), carry, turns, bad, last), value
+
+
+def _seen(window: Window):
+    """Whether there is anything to learn from a window, (…)."""
+    return window.first | jnp.any(jnp.isfinite(window.e.y), axis=(-3, -2, -1))
 
 
 def _window_loss(problem, y0, part, z, carry, window: Window):

@@ -67,7 +67,7 @@ def ragged():
 
 
 def after(experiments, window, batch=None, solver=SGD, passes=1, begin=START):
-    problem, z = assembled(OBJECTIVE, begin, experiments)
+    problem, z = assembled(OBJECTIVE, begin, experiments, validated=True)
     search = begun(solver, 3, problem, z)
     for _ in range(passes):
         search = advanced(solver, window, batch, problem, search, 0.0)
@@ -79,6 +79,24 @@ def test_each_record_counts_once_in_a_pass(ragged):
     problem, z, search = after(ragged, 40, 2)
     slope = quick(jax.grad(loss, 1))(problem, z) / (2 * 33)
     assert np.linalg.norm((z - search.z) / 1e-6 - slope) < 1e-4 * np.linalg.norm(slope)
+
+
+def test_no_step_where_a_batch_has_ended_and_the_state_goes_on_through_a_gap(ragged):
+    # 20, 33 and 29 samples by windows of 8: 3, 5 and 4 of them, not 5 each.
+    search = after(ragged, 8, 1, ADAM)[2]
+    assert int(optax.tree_utils.tree_get(search.optimiser[1][0], "count")) == 12
+    # The last window moves as much after windows without samples as after others.
+    e = recorded(33, 1)
+
+    def moved(y):
+        problem, z = assembled(OBJECTIVE, START, e._replace(y=y), validated=True)
+        problem = problem.weighted(jnp.ones(1))
+        return advanced(SGD, 8, None, problem, begun(SGD, 3, problem, z), 0.0).z - z
+
+    gone = jnp.full_like(e.y, jnp.nan)
+    last = moved(gone.at[32:].set(e.y[32:]))
+    expected = moved(e.y) - moved(e.y.at[32:].set(jnp.nan))
+    assert 0 < np.linalg.norm(expected - last) < 1e-3 * np.linalg.norm(last)
 
 
 def test_batches_are_drawn_anew_and_hold_every_record(ragged):
