@@ -65,7 +65,9 @@ def fit(
             forward-mode Jacobian for a sum of squares, Newton's for a
             likelihood, and L-BFGS for one of more than 50 unknowns;
             `GaussNewton()` suits many parameters; any transformation of optax
-            (``optax.adam(schedule)``, ``optax.chain(…)``, ``optax.lbfgs()``) is descent.
+            (``optax.adam(schedule)``, ``optax.chain(…)``, ``optax.lbfgs()``) is descent, of
+            each leaf in units of its largest number at the start: rates and clipping count
+            in those. Keep the object: another one of the same kind is compiled anew.
         validation: experiments that are not fitted: the parameters are those with the
             smallest error on them, each output in units of its spread. Their initial states are as given by ``states``: the one
             of all, or those at the end of a list.
