@@ -87,12 +87,17 @@ def profile(
         raise ValueError(f"name: there is no {name!r}; {nearest(name, names)}")
     i = names.index(name)
     kind = _kinds(problem)[i]
-    slope = np.abs(np.asarray(_values(problem, z)[1][i], float))
+    # Which numbers make it; on a bound no slope may be left.
+    slope = np.abs(np.asarray(_values(problem, jnp.ones_like(z))[1][i], float))
     column = np.flatnonzero(slope > 1e3 * eps * slope.max())
     if len(column) != 1 or not isinstance(kind, Free | Positive | Bounded | PositiveDefinite):
         raise ValueError(f"name: expected a parameter that is searched by itself, or a variance on a "
                          f"diagonal, got {name}; its interval is that of the uncertainty")  # fmt: skip
-    j, at = int(column[0]), parabola(problem, z)
+    j = int(column[0])
+    if isinstance(kind, Bounded) and np.isfinite(kind.span):
+        most = -np.log(64 * eps)
+        z = z.at[j].set(float(np.clip(z[j], -most, most)))
+    at, slope = parabola(problem, z), np.abs(np.asarray(_values(problem, z)[1][i, j], float))
     # F of one degree is the square of Student's t.
     by = root(problem, z, at) if problem.robust is None else root(*linear(problem, z))
     reach = float(stdtrit(by.degrees, 0.5 + level / 2))
@@ -113,7 +118,7 @@ def profile(
     if values is not None:
         below, above = _given(best, values, placed, name)
     elif np.isinf(by.scale[j]):
-        away = _off(at, j, slope[j], by, bound - float(at.loss), likelihood(problem.objective))
+        away = _off(at, j, slope, by, bound - float(at.loss), likelihood(problem.objective))
         below, above = _given(best, _beyond(kind, value(best), away), placed, name)
     else:
         below, above = _around(best, j, by, reach)

@@ -68,6 +68,21 @@ def test_a_bound_that_holds_in_a_likelihood(start):
     np.testing.assert_allclose(profile(found, "b").interval, [0, expected], rtol=1e-3, atol=1e-6)
 
 
+@pytest.mark.parametrize("start", [0.5, 1.0])
+def test_a_bound_far_from_what_the_records_say(start):
+    """b is 5 in them and at most 1: rounding leaves no way to the bound, and the loss is steep."""
+    y = 5 * X + Y
+    e = Experiment(X, y[:, None])
+    found = fit(Simulation(line), {"a": 0.0, "b": start}, e, parameters={"b": (0, 1)})
+    assert found.message.endswith("; b is held by its bound 1")
+
+    def left(b):
+        return np.sum((y - b * X - np.mean(y)) ** 2)
+
+    end = brentq(lambda b: left(b) - left(1) * (1 + t.ppf(0.975, 58) ** 2 / 58), 0, 1)
+    np.testing.assert_allclose(profile(found, "b").interval, [end, 1], rtol=1e-3)
+
+
 def test_a_value_far_from_a_bound_in_units_of_its_error_is_not_held():
     e = Experiment(X, (Y + 0.1 * X)[:, None])
     wide = fit(Simulation(line), {"a": 0.0, "b": 0.5}, e, parameters={"b": (0, 1e6)})
