@@ -147,7 +147,7 @@ def _alone(prepared, network):
     held = [_from(prepared.experiment(s), s.part.known) for s in data.validation]
     problem = begun(how, objective, starts, network.kinds, parts, state, held, prepared.config.seed)
     return prepared._replace(objective=objective, start=starts[0], state=state, scaling=by, begun=problem,
-                             of=tuple(of))  # fmt: skip
+                             of=tuple(of), said=tuple(network.told(records)))  # fmt: skip
 
 
 def _hybrid(prepared, network):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from itertools import pairwise
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -25,12 +26,14 @@ class Network(NamedTuple):
             (N, inputs), y (N, outputs) in numbers near 1, or None for a start without any.
         stepper: of its parameters; what enters and leaves is in numbers near 1.
         kinds: of parameters by dotted name, as `sim.fit.fit` takes them.
+        told: ``told(records)``, sentences about a start that could not be made of them.
     """
 
     name: str
     start: Callable
     stepper: Callable[[Any], Stepper]
     kinds: Mapping[str, Any] = {}
+    told: Callable = lambda records: ()
 
 
 class Correction(NamedTuple):
@@ -166,34 +169,50 @@ def state_space(
     Args:
         states: how many.
         hidden: widths of the hidden layers of its network.
-        start: n4sid, the linear system that `sim.fit.n4sid` finds; or random.
+        start: n4sid, the linear system that `sim.fit.n4sid` finds in the stretches without a
+            missing sample, if they are long enough; or random.
         prior: standard deviation of its network's weights around 0; one for all layers, or
             one for each.
     """
     _at_least_one(states=states, **{f"hidden[{i}]": width for i, width in enumerate(hidden)})
     begin = partial(_state_space_start, states, hidden, start == "n4sid")
-    return Network("state space", begin, rnn.state_space, _layered("net", hidden, prior))
+    told = partial(_state_space_told, states, start == "n4sid")
+    return Network("state space", begin, rnn.state_space, _layered("net", hidden, prior), told)
 
 
 def _state_space_start(states, hidden, linear, key, inputs, outputs, records):
-    if records is None or not linear:
+    parts = _complete(states, records) if linear and records else ()
+    if not parts:
         return rnn.state_space_params(key, inputs, outputs, states, hidden)
-    us, ys = zip(*(_unbroken(*(np.asarray(x, float) for x in record)) for record in records), strict=True)
+    us, ys = zip(*parts, strict=True)
     found = n4sid(us, ys, states, stable=True)
     return rnn.from_linear(key, found, hidden, u=np.concatenate(us))
 
 
-def _unbroken(u, y):
-    """The longest part of a record without a missing sample.
+def _state_space_told(states, linear, records):
+    if not linear or _complete(states, records):
+        return ()
+    return (f"the records have too few samples in a row without a gap for n4sid with {states} "
+            f"state{'s' * (states > 1)}: the state space began at random",)  # fmt: skip
 
-    >>> _unbroken(np.arange(5), np.array([[0.0], [np.nan], [2.0], [3.0], [np.nan]]))[0]
-    array([2, 3])
+
+def _complete(states, records):
+    """The stretches of all records without a missing sample; none where n4sid would refuse them.
+
+    >>> y = np.array([[0.0]] * 9 + [[np.nan]] + [[1.0]] * 3 + [[np.nan]] + [[2.0]] * 8)
+    >>> [u.tolist() for u, _ in _complete(1, [(np.arange(22.0)[:, None], y)])][0][:3]
+    [[0.0], [1.0], [2.0]]
     """
-    gaps = np.flatnonzero(np.isnan(y).any(axis=1))
-    edges = np.concatenate([[-1], gaps, [len(y)]])
-    widest = int(np.argmax(np.diff(edges)))
-    own = slice(edges[widest] + 1, edges[widest + 1])
-    return u[own], y[own]
+    width = sum(x.shape[1] for x in records[0])
+    horizon = -(-states // records[0][1].shape[1]) + 1  # the shortest that n4sid takes
+    found = []
+    for record in records:
+        u, y = (np.asarray(x, float) for x in record)
+        gaps = np.flatnonzero(np.isnan(y).any(axis=1))
+        edges = pairwise([-1, *gaps.tolist(), len(y)])
+        found += [(u[a + 1 : b], y[a + 1 : b]) for a, b in edges if b - a > 2 * horizon]
+    windows = sum(len(y) - 2 * horizon + 1 for _, y in found)
+    return found if windows >= 2 * horizon * width else []
 
 
 def correction(

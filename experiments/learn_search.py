@@ -135,7 +135,10 @@ def begun(how: Learning, objective: Any, starts: list, kinds: Mapping[str, Any],
     try:
         return Begun(arguments, settings, ensemble(*arguments, **settings, steps=0))
     except ValueError as error:
-        few = "; a prior counts as samples do: network.prior" if "than unknowns" in str(error) else ""
+        few = ""
+        if "than unknowns" in str(error):
+            few = ("; a prior counts as samples do: network.prior; or a record of its own ends the training "
+                   "in time: data.validation")  # fmt: skip
         raise ValueError(in_words(error) + few) from None
 
 

@@ -256,7 +256,7 @@ def test_members_of_ones_own_stop_and_go_on_bit_for_bit(scansim, monkeypatch, re
          "float32; scale it, or take runtime=float64"),
         ("data.output=far runtime=float32", 4, "column 'far' of training varies by 1 beside its size of 1e+09, too little for"),
         ("network=elman network.hidden=2 learn.warmup=0 data.train=[{name:a,rows:[0,9]}]", 2,
-         "9 samples for 11 parameters and 0 initial states; a prior counts as samples do: network.prior"),
+         "and 0 initial states; a prior counts as samples do: network.prior; or a record of its own ends the training in time: data.validation"),
         ("network.hidden=0", 2, "network.hidden: expected a whole number of at least 1, got 0"),
         ("network.prior=-1", 2, "network.prior: expected a standard deviation above 0"),
         ("network=state_space network.prior=[1,2,3]", 2, "network.prior: expected one number, or one for each of 2"),
