@@ -63,7 +63,7 @@ def fit(
             declares them: by dotted name in the state, or "state" where it has no parts.
         solver: how to search. None is the method of Levenberg and Marquardt with a
             forward-mode Jacobian for a sum of squares, Newton's for a
-            likelihood, and L-BFGS for one of more than 50 unknowns;
+            likelihood, and L-BFGS for one of more than 100 unknowns;
             `GaussNewton()` suits many parameters; any transformation of optax
             (``optax.adam(schedule)``, ``optax.chain(…)``, ``optax.lbfgs()``) is descent, of
             each leaf in units of its largest number at the start: rates and clipping count

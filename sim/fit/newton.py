@@ -13,7 +13,7 @@ from sim.fit.losses import ONE_WAY
 from sim.fit.parabola import parabola
 
 # Unknowns up to which each step takes the curvature; with more, L-BFGS learns it by and by.
-MOST = 50
+MOST = 100
 # What rounding leaves of a log-likelihood, as a share of it, in units of the last digit.
 DIGITS = 64
 
