@@ -175,3 +175,11 @@ def test_the_summary_is_plain_text_in_columns(tmp_path, capsys):
     assert "loss 3 to 0.1 in 2 iterations, compile 1.50 s, fit 0.25 s" in said
     assert f"{tmp_path / 'fit.nc'}  (2 kB)" in said and "report" not in said
     assert "theirs    0.08" in said
+
+
+def test_a_parameter_at_its_bound_is_told_from_one_that_was_fixed():
+    one = fitted()
+    plain = {row[0]: row[2] for row in fit_summary.parameters(one)}
+    held = one._replace(said=("converged after 9 evaluations; gain[0] is held by its bound 2",))
+    said = {row[0]: row[2] for row in fit_summary.parameters(held)}
+    assert plain["gain[0]"] == "fixed" and said == plain | {"gain[0]": "at its bound"}
