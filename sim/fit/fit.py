@@ -184,7 +184,8 @@ def chosen(objective, solver) -> Method:
         advance = partial(windows.advanced, solver, objective.window, objective.batch)
 
         def begin(problem, z):
-            alike([e for _, e in problem.each(z)[1]])
+            shaped = jax.tree.map(lambda leaf: np.broadcast_to(0, leaf.shape), problem.groups)
+            alike(problem.ordered(shaped))
             return windows.begun(solver, objective.seed, problem, z)
 
         return Method(begin, advance, _loss)

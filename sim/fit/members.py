@@ -86,8 +86,8 @@ def found(problem, own, zs):
     """The parameters and the initial states, (M, …)."""
 
     def one(own, z):
-        params, each = _of(problem, own).each(z)
-        return params, [x0 for x0, _ in each]
+        params, states = _of(problem, own).apart(z)
+        return params, problem.ordered(states)
 
     return jax.vmap(one)(own, zs)
 

@@ -86,16 +86,26 @@ class Problem:
         return values(self.declared, self.unit[: len(z)] * z, self.start)
 
     @jax.jit
+    def apart(self, z):
+        """Parameters, and the initial states of each group, stacked along a first axis."""
+        theta, states = self.parts(z)
+        pairs = zip(states, self.given, strict=True)
+        return self.parameters(theta), [jax.vmap(self.states.state)(*pair) for pair in pairs]
+
     def each(self, z):
         """Parameters, and for each experiment as the user gave them: state and record."""
-        theta, states = self.parts(z)
-        found = [None] * len(self.order)
-        at = iter(self.order)
-        for group, given, s in zip(self.groups, self.given, states, strict=True):
-            for i in range(len(group.y)):
-                e, own = jax.tree.map(lambda leaf, i=i: leaf[i], (group, given))
-                found[next(at)] = (self.states.state(s[i], own), e)
-        return self.parameters(theta), found
+        p, states = self.apart(z)
+        # Taken apart by NumPy: a program would have as many outputs as there are experiments.
+        each = self.ordered([_host(pair) for pair in zip(states, self.groups, strict=True)])
+        return p, [(jax.tree.map(jnp.asarray, x0), e) for x0, e in each]
+
+    def ordered(self, groups) -> list:
+        """What lies stacked along a first axis, group by group, in the user's order."""
+        found, at = [None] * len(self.order), iter(self.order)
+        for records, group in zip(self.groups, groups, strict=True):
+            for i in range(len(records.y)):
+                found[next(at)] = jax.tree.map(lambda leaf, i=i: leaf[i], group)
+        return found
 
     @property
     def robust(self):
@@ -260,17 +270,29 @@ def diverging(problem: Problem, z, otherwise: str) -> ValueError:
     return ValueError(otherwise)
 
 
-@jax.jit
-def residuals(problem: Problem, z):
+def residuals(problem: Problem, z) -> list[np.ndarray]:
     """y − ŷ of each experiment, (N, outputs) or with a row for y0, in the units of y; 0 where
     missing."""
+    return problem.ordered(_host(_residuals(problem, z)))
+
+
+@jax.jit
+def _residuals(problem: Problem, z):
     theta, states = problem.parts(z)
-    p, found, at = problem.parameters(theta), [None] * len(problem.order), iter(problem.order)
+    p, found = problem.parameters(theta), []
     for group, given, s in zip(problem.groups, problem.given, states, strict=True):
 
         def one(s, e, given):
             return problem.objective.errors(p, problem.states.state(s, given), e)[0]
 
-        for errors in jax.vmap(one)(s, group, given):
-            found[next(at)] = errors
+        found.append(jax.vmap(one)(s, group, given))
     return found
+
+
+def _host(tree):
+    """Arrays of NumPy, but for keys of random numbers, which it does not know."""
+
+    def host(leaf):
+        return leaf if jnp.issubdtype(leaf.dtype, jax.dtypes.extended) else np.asarray(leaf)
+
+    return jax.tree.map(host, tree)
