@@ -29,13 +29,31 @@ def weights(key: jax.Array, inputs: int, hidden: int, gates: int, dtype: Any):
     ((2, 12), True)
     """
     inputs, hidden = check.positive("inputs", inputs), check.positive("hidden", hidden)
+    keyed(key)
     dtype = jnp.result_type(float) if dtype is None else dtype
     start, *keys = jax.random.split(key, gates + 1)
     limit = (6 / (inputs + hidden)) ** 0.5
     W = jax.random.uniform(start, (inputs, gates * hidden), dtype, -limit, limit)
-    orthogonal = jax.nn.initializers.orthogonal()
-    U = jnp.concatenate([orthogonal(k, (hidden, hidden), dtype) for k in keys], axis=1)
+    U = jnp.concatenate([orthogonal(k, hidden, dtype) for k in keys], axis=1)
     return W, U
+
+
+def orthogonal(key: jax.Array, n: int, dtype: Any) -> jax.Array:
+    """A random orthogonal matrix (n, n); to rounding, in a dtype of 16 bits.
+
+    >>> orthogonal(jax.random.key(0), 2, jnp.bfloat16).dtype
+    dtype(bfloat16)
+    """
+    # Its QR has no kernel for 16 bits.
+    wide = dtype if jnp.finfo(dtype).bits >= 32 else jnp.float32
+    return jax.nn.initializers.orthogonal()(key, (n, n), wide).astype(dtype)
+
+
+def keyed(key: Any) -> None:
+    """Raise where a seed stands in for a key."""
+    dtype = getattr(key, "dtype", None)
+    if dtype is None or not (jnp.issubdtype(dtype, jax.dtypes.prng_key) or dtype == jnp.uint32):
+        raise ValueError(f"key: expected one of jax.random.key(seed), got {type(key).__name__}")
 
 
 def typed(params: Any, expected: type) -> None:

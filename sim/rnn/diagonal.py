@@ -46,6 +46,7 @@ def params(key: jax.Array, inputs: int, hidden: int, *, dtype: Any = None) -> Pa
     """
     n, inputs = check.positive("hidden", hidden), check.positive("inputs", inputs)
     dtype = jnp.result_type(float) if dtype is None else dtype
+    cell.keyed(key)
     keys = jax.random.split(key, 4)
     return Params(
         jnp.full(n, math.log(0.5), dtype),

@@ -169,4 +169,7 @@ def scheduled(key: jax.Array, probability: Any, n: int) -> jax.Array:
         outside = [float(p) for p in np.ravel(probability) if not 0 <= p <= 1]
         if outside:
             raise ValueError(f"probability: expected numbers from 0 to 1, got {outside[0]:g}")
-    return jax.random.bernoulli(key, jnp.asarray(probability), shape)
+    probability = jnp.asarray(probability)
+    if not jnp.issubdtype(probability.dtype, jnp.floating):
+        probability = probability.astype(jnp.result_type(float))
+    return jax.random.bernoulli(key, probability, shape)

@@ -68,6 +68,7 @@ def params(
     least, most = float(jnp.finfo(dtype).tiny), 1 - float(jnp.finfo(dtype).eps)  # of |a|²
     if not (low**2 < most and high**2 > least):
         raise ValueError(f"radii: expected a ring that {dtype} can tell from 0 and from 1, got {radii}")
+    cell.keyed(key)
     keys = jax.random.split(key, 5)
     # Away from 0 and 1, where a logarithm would not be finite.
     squared = jax.random.uniform(keys[0], (n,), dtype, 1e-6, 1 - 1e-6)

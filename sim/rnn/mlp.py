@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from sim import check
 from sim.rnn import cell
@@ -24,14 +25,15 @@ def mlp_params(key: jax.Array, sizes: Sequence[int], *, dtype: Any = None, gain:
         A tuple of (W (inputs, outputs), b (outputs,)), one for each layer; the last b is zero.
 
     Raises:
-        ValueError: fewer than two sizes, or one that is no size.
+        ValueError: fewer than two sizes, one that is no size, or a key that is none.
 
     >>> [W.shape for W, b in mlp_params(jax.random.key(0), (2, 8, 1))]
     [(2, 8), (8, 1)]
     """
-    if len(sizes) < 2:
+    if np.ndim(sizes) != 1 or len(sizes) < 2:
         raise ValueError(f"sizes: expected inputs and outputs at least, got {sizes}")
     sizes = [check.positive("sizes", size) for size in sizes]
+    cell.keyed(key)
     dtype = jnp.result_type(float) if dtype is None else dtype
     found = []
     for key, (n, m) in zip(jax.random.split(key, len(sizes) - 1), pairwise(sizes), strict=True):

@@ -27,7 +27,7 @@ def pieces(experiment: Experiment, length: int, *, warmup: int = 0) -> list[Expe
         ⌈(N − warmup) / L⌉ experiments without y0.
 
     Raises:
-        ValueError: the record has no sample after its run-up.
+        ValueError: it is no `Experiment`, or has no sample after its run-up.
 
     Reference: M. Forgione and D. Piga, Eur. J. Control 59 (2021) 69-81, who train
     neural models on pieces of long records.
@@ -36,6 +36,8 @@ def pieces(experiment: Experiment, length: int, *, warmup: int = 0) -> list[Expe
     >>> [(p.xs.tolist(), p.y[:, 0].tolist()) for p in pieces(e, 2, warmup=1)]
     [([0.0, 1.0, 2.0], [nan, 1.0, 2.0]), ([2.0, 3.0, 4.0], [nan, 3.0, 4.0])]
     """
+    if not isinstance(experiment, Experiment):
+        raise ValueError(f"experiment: expected an Experiment, got {type(experiment).__name__}")
     length = check.positive("length", length)
     if isinstance(warmup, bool) or not isinstance(warmup, int | np.integer) or warmup < 0:
         raise ValueError(f"warmup: expected an integer of at least 0, got {warmup!r}")

@@ -53,7 +53,8 @@ def scaling(experiments: Experiment | Sequence[Experiment]) -> Scaling:
     u, y = (np.concatenate([np.asarray(e[i]) for e in experiments]) for i in (0, 1))
     for name, x in (("xs", u), ("y", y)):
         if np.isinf(x).any():
-            raise ValueError(f"{name}: expected finite numbers, or NaN where one is missing, got infinity")
+            raise ValueError(f"{name}: expected finite numbers, or NaN where one is missing, "
+                             "got infinity")  # fmt: skip
         empty = np.isnan(x).all(axis=0)
         if empty.any():
             raise ValueError(f"{name}: expected numbers, got NaN only in column {np.argmax(empty)}")

@@ -41,11 +41,12 @@ def params(key: jax.Array, inputs: int, outputs: int, states: int,
     >>> params(jax.random.key(0), 1, 1, 2).A.shape
     (2, 2)
     """
+    cell.keyed(key)
     of_a, of_b, of_c, of_net = jax.random.split(key, 4)
     sizes = (states + inputs, *hidden, states + outputs)
     net = mlp_params(of_net, sizes, dtype=dtype, gain=0.0)
     dtype = net[0][0].dtype
-    A = 0.9 * jax.nn.initializers.orthogonal()(of_a, (states, states), dtype)
+    A = 0.9 * cell.orthogonal(of_a, states, dtype)
     B = jax.random.normal(of_b, (states, inputs), dtype)
     C = jax.random.normal(of_c, (outputs, states), dtype) * states**-0.5
     zero = jnp.zeros(states + outputs, dtype)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import sim.rnn.cell
 from sim import rollout
-from sim.rnn import initialize_carry
+from sim.rnn import initialize_carry, mlp_params, state_space_params
 from sim.rnn.cell import gates
 from tests.filters.derivatives import quick
 from tests.rnn.zoo import (
@@ -50,6 +50,24 @@ def close(a, b, rtol=1e-12):
 def test_the_walk_finds_the_cells():
     assert {"diagonal", "elman", "gru", "lru", "lstm", "minimal_gated"} <= set(CELLS)
     assert {"diagonal", "lru"} <= set(PARALLEL)
+
+
+@EACH
+def test_half_precision_begins_and_runs(cell):
+    params = cell.params(jax.random.key(0), 1, 2, dtype=jnp.bfloat16)
+    ys = run(cell.stepper, params, jnp.ones((2, 1), jnp.bfloat16))[1]
+    assert ys.dtype == jnp.bfloat16 and all(np.isfinite(x).all() for x in jax.tree.leaves((params, ys)))
+
+
+@EACH
+def test_a_seed_is_no_key(cell):
+    line = r"^key: expected one of jax.random.key\(seed\), got int$"
+    for call in (lambda: cell.params(0, 1, 2), lambda: mlp_params(0, (1, 2)), lambda: state_space_params(0, 1, 1, 1)):
+        with pytest.raises(ValueError, match=line):
+            call()
+    assert cell.params(jax.random.PRNGKey(0), 1, 2)
+    with pytest.raises(ValueError, match="^sizes: expected inputs and outputs at least, got 3$"):
+        mlp_params(jax.random.key(0), 3)
 
 
 @EACH

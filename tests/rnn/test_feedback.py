@@ -112,6 +112,11 @@ def test_a_schedule_is_heard_as_often_as_it_says():
     assert scheduled(jax.random.key(0), np.full((7, 2), 0.5), 7).shape == (7, 2)
 
 
+def test_no_and_yes_are_probabilities():
+    for p in (0, 1, np.array([0, 1, 1]), np.array([False, True, True])):
+        assert scheduled(jax.random.key(0), p, 3).tolist() == np.broadcast_to(p, 3).tolist()
+
+
 def test_mistakes_are_one_line():
     stepper = feedback(network(PARAMS), Y0)
     rest, good = stepper.init(), Fed(U[0, 0], TEACHER[0, 0], np.array(True))

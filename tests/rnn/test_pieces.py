@@ -54,3 +54,8 @@ def test_mistakes_are_one_line(length, warmup, line):
     with pytest.raises(ValueError) as raised:
         pieces(Experiment(None, np.zeros((5, 1))), length, warmup=warmup)
     assert str(raised.value) == line
+
+
+def test_what_is_no_record_is_named():
+    with pytest.raises(ValueError, match="^experiment: expected an Experiment, got function$"):
+        pieces(pieces, 3)
