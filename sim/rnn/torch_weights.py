@@ -21,7 +21,8 @@ def from_torch(state: Mapping[str, np.ndarray], kind: str) -> tuple[NamedTuple, 
         W = weight_ihᵀ,   U = weight_hhᵀ,   b = bias_ih + bias_hh
 
     but for the gate n of a GRU, whose two biases stay apart. The gates stand in the same
-    order here and there.
+    order here and there. No state_dict says what bends an ``nn.RNN``: weights of one with
+    ``nonlinearity="relu"`` are taken without a word, and the network is another, of tanh.
 
     Args:
         state: name -> array, as ``{k: v.numpy() for k, v in module.state_dict().items()}``.
