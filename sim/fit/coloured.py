@@ -5,7 +5,7 @@ all that a model leaves out have a memory. What they add up to along each direct
 mostly far more than σ² says.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np

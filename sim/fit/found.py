@@ -12,8 +12,8 @@ from sim.fit.experiment import spread
 from sim.fit.losses import ONE_WAY
 from sim.fit.least_squares import CONVERGED, SEARCHING, STUCK
 from sim.fit.objectives import likelihood
-from sim.fit.problem import Problem, evaluated
-from sim.fit.robust import linear, observed_errors
+from sim.fit.problem import Problem, evaluated, residuals
+from sim.fit.robust import linear
 from sim.fit.root import LARGEST, fitted
 from sim.fit.uncertainty import Uncertainty, observed, unasked, uncertainty
 
@@ -72,7 +72,7 @@ class Fit(NamedTuple):
 def noise(problem: Problem, z) -> Any:
     """The standard deviation of the errors of each output, (outputs,); beside a robust loss by
     their median size."""
-    errors, unknowns = observed_errors(problem, z), fitted(problem, z)
+    errors, unknowns = np.concatenate(residuals(problem, z)), fitted(problem, z)
     count = np.isfinite(errors).sum(axis=0)
     free = np.maximum(count * (1 - unknowns / max(count.sum(), unknowns + 1)), 1)
     if problem.robust is None:

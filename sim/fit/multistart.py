@@ -122,9 +122,10 @@ def multistart(
     fates = _fates(problem, searches, alive)
     winner = jax.tree.map(lambda leaf: jnp.asarray(leaf[np.argmin(searches.at.loss)]), searches)
     reached = Best(winner.z, winner.at.loss, jnp.asarray(0))
-    progress = Progress(winner, problem.weights, 0, reached, marked(problem))
     if likelihood(objective):
         progress = begun(chosen(objective, None), problem, None, winner.z, 0)
+    else:
+        progress = Progress(winner, problem.weights, 0, reached, marked(problem))
     best = fit(objective, start, experiments, parameters=parameters, states=states,
                state_kinds=state_kinds, steps=steps, tolerance=tolerance, search=progress)  # fmt: skip
     message = f"{_counted(fates)}; the best {best.message}"

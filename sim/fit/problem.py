@@ -271,8 +271,7 @@ def diverging(problem: Problem, z, otherwise: str) -> ValueError:
 
 
 def residuals(problem: Problem, z) -> list[np.ndarray]:
-    """y − ŷ of each experiment, (N, outputs) or with a row for y0, in the units of y; 0 where
-    missing."""
+    """y − ŷ of each experiment, (N, outputs) or with a row for y0, in y's units; NaN is missing."""
     return problem.ordered(_host(_residuals(problem, z)))
 
 
@@ -283,7 +282,9 @@ def _residuals(problem: Problem, z):
     for group, given, s in zip(problem.groups, problem.given, states, strict=True):
 
         def one(s, e, given):
-            return problem.objective.errors(p, problem.states.state(s, given), e)[0]
+            y = e.y if e.y0 is None else jnp.concatenate([e.y0[None], e.y])
+            errors, _ = problem.objective.errors(p, problem.states.state(s, given), e)
+            return jnp.where(jnp.isnan(y), jnp.nan, errors)
 
         found.append(jax.vmap(one)(s, group, given))
     return found

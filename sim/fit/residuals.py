@@ -32,14 +32,7 @@ def residuals(found: Fit) -> list[np.ndarray]:
     >>> residuals(found)[0].ravel().round(3).tolist()
     [-1.0, nan, 1.0]
     """
-    problem = found.problem
-    z, left = minimum(found), []
-    for e, (_, record) in zip(errors(problem, z), problem.each(z)[1], strict=True):
-        y = np.asarray(record.y)
-        if record.y0 is not None:
-            y = np.concatenate([np.asarray(record.y0)[None], y])
-        left.append(np.where(np.isnan(y), np.nan, np.asarray(e)))
-    return left
+    return errors(found.problem, minimum(found))
 
 
 class Criteria(NamedTuple):

@@ -108,7 +108,7 @@ def linear(problem: Problem, z) -> Linear:
     Reference: P. J. Huber and E. M. Ronchetti, *Robust Statistics*, 2nd ed., Wiley 2009,
     section 7.6.
     """
-    r = jnp.asarray(observed_errors(problem, z), z.dtype) * problem.weights[None]
+    r = jnp.asarray(np.concatenate(residuals(problem, z)), z.dtype) * problem.weights[None]
     psi, slope = map(np.asarray, _score(problem.robust, r))
     # Far from a minimum the slope of a redescending ψ may be anything.
     h = np.maximum(np.nanmean(slope, axis=0), 0.05)
@@ -119,12 +119,3 @@ def linear(problem: Problem, z) -> Linear:
 
 
 _score = jax.jit(score, static_argnums=0)
-
-
-def observed_errors(problem: Problem, z) -> np.ndarray:
-    """y − ŷ (samples of all experiments, outputs), NaN where missing."""
-    found = []
-    for errors, (_, e) in zip(residuals(problem, z), problem.each(z)[1], strict=True):
-        y = np.asarray(e.y) if e.y0 is None else np.concatenate([np.asarray(e.y0)[None], e.y])
-        found.append(np.where(np.isnan(y), np.nan, errors))
-    return np.concatenate(found)
