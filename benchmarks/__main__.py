@@ -10,10 +10,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import sim  # noqa: F401  its XLA flag comes before the first array
 import jax
 
 import benchmarks
+import sim  # noqa: F401  its XLA flag comes before the first array
 from benchmarks.measure import Work, measure
 
 LINE = "{:<24}{:<16}{:<12}{:>12}{:>12}{:>12}{:>9}{:>11}"

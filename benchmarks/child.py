@@ -41,8 +41,9 @@ def memory_mb(peak: bool) -> float:
 
 
 def main() -> None:
-    import sim  # noqa: F401  its XLA flag comes before the first array
     import jax
+
+    import sim  # noqa: F401  its XLA flag comes before the first array
 
     jax.config.update("jax_enable_x64", True)
     target, args = sys.argv[1:]

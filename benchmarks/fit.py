@@ -87,9 +87,12 @@ def simulation_grad():
         return compiled(jax.value_and_grad(loss), start)
 
     return Work(
-        unit="ns/step", scale=1e9 / (SAMPLES - 1), ours=ours, peers={"diffrax": diffrax},
+        unit="ns/step",
+        scale=1e9 / (SAMPLES - 1),
+        ours=ours,
+        peers={"diffrax": diffrax},
         compare=close(1e-6),
-    )  # fmt: skip
+    )
 
 
 def _found(values):
@@ -126,8 +129,12 @@ def levenberg_marquardt(samples=SAMPLES):
         return run
 
     return Work(
-        unit="s/fit", scale=1.0, ours=ours, peers={"scipy": scipy}, compare=close(1e-5),
-    )  # fmt: skip
+        unit="s/fit",
+        scale=1.0,
+        ours=ours,
+        peers={"scipy": scipy},
+        compare=close(1e-5),
+    )
 
 
 def _starts(count):
@@ -160,8 +167,12 @@ def multistart_64(samples=4096, count=64):
         return run
 
     return Work(
-        unit="s", scale=1.0, ours=ours, peers={"in_turn": in_turn}, compare=close(1e-3),
-    )  # fmt: skip
+        unit="s",
+        scale=1.0,
+        ours=ours,
+        peers={"in_turn": in_turn},
+        compare=close(1e-3),
+    )
 
 
 def recipe(name, training, test=None):
@@ -170,8 +181,14 @@ def recipe(name, training, test=None):
 
     def run():
         with tempfile.TemporaryDirectory() as folder:
-            command = [sys.executable, "-m", "experiments.run", f"experiment={name}",
-                       f"data.path={(RECORDS / training).resolve()}", f"output.dir={folder}/run"]  # fmt: skip
+            command = [
+                sys.executable,
+                "-m",
+                "experiments.run",
+                f"experiment={name}",
+                f"data.path={(RECORDS / training).resolve()}",
+                f"output.dir={folder}/run",
+            ]
             command += [f"data.test_path={(RECORDS / test).resolve()}"] if test else []
             tic = time.perf_counter()
             done = subprocess.run(command, capture_output=True, text=True)
@@ -184,9 +201,13 @@ def recipe(name, training, test=None):
             return Timed(seconds, None)
 
     return Work(
-        unit="s", scale=1.0, ours=lambda: run, peers={}, compare=lambda a, b: None,
+        unit="s",
+        scale=1.0,
+        ours=lambda: run,
+        peers={},
+        compare=lambda a, b: None,
         extra=lambda: {"scores": known},
-    )  # fmt: skip
+    )
 
 
 ROWS = {

@@ -142,6 +142,7 @@ def batch(series=256, steps=1000, n=4, m=2):
 
 def pendulum(kind, steps=10**4, dt=0.01):
     """The noisy pendulum of Särkkä and Svensson: means, covariances, log-likelihood."""
+
     def f(x, u, t):
         return jnp.stack([x[0] + dt * x[1], x[1] - 9.81 * dt * jnp.sin(x[0])])
 

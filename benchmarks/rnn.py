@@ -116,9 +116,12 @@ def training(kind, hidden, batch=BATCH, steps=STEPS):
         return by(outputs)
 
     return Work(
-        unit="ms", scale=1e3, ours=partial(by, written_out),
-        peers={"torch": torch, "flax": flax, "equinox": equinox}, compare=close(1e-3),
-    )  # fmt: skip
+        unit="ms",
+        scale=1e3,
+        ours=partial(by, written_out),
+        peers={"torch": torch, "flax": flax, "equinox": equinox},
+        compare=close(1e-3),
+    )
 
 
 WAYS = {"nested": nested, "hoisted": hoisted, "python": python_loop}
@@ -132,9 +135,12 @@ def layer_loops(hidden, depth, steps=40):
         return compiled(partial(loss_and_gradients, outputs, "gru"), params, xs)
 
     return Work(
-        unit="ms", scale=1e3, ours=partial(by, written_out),
-        peers={name: partial(by, outputs) for name, outputs in WAYS.items()}, compare=close(1e-3),
-    )  # fmt: skip
+        unit="ms",
+        scale=1e3,
+        ours=partial(by, written_out),
+        peers={name: partial(by, outputs) for name, outputs in WAYS.items()},
+        compare=close(1e-3),
+    )
 
 
 def layer_compile_time(hidden, depth, steps=40):
@@ -152,9 +158,12 @@ def layer_compile_time(hidden, depth, steps=40):
         return run
 
     return Work(
-        unit="s", scale=1.0, ours=partial(by, written_out),
-        peers={name: partial(by, outputs) for name, outputs in WAYS.items()}, compare=close(1e-3),
-    )  # fmt: skip
+        unit="s",
+        scale=1.0,
+        ours=partial(by, written_out),
+        peers={name: partial(by, outputs) for name, outputs in WAYS.items()},
+        compare=close(1e-3),
+    )
 
 
 def linear(hidden=64, batch=8, steps=2000):
@@ -175,9 +184,12 @@ def linear(hidden=64, batch=8, steps=2000):
         return compiled(jax.value_and_grad(loss), params)
 
     return Work(
-        unit="ms", scale=1e3, ours=partial(by, sequential),
-        peers={"associative": partial(by, associative)}, compare=close(1e-3),
-    )  # fmt: skip
+        unit="ms",
+        scale=1e3,
+        ours=partial(by, sequential),
+        peers={"associative": partial(by, associative)},
+        compare=close(1e-3),
+    )
 
 
 ROWS = {

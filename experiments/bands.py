@@ -16,14 +16,21 @@ class Bands:
     An observation that is of a state itself is ``shown`` in that state's panel.
     """
 
-    def __init__(self, states: Mapping[str, Any], observed: Mapping[str, Any],
-                 shown: Mapping[str, str], units: str):
+    def __init__(
+        self,
+        states: Mapping[str, Any],
+        observed: Mapping[str, Any],
+        shown: Mapping[str, str],
+        units: str,
+    ):
         self.states, self.observed, self.shown, self.units = states, observed, shown, units
         self.data = self.future = None
 
     def add(self, first: int, dataset: Any) -> None:
         """Take the whole record, and then the forecast from its end, if there is one."""
-        some = dataset.isel(time=slice(None, None, -(-dataset.sizes["time"] // POINTS))).copy(deep=True)
+        some = dataset.isel(time=slice(None, None, -(-dataset.sizes["time"] // POINTS))).copy(
+            deep=True
+        )
         if first:
             self.future = some
         else:
@@ -46,8 +53,14 @@ class Bands:
             (self._state if name in self.states else self._observation)(axes, name)
             axes.grid(alpha=0.25)
             axes.margins(x=0.01)
-            axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=8, fontsize="small",
-                        frameon=False, borderpad=0)
+            axes.legend(
+                loc="lower right",
+                bbox_to_anchor=(1, 1),
+                ncols=8,
+                fontsize="small",
+                frameon=False,
+                borderpad=0,
+            )
         grid[-1].set_xlabel(f"time ({self.units})")
         figure.align_ylabels()
         figure.savefig(path)
@@ -58,7 +71,9 @@ class Bands:
         mean = data[f"{name}_{best}"].values
         _band(axes, time, mean, data[f"{name}_{best}_sd"].values, "C0", best)
         if best == "smoothed":
-            axes.plot(time, data[f"{name}_filtered"], lw=0.8, color="C1", label="filtered", zorder=2)
+            axes.plot(
+                time, data[f"{name}_filtered"], lw=0.8, color="C1", label="filtered", zorder=2
+            )
         if f"{name}_true" in data:
             axes.plot(time, data[f"{name}_true"], "--", lw=1, color="0.2", label="true", zorder=4)
         dots = data[self.shown[name]].values if name in self.shown else mean
@@ -71,7 +86,11 @@ class Bands:
         """The forecast, from the end of the record on; its mean, for the limits."""
         if self.future is None:
             return np.empty(0)
-        if name not in self.states and name in self.data and f"{name}_observed_forecast" in self.future:
+        if (
+            name not in self.states
+            and name in self.data
+            and f"{name}_observed_forecast" in self.future
+        ):
             name = f"{name}_observed"
         time, mean = self.future["time"].values, self.future[f"{name}_forecast"].values
         _band(axes, time, mean, self.future[f"{name}_forecast_sd"].values, "C3", "forecast", None)
@@ -90,8 +109,16 @@ class Bands:
 
 
 def _band(axes, time, mean, sd, color, label, words="95 %"):
-    axes.fill_between(time, mean - WIDTH * sd, mean + WIDTH * sd, color=color, alpha=0.25, lw=0,
-                      label=words, zorder=1)
+    axes.fill_between(
+        time,
+        mean - WIDTH * sd,
+        mean + WIDTH * sd,
+        color=color,
+        alpha=0.25,
+        lw=0,
+        label=words,
+        zorder=1,
+    )
     axes.plot(time, mean, lw=1.2, color=color, label=label, zorder=3)
 
 
@@ -101,8 +128,15 @@ def _dots(axes, time, y):
     axes.plot(time, y, ".", ms=3, color="0.25", label="observed", zorder=2.5)
     for beyond, edge, mark in ((y > high, high, "^"), (y < low, low, "v")):
         if beyond.any():
-            axes.plot(time[beyond], np.full(beyond.sum(), edge), mark, ms=6, color="C3", zorder=5,
-                      clip_on=False)
+            axes.plot(
+                time[beyond],
+                np.full(beyond.sum(), edge),
+                mark,
+                ms=6,
+                color="C3",
+                zorder=5,
+                clip_on=False,
+            )
     axes.set_ylim(low, high)
 
 

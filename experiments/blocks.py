@@ -11,9 +11,7 @@ BLOCK = 2**16
 Rows = Callable[[range], Any]
 
 
-def by_block(
-    make: Callable[[int, int], Any], length: int, *, block: int, kept: int
-) -> Rows:
+def by_block(make: Callable[[int, int], Any], length: int, *, block: int, kept: int) -> Rows:
     """``rows(k)``, for a range of indices k, of a table that is never held whole.
 
     The blocks are the same whatever is asked, so a row does not depend on what it is

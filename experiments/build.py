@@ -57,8 +57,10 @@ def build(factory: Callable, values: Mapping, name: str = "", given: Mapping | N
     dot = f"{name}." if name else ""
     unfit = [key for key in given if schema and key not in schema]
     if unfit:
-        raise ValueError(f"{dot}_target_: expected a piece that takes {unfit[0]!r}, "
-                         f"got one that takes {', '.join(schema)}")
+        raise ValueError(
+            f"{dot}_target_: expected a piece that takes {unfit[0]!r}, "
+            f"got one that takes {', '.join(schema)}"
+        )
     arguments = {}
     for key, value in values.items():
         if str(key).startswith("_"):
@@ -219,9 +221,14 @@ def _words(kind):
         return " or ".join(dict.fromkeys(_words(a) for a in args))
     if (origin or kind) in (tuple, list, Sequence):
         return "a list"
-    names = {float: "a finite number", int: "a whole number", bool: "true or false",
-             str: "text", type(None): "null",
-             NUMBERS: "a finite number or a list of numbers"}
+    names = {
+        float: "a finite number",
+        int: "a whole number",
+        bool: "true or false",
+        str: "text",
+        type(None): "null",
+        NUMBERS: "a finite number or a list of numbers",
+    }
     if kind in names:
         return names[kind]
     mapping = _is_record(kind) or (origin or kind) in (Mapping, dict)

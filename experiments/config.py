@@ -22,12 +22,23 @@ PIECES = {
     "fit": ("model", "integrator", "data", "fit"),
     "learn": ("network", "data", "learn"),
 }
-OPTIONAL = {"simulate": (), "estimate": ("update",), "filter": (), "fit": (), "learn": ("model", "integrator")}
+OPTIONAL = {
+    "simulate": (),
+    "estimate": ("update",),
+    "filter": (),
+    "fit": (),
+    "learn": ("model", "integrator"),
+}
 PHYSICAL = "experiments.learn_networks.correction"  # the one network that takes those
 PURPOSE = {"estimate": "observations to estimate from", "filter": "a record to filter"}
 # Keys of the output that a task has no use for, and keys of the top level that one alone has.
-IDLE = {"simulate": ("keep",), "estimate": ("chunk", "phase"), "filter": ("chunk", "phase", "keep"),
-        "fit": ("chunk", "phase", "keep"), "learn": ("chunk", "phase", "keep")}
+IDLE = {
+    "simulate": ("keep",),
+    "estimate": ("chunk", "phase"),
+    "filter": ("chunk", "phase", "keep"),
+    "fit": ("chunk", "phase", "keep"),
+    "learn": ("chunk", "phase", "keep"),
+}
 OWN = {"forecast": "estimate", "zero_phase": "filter", "gap": "filter"}
 # What a record decides, so that a fit has no use for it, or takes its own default.
 RECORDED = dict.fromkeys(("fit", "learn"), ("duration", "t0", "output.save_every"))
@@ -116,21 +127,29 @@ def checked(values: Mapping[str, Any]) -> Config:
     if config.output.chunk is not None:
         _at_least("output.chunk", config.output.chunk, 2)
         if config.output.chunk % config.output.save_every:
-            raise ValueError(f"output.chunk: expected a multiple of output.save_every, "
-                             f"{config.output.save_every}, got {config.output.chunk}")
+            raise ValueError(
+                f"output.chunk: expected a multiple of output.save_every, "
+                f"{config.output.save_every}, got {config.output.chunk}"
+            )
     for name in IDLE[config.task]:
         if getattr(config.output, name) is not None:
-            raise ValueError(f"output.{name}: expected null for task={config.task}, "
-                             f"got {getattr(config.output, name)}")
+            raise ValueError(
+                f"output.{name}: expected null for task={config.task}, "
+                f"got {getattr(config.output, name)}"
+            )
     for name in ("seed", "forecast"):
         _at_least(name, getattr(config, name), 0)
-    if config.seed >= 2**32:  # of which a generator of random numbers in single precision sees no more
+    if (
+        config.seed >= 2**32
+    ):  # of which a generator of random numbers in single precision sees no more
         raise ValueError(f"seed: expected a whole number below 2**32, got {config.seed}")
     for name, task in OWN.items():
         default = Config.__dataclass_fields__[name].default
         if config.task != task and getattr(config, name) != default:
-            raise ValueError(f"{name}: expected {_word(default)} for task={config.task}, "
-                             f"got {_word(getattr(config, name))}")
+            raise ValueError(
+                f"{name}: expected {_word(default)} for task={config.task}, "
+                f"got {_word(getattr(config, name))}"
+            )
     if config.dt == 0:
         raise ValueError("dt: expected a step length in s other than 0, got 0.0")
     if config.duration is not None and config.duration <= 0:
@@ -139,15 +158,19 @@ def checked(values: Mapping[str, Any]) -> Config:
             "(to run backwards in time, make dt negative)"
         )
     if config.dt and config.duration and config.duration / abs(config.dt) > MOST_STEPS:
-        raise ValueError(f"duration: expected at most {MOST_STEPS:.0e} steps of dt, "
-                         f"got {config.duration / abs(config.dt):.3g}")
+        raise ValueError(
+            f"duration: expected at most {MOST_STEPS:.0e} steps of dt, "
+            f"got {config.duration / abs(config.dt):.3g}"
+        )
     for group in (*PIECES[config.task], *OPTIONAL[config.task]):
         piece = getattr(config, group)
         if group in OPTIONAL[config.task] and (piece is None or piece.get("_target_", "") is None):
             continue
         if piece is None:
-            raise ValueError(f"{group}: expected one for task={config.task}, got nothing; "
-                             "scansim --help lists them")
+            raise ValueError(
+                f"{group}: expected one for task={config.task}, got nothing; "
+                "scansim --help lists them"
+            )
         if "_target_" not in piece:
             raise ValueError(f"{group}._target_: expected the dotted path of a piece, got nothing")
         if group != "input" or piece["_target_"] is not None:
@@ -159,8 +182,10 @@ def checked(values: Mapping[str, Any]) -> Config:
 
 def _timed(config):
     if config.task in PURPOSE:
-        raise ValueError(f"input: expected {PURPOSE[config.task]}, such as input=nile or "
-                         "input=observations, got none")
+        raise ValueError(
+            f"input: expected {PURPOSE[config.task]}, such as input=nile or "
+            "input=observations, got none"
+        )
     if None in (config.dt, config.duration):
         missing = "dt" if config.dt is None else "duration"
         raise ValueError(f"{missing}: expected a number of s, because there is no recorded input")
@@ -176,17 +201,23 @@ def relevant(values: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, A
     used = PIECES.get(task, ()) + OPTIONAL.get(task, ()) if isinstance(task, str) else ()
     if task == "learn" and (values.get("network") or {}).get("_target_") != PHYSICAL:
         used = PIECES[task]
-    groups = {group for known in (PIECES, OPTIONAL) for groups in known.values() for group in groups}
+    groups = {
+        group for known in (PIECES, OPTIONAL) for groups in known.values() for group in groups
+    }
     idle = groups - set(used) if used else set()
     for override in overrides:
         group = re.split(r"[.=]", override.lstrip("+"))[0]
         if group in idle:
-            raise ValueError(f"{group}: expected none for task={task}, which takes "
-                             f"{', '.join(used)}; got {override}")
+            raise ValueError(
+                f"{group}: expected none for task={task}, which takes "
+                f"{', '.join(used)}; got {override}"
+            )
         key, _, given = override.lstrip("+").partition("=")
         if key in RECORDED.get(task, ()) and given != "null":
-            raise ValueError(f"{key}: expected nothing for task={task}, which takes it from the record; "
-                             f"got {given}")
+            raise ValueError(
+                f"{key}: expected nothing for task={task}, which takes it from the record; "
+                f"got {given}"
+            )
     left = {key: value for key, value in values.items() if key not in idle}
     if task in RECORDED:
         left["duration"] = left["t0"] = None

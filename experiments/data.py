@@ -140,23 +140,40 @@ def data(
 
     several = len(paths) > 1
     training = [
-        sampled(part._replace(name=f"{part.name} {i + 1}" if several else part.name), part.path or file)
+        sampled(
+            part._replace(name=f"{part.name} {i + 1}" if several else part.name), part.path or file
+        )
         for i, file in enumerate(paths)
         for part in train
     ]
     held = [sampled(part, part.path or paths[0]) for part in validation]
     for part in (*(s.part for s in training), *validation, *test):
         if part.known < 0:
-            raise ValueError(f"data: {part.name}: expected known samples of at least 0, got {part.known}")
-    _distinct("data", "part", [part.name for part in (*(s.part for s in training), *validation, *test)])
+            raise ValueError(
+                f"data: {part.name}: expected known samples of at least 0, got {part.known}"
+            )
+    _distinct(
+        "data", "part", [part.name for part in (*(s.part for s in training), *validation, *test)]
+    )
     own = test_path or any(p.rows is not None or p.path for p in test)  # not the training again
     tests = [sampled(p, p.path or test_path or paths[0], False) for p in test if own]
     said = () if own or not test else ("no test was scored: name its file with data.test_path",)
     return Data(
-        tuple(training), tuple(held), tuple(tests), lambda t: sampled(t.part, t.path), inputs,
-        outputs, observed, hold, dt, published or {}, units, scale,
-        _units(training[0].path, (*inputs, *outputs)), said,
-    )  # fmt: skip
+        tuple(training),
+        tuple(held),
+        tuple(tests),
+        lambda t: sampled(t.part, t.path),
+        inputs,
+        outputs,
+        observed,
+        hold,
+        dt,
+        published or {},
+        units,
+        scale,
+        _units(training[0].path, (*inputs, *outputs)),
+        said,
+    )
 
 
 def _names(given) -> tuple[str, ...]:
@@ -174,7 +191,9 @@ def _scores(published):
     for method, scores in published.items():
         numbers = scores.values() if isinstance(scores, Mapping) else ("",)
         if not all(isinstance(x, int | float) for x in numbers):
-            raise ValueError(f"published: expected numbers by the name of a test, got {method}: {scores}")
+            raise ValueError(
+                f"published: expected numbers by the name of a test, got {method}: {scores}"
+            )
 
 
 def _file(path, named):
@@ -196,32 +215,40 @@ def grouped(message: str) -> str:
     'data.path: no such file: input.csv'
     """
     return re.sub(r"\binput\.(path|time|input|output):", r"data.\1:", message).replace(
-        "because input.time is null", "because data.time is null")  # fmt: skip
+        "because input.time is null", "because data.time is null"
+    )
 
 
 def _rows(part, count, path):
     if part.rows is None:
         return slice(None)
     if len(part.rows) != 2:
-        raise ValueError(f"data: {part.name}: expected two rows, first and last, got {list(part.rows)}")
+        raise ValueError(
+            f"data: {part.name}: expected two rows, first and last, got {list(part.rows)}"
+        )
     first, last = part.rows
     if not 0 <= first < last <= count:
-        raise ValueError(f"data: {part.name}: expected rows within the {count} of {path}, got "
-                         f"{first} to {last}")
+        raise ValueError(
+            f"data: {part.name}: expected rows within the {count} of {path}, got {first} to {last}"
+        )
     return slice(first, last)
 
 
 def _whole(u, y, inputs, outputs, path, part):
     if not np.isfinite(u).all():
         k, i = np.argwhere(~np.isfinite(u))[0]
-        raise OSError(f"data.input: {path}: column {inputs[i]!r} has no finite value in sample {k} "
-                      f"of {part}; an input cannot have gaps")  # fmt: skip
+        raise OSError(
+            f"data.input: {path}: column {inputs[i]!r} has no finite value in sample {k} "
+            f"of {part}; an input cannot have gaps"
+        )
     for name, column in zip(outputs, y.T, strict=False):
         if np.isnan(column).all():
             raise OSError(f"data.output: {path}: column {name!r} has no value in {part}")
         if np.isinf(column).any():
-            raise OSError(f"data.output: {path}: column {name!r} is infinite in sample "
-                          f"{int(np.argmax(np.isinf(column)))} of {part}")  # fmt: skip
+            raise OSError(
+                f"data.output: {path}: column {name!r} is infinite in sample "
+                f"{int(np.argmax(np.isinf(column)))} of {part}"
+            )
 
 
 def bounded(data: Data, precision: str) -> None:
@@ -232,16 +259,23 @@ def bounded(data: Data, precision: str) -> None:
     """
     kind, other = np.finfo(precision), ", or take runtime=float64" * (precision == "float32")
     for sampled in (*data.training, *data.validation, *data.tests):
-        for key, names, table in (("input", data.inputs, sampled.u), ("output", data.outputs, sampled.y)):
+        for key, names, table in (
+            ("input", data.inputs, sampled.u),
+            ("output", data.outputs, sampled.y),
+        ):
             for name, column in zip(names, table.T, strict=False):
                 size, span = np.nanmax(np.abs(column)), np.nanmax(column) - np.nanmin(column)
                 of = f"data.{key}: {sampled.path}: column {name!r} of {sampled.part.name}"
                 if size > np.sqrt(kind.max / len(column)) or 0 < size < np.sqrt(kind.tiny):
                     word = "large" if size > 1 else "small"
-                    raise OSError(f"{of} is {size:.3g} in size, too {word} to square in {precision}; scale it{other}")
+                    raise OSError(
+                        f"{of} is {size:.3g} in size, too {word} to square in {precision}; scale it{other}"
+                    )
                 if 0 < span < 64 * kind.eps * size:
-                    raise OSError(f"{of} varies by {span:.3g} beside its size of {size:.3g}, too little for {precision}; "
-                                  f"take an offset from it{other}")  # fmt: skip
+                    raise OSError(
+                        f"{of} varies by {span:.3g} beside its size of {size:.3g}, too little for {precision}; "
+                        f"take an offset from it{other}"
+                    )
 
 
 def digest(data: Data) -> str:
@@ -269,8 +303,10 @@ def _package(name, about, inputs, outputs):
     They are asked for whole, as the files hold them, so that rows are the same in both.
     """
     what = f" {about.strip()}" if about else ""
-    missing = (f"data.path: this task needs a recorded file.{what}\n"
-               "Name it with data.path=FILE (CSV with a header line, or NetCDF)")  # fmt: skip
+    missing = (
+        f"data.path: this task needs a recorded file.{what}\n"
+        "Name it with data.path=FILE (CSV with a header line, or NetCDF)"
+    )
     if name is None:
         raise ValueError(missing)
     try:
@@ -280,8 +316,10 @@ def _package(name, about, inputs, outputs):
     try:
         loaded = getattr(package, name)(train_test_split=False)
     except Exception as error:  # a download fails in many ways
-        raise OSError(f"data.package: nonlinear_benchmarks.{name} could not load the record "
-                      f"({type(error).__name__}: {error}); name its file with data.path") from None  # fmt: skip
+        raise OSError(
+            f"data.package: nonlinear_benchmarks.{name} could not load the record "
+            f"({type(error).__name__}: {error}); name its file with data.path"
+        ) from None
     records = tuple(loaded) if isinstance(loaded, list | tuple) else (loaded,)
     tables = {}
     for i, one in enumerate(records):
@@ -289,8 +327,14 @@ def _package(name, about, inputs, outputs):
         for key, names, values in (("input", inputs, one.u), ("output", outputs, one.y)):
             values = np.asarray(values, float).reshape(len(values), -1)
             if values.shape[1] != len(names):
-                raise ValueError(f"data.{key}: expected {values.shape[1]} columns, as "
-                                 f"nonlinear_benchmarks.{name} has, got {len(names)}")  # fmt: skip
+                raise ValueError(
+                    f"data.{key}: expected {values.shape[1]} columns, as "
+                    f"nonlinear_benchmarks.{name} has, got {len(names)}"
+                )
             table |= dict(zip(names, values.T, strict=True))
         tables[f"nonlinear_benchmarks.{name}, record {i + 1}"] = table
-    return tuple(tables), lambda path, named: tables[path], round(float(records[0].sampling_time), 12)
+    return (
+        tuple(tables),
+        lambda path, named: tables[path],
+        round(float(records[0].sampling_time), 12),
+    )

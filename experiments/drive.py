@@ -41,8 +41,10 @@ def clock(config: Config, record: Record | None) -> tuple[float, float, int]:
     have = len(record.u) - 1
     wanted = have if config.duration is None else steps(config.duration, dt)
     if wanted > have:
-        raise ValueError(f"duration: expected at most {have * dt:g}, the length of {record.path} "
-                         f"in s, got {config.duration:g}")
+        raise ValueError(
+            f"duration: expected at most {have * dt:g}, the length of {record.path} "
+            f"in s, got {config.duration:g}"
+        )
     return t0, dt, wanted
 
 
@@ -61,8 +63,10 @@ def samples(
 
     def fit(u):
         if u.shape[1:] != (count,):
-            raise ValueError(f"{name}: expected {count} for {model.name} "
-                             f"({', '.join(model.inputs)}), got {u.shape[-1]}")
+            raise ValueError(
+                f"{name}: expected {count} for {model.name} "
+                f"({', '.join(model.inputs)}), got {u.shape[-1]}"
+            )
         if not np.isfinite(u).all():
             raise ValueError(f"input: expected finite samples, got {u[~np.isfinite(u)][0]}")
         return u[:, 0] if count == 1 else u

@@ -77,8 +77,9 @@ def prepare(config: Config) -> Prepared:
     known, signals, measured = dict(estimator.states), {}, {}
     for state, values in source.truth.items():
         if state not in known:
-            raise ValueError(f"input.truth.{state}: the estimator has no such state; "
-                             f"{nearest(state, known)}")
+            raise ValueError(
+                f"input.truth.{state}: the estimator has no such state; {nearest(state, known)}"
+            )
         signals[f"{state}_true"] = values[kept]
         for kind in ("filtered", "smoothed"):
             known[f"{state}_{kind}"] = known[state]
@@ -87,8 +88,22 @@ def prepare(config: Config) -> Prepared:
     name = estimator.name or config.estimator["_target_"].rpartition(".")[2]
     usual = float(np.median(np.diff(time))) if dt is None else dt
     ahead = time[-1] + usual * np.arange(1, config.forecast + 1)
-    return Prepared(config, name, estimator, y, signals, len(time), float(time[0]), dt, source.units,
-                    time, ahead, known, measured, left_out)
+    return Prepared(
+        config,
+        name,
+        estimator,
+        y,
+        signals,
+        len(time),
+        float(time[0]),
+        dt,
+        source.units,
+        time,
+        ahead,
+        known,
+        measured,
+        left_out,
+    )
 
 
 def _estimator(config, factory, y, time, dt):
@@ -100,12 +115,16 @@ def _estimator(config, factory, y, time, dt):
     for key, value in config.estimator.items():
         if isinstance(value, Mapping) and "_target_" in value:  # a piece within the piece
             name = f"estimator.{key}"
-            given[key] = build(resolve(f"{name}._target_", value["_target_"], config.allow), value, name)
+            given[key] = build(
+                resolve(f"{name}._target_", value["_target_"], config.allow), value, name
+            )
             del settings[key]
     found = build(factory, settings, "estimator", given)
     if not isinstance(found, Estimator):
-        raise ValueError(f"estimator._target_: expected a function that returns an Estimator, got "
-                         f"{type(found).__name__} from {config.estimator['_target_']}")
+        raise ValueError(
+            f"estimator._target_: expected a function that returns an Estimator, got "
+            f"{type(found).__name__} from {config.estimator['_target_']}"
+        )
     return found
 
 
@@ -121,8 +140,10 @@ def _updated(config, estimator, y):
     try:
         return estimator._replace(stepper=robust(estimator.stepper, update))
     except ValueError:
-        raise ValueError("update: expected null for an estimator whose filter has an update of "
-                         f"its own, got {config.update['_target_']}") from None
+        raise ValueError(
+            "update: expected null for an estimator whose filter has an update of "
+            f"its own, got {config.update['_target_']}"
+        ) from None
 
 
 def _fits(config, estimator, y, time):
@@ -132,8 +153,10 @@ def _fits(config, estimator, y, time):
     from experiments.filtering import inputs
 
     if len(estimator.observed) != y.shape[1]:
-        raise ValueError(f"input: expected {len(estimator.observed)} columns "
-                         f"({', '.join(estimator.observed)}), got {y.shape[1]}")
+        raise ValueError(
+            f"input: expected {len(estimator.observed)} columns "
+            f"({', '.join(estimator.observed)}), got {y.shape[1]}"
+        )
     try:
         carry = estimator.stepper.init(estimator.prior)
         x = jax.tree.map(lambda a: a[0], inputs(estimator, y[:1], time[:1], time[0]))
@@ -150,8 +173,15 @@ def picture(prepared: Prepared) -> Any:
     return Bands(estimator.states, estimator.observed, estimator.shown, prepared.time_units)
 
 
-def run(prepared: Prepared, directory: Path, *, attributes: Mapping[str, Any], watch: Callable,
-        report: Callable, **_: Any) -> Estimated:
+def run(
+    prepared: Prepared,
+    directory: Path,
+    *,
+    attributes: Mapping[str, Any],
+    watch: Callable,
+    report: Callable,
+    **_: Any,
+) -> Estimated:
     """Filter and smooth into ``directory``; see `experiments.simulate.run` for the arguments.
 
     Raises:
@@ -174,7 +204,9 @@ def run(prepared: Prepared, directory: Path, *, attributes: Mapping[str, Any], w
         else:
             estimates, smoothed = _first(estimates, count), None
         if count:
-            chosen = written.labelled(prepared, estimates, smoothed, config.output.keep or KEEP, count)
+            chosen = written.labelled(
+                prepared, estimates, smoothed, config.output.keep or KEEP, count
+            )
             chosen = chosen.isel(time=slice(None, None, every))
             written.write(directory / "trajectory.nc", chosen, attributes)
             watch(0, written.labelled(prepared, estimates, smoothed, SHOWN, count))

@@ -86,8 +86,10 @@ def local_level(
     return Estimator(
         kalman(LinearGaussian(F=one, Q=sigma2_eta * one, H=one, R=sigma2_eps * one)),
         Gaussian(y[first], sigma2_eps * one),
-        {"level": Quantity(units, f"level of {long_name}")}, {name: Quantity(units, long_name)},
-        used=first + 1, shown={"level": name},
+        {"level": Quantity(units, f"level of {long_name}")},
+        {name: Quantity(units, long_name)},
+        used=first + 1,
+        shown={"level": name},
     )
 
 
@@ -118,7 +120,10 @@ def pendulum(
     return Estimator(
         {"extended": extended, "unscented": unscented}[filter](model),
         Gaussian(np.zeros(2), np.eye(2)),
-        {"angle": Quantity("rad", "angle"), "angular_velocity": Quantity("rad s-1", "angular velocity")},
+        {
+            "angle": Quantity("rad", "angle"),
+            "angular_velocity": Quantity("rad s-1", "angular velocity"),
+        },
         {"sine": Quantity("1", "sine of the angle")},
     )
 
@@ -163,25 +168,39 @@ def lidar_radar(
     positions = np.where(np.isnan(y[:, :2]).any(axis=1, keepdims=True), by_radar, y[:, :2])
     there = ~np.isnan(positions).any(axis=1)
     if not there.any():
-        raise ValueError("y: expected an observation of a position, from which the state starts, "
-                         "got none in the record")
+        raise ValueError(
+            "y: expected an observation of a position, from which the state starts, "
+            "got none in the record"
+        )
     first = int(np.argmax(there))
     G = np.kron(np.array([[dt**2 / 2], [dt]]), np.eye(2))
     F = np.eye(4) + dt * np.eye(4, k=2)
     model = Nonlinear(
-        f=Partial(_onward, F), h=Partial(_seen), Q=noise * G @ G.T, R=np.array([*lidar, *radar]),
+        f=Partial(_onward, F),
+        h=Partial(_seen),
+        Q=noise * G @ G.T,
+        R=np.array([*lidar, *radar]),
         residual=Partial(_residual),
     )
     m, s = Quantity("m", "position along x"), Quantity("m s-1", "velocity along x")
     return Estimator(
-        extended(model), Gaussian(np.array([*positions[first], 0.0, 0.0]), np.diag(variance)),
-        {"px": m, "py": Quantity("m", "position along y"),
-         "vx": s, "vy": Quantity("m s-1", "velocity along y")},
-        {"px_lidar": Quantity("m", "position along x by lidar"),
-         "py_lidar": Quantity("m", "position along y by lidar"),
-         "rho": Quantity("m", "distance by radar"), "phi": Quantity("rad", "bearing by radar"),
-         "rho_dot": Quantity("m s-1", "range rate by radar")},
-        used=first + 1, sensors={"lidar": (0, 1), "radar": (2, 3, 4)},
+        extended(model),
+        Gaussian(np.array([*positions[first], 0.0, 0.0]), np.diag(variance)),
+        {
+            "px": m,
+            "py": Quantity("m", "position along y"),
+            "vx": s,
+            "vy": Quantity("m s-1", "velocity along y"),
+        },
+        {
+            "px_lidar": Quantity("m", "position along x by lidar"),
+            "py_lidar": Quantity("m", "position along y by lidar"),
+            "rho": Quantity("m", "distance by radar"),
+            "phi": Quantity("rad", "bearing by radar"),
+            "rho_dot": Quantity("m s-1", "range rate by radar"),
+        },
+        used=first + 1,
+        sensors={"lidar": (0, 1), "radar": (2, 3, 4)},
         shown={"px": "px_lidar", "py": "py_lidar"},
     )
 

@@ -43,8 +43,9 @@ def phase_plane(chosen: tuple[str, ...] | None, sizes: dict[str, int]) -> tuple[
         if state not in sizes:
             raise ValueError(f"output.phase: no state {name!r}; {nearest(name, sizes)}")
         if not index < sizes[state]:
-            raise ValueError(f"output.phase: {state} has {sizes[state]} components, counted from 0; "
-                             f"got {name!r}")
+            raise ValueError(
+                f"output.phase: {state} has {sizes[state]} components, counted from 0; got {name!r}"
+            )
     return chosen
 
 
@@ -133,14 +134,29 @@ class Picture:
             label = f"{name}[{i}]" if low.shape[1] > 1 else "simulated" if names[1:] else None
             curve(axes, start, end, low[:, i], high[:, i], color=f"C{i}", label=label, zorder=3)
         for twin in names[1:]:
-            curve(axes, start, end, self.low[twin][seen, 0], self.high[twin][seen, 0],
-                   color="0.35", label="measured", zorder=2)
+            curve(
+                axes,
+                start,
+                end,
+                self.low[twin][seen, 0],
+                self.high[twin][seen, 0],
+                color="0.35",
+                label="measured",
+                zorder=2,
+            )
         if low.shape[1] > 1 or names[1:]:
             handles, labels = axes.get_legend_handles_labels()
             order = np.argsort(labels) if not names[1:] else range(len(labels))
-            axes.legend([handles[i] for i in order], [labels[i] for i in order],
-                        loc="lower right", bbox_to_anchor=(1, 1), ncols=len(labels),
-                        fontsize="small", frameon=False, borderpad=0)
+            axes.legend(
+                [handles[i] for i in order],
+                [labels[i] for i in order],
+                loc="lower right",
+                bbox_to_anchor=(1, 1),
+                ncols=len(labels),
+                fontsize="small",
+                frameon=False,
+                borderpad=0,
+            )
         axes.set_ylabel(self.label(name))
         axes.grid(alpha=0.25)
         axes.margins(x=0)
@@ -152,8 +168,16 @@ class Picture:
         limit = np.quantile(np.abs(finite), 0.995) or 1.0 if len(finite) else 1.0
         width = 0.0 if end[-1] != start[0] else 1.0  # a run that ended at its first record
         extent = (start[0], end[-1] + width, -0.5, self.about[name]["size"] - 0.5)
-        image = axes.imshow(middle.T, aspect="auto", origin="lower", extent=extent, cmap="RdBu_r",
-                            vmin=-limit, vmax=limit, interpolation="nearest")
+        image = axes.imshow(
+            middle.T,
+            aspect="auto",
+            origin="lower",
+            extent=extent,
+            cmap="RdBu_r",
+            vmin=-limit,
+            vmax=limit,
+            interpolation="nearest",
+        )
         figure.colorbar(image, ax=axes, label=self.label(name), pad=0.01, extend="both")
         axes.set_ylabel("index")
 

@@ -79,9 +79,22 @@ def prepare(config: Config) -> Prepared:
             _fits(config, source.path, signal, sos)
     name = "record" if source.path == "input.values" else Path(source.path).stem
     arguments = {"design": design, **settings, "zero_phase": config.zero_phase, "gap": config.gap}
-    return Prepared(config, f"{name}, filtered", data, arguments, sos, fs, units,
-                    _words(design, settings, fs, units, config), len(time), float(time[0]), dt,
-                    source.units, quantities, {})
+    return Prepared(
+        config,
+        f"{name}, filtered",
+        data,
+        arguments,
+        sos,
+        fs,
+        units,
+        _words(design, settings, fs, units, config),
+        len(time),
+        float(time[0]),
+        dt,
+        source.units,
+        quantities,
+        {},
+    )
 
 
 def _design(config):
@@ -107,8 +120,10 @@ def _dataset(y, time, units, quantities):
     taken = {"time", *(f"{name}_filtered" for name in names)}
     for i, name in enumerate(names):
         if name in taken or "/" in name:
-            raise ValueError(f"input.columns[{i}]: expected the name of a signal, other than 'time' and "
-                             f"without '/', got {name!r}")
+            raise ValueError(
+                f"input.columns[{i}]: expected the name of a signal, other than 'time' and "
+                f"without '/', got {name!r}"
+            )
     found = trajectory(dict(zip(names, y.T, strict=True)), dt=1.0, first=0, quantities=quantities)
     return written.timed(found, time, units)[names]
 
@@ -149,8 +164,15 @@ def picture(prepared: Prepared) -> Filtered:
     return Filtered(prepared)
 
 
-def run(prepared: Prepared, directory: Path, *, attributes: Mapping[str, Any], watch: Callable,
-        report: Callable, **_: Any) -> Done:
+def run(
+    prepared: Prepared,
+    directory: Path,
+    *,
+    attributes: Mapping[str, Any],
+    watch: Callable,
+    report: Callable,
+    **_: Any,
+) -> Done:
     """Filter into ``directory``; see `experiments.simulate.run` for the arguments."""
     from filters.iir.dataarray import filtered
     from sim.stream import Status
@@ -168,6 +190,9 @@ def run(prepared: Prepared, directory: Path, *, attributes: Mapping[str, Any], w
     written.write(directory / "trajectory.nc", kept, attributes)
     watch(0, data)
     report(Status("done", prepared.length, prepared.length, 0, 0.0, seconds))
-    rms = {name: float(np.sqrt(np.nanmean(np.square(v.values, dtype=float)))) for name, v in data.items()
-           if np.isfinite(v.values).any()}
+    rms = {
+        name: float(np.sqrt(np.nanmean(np.square(v.values, dtype=float))))
+        for name, v in data.items()
+        if np.isfinite(v.values).any()
+    }
     return Done(True, {"rms": rms})

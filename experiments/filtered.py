@@ -50,8 +50,14 @@ class Filtered:
         for key, label, color in ((name, "before", "0.6"), (f"{name}_filtered", "after", "C0")):
             curve(axes, start, end, low[key][seen, 0], high[key][seen, 0], color=color, label=label)
         axes.set_ylabel(self.picture.label(name))
-        axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, fontsize="small",
-                    frameon=False, borderpad=0)
+        axes.legend(
+            loc="lower right",
+            bbox_to_anchor=(1, 1),
+            ncols=2,
+            fontsize="small",
+            frameon=False,
+            borderpad=0,
+        )
         axes.grid(alpha=0.25)
         axes.margins(x=0)
 

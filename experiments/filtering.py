@@ -38,8 +38,16 @@ def computed(estimator: Any, y: np.ndarray, time_of: np.ndarray, ahead: np.ndarr
         last, estimates = rollout(estimator.stepper.step, carry, xs)
         if used:  # the prior is what the first observation has taught
             none = jnp.full_like(estimates.innovation[0], jnp.nan)
-            start = Estimate(carry.m, carry.P, carry.m, carry.P, jnp.zeros_like(carry.P), none,
-                             jnp.full_like(estimates.S[0], jnp.nan), jnp.zeros_like(estimates.loglik[0]))
+            start = Estimate(
+                carry.m,
+                carry.P,
+                carry.m,
+                carry.P,
+                jnp.zeros_like(carry.P),
+                none,
+                jnp.full_like(estimates.S[0], jnp.nan),
+                jnp.zeros_like(estimates.loglik[0]),
+            )
             estimates = jax.tree.map(lambda a, b: jnp.concatenate([a[None], b]), start, estimates)
         smoothed = rollout(smoother.step, smoother.init(estimates), estimates, reverse=True)[1]
         if len(ahead):

@@ -58,21 +58,32 @@ class Search(NamedTuple):
 
 
 def search(
-    parameters: Mapping[str, Any] | None = None, states: str = "free", steps: int = 100,
-    tolerance: float = 1e-9, starts: int = 1, width: float = 1.0, segments: int = 1,
-    bands: bool = True, stages: tuple[tuple[str, ...], ...] = (), profile: tuple[str, ...] = (),
+    parameters: Mapping[str, Any] | None = None,
+    states: str = "free",
+    steps: int = 100,
+    tolerance: float = 1e-9,
+    starts: int = 1,
+    width: float = 1.0,
+    segments: int = 1,
+    bands: bool = True,
+    stages: tuple[tuple[str, ...], ...] = (),
+    profile: tuple[str, ...] = (),
     loss: str = "squares",
-) -> Search:  # fmt: skip
+) -> Search:
     """A `Search`.
 
     Raises:
         ValueError: a number is too small, or two ways to search are named at once.
     """
     if states not in ("free", "fixed", "first"):
-        raise ValueError(f"states: expected one of free, fixed, first, got {states!r}; "
-                         f"{nearest(states, ('free', 'fixed', 'first'))}")  # fmt: skip
+        raise ValueError(
+            f"states: expected one of free, fixed, first, got {states!r}; "
+            f"{nearest(states, ('free', 'fixed', 'first'))}"
+        )
     if loss not in LOSSES:
-        raise ValueError(f"loss: expected one of {', '.join(LOSSES)}, got {loss!r}; {nearest(loss, LOSSES)}")
+        raise ValueError(
+            f"loss: expected one of {', '.join(LOSSES)}, got {loss!r}; {nearest(loss, LOSSES)}"
+        )
     for name, value in (("steps", steps), ("starts", starts), ("segments", segments)):
         if value < 1:
             raise ValueError(f"{name}: expected a whole number of at least 1, got {value}")
@@ -81,15 +92,30 @@ def search(
     if not width > 0:
         raise ValueError(f"width: expected a number above 0, got {width:g}")
     if starts > 1 and segments > 1:
-        raise ValueError("segments: expected 1 where starts is more than 1: one way to search at once")
+        raise ValueError(
+            "segments: expected 1 where starts is more than 1: one way to search at once"
+        )
     if stages and max(starts, segments) > 1:
         name = "starts" if starts > 1 else "segments"
-        raise ValueError(f"stages: expected [] where {name} is more than 1: one way to search at once")
+        raise ValueError(
+            f"stages: expected [] where {name} is more than 1: one way to search at once"
+        )
     if states != "free" and max(starts, segments) > 1:
         name = "starts" if starts > 1 else "segments"
         raise ValueError(f"states: expected free where {name} is more than 1, got {states}")
-    return Search(dict(parameters or {}), states, steps, tolerance, starts, width, segments, bands,
-                  stages, profile, loss)  # fmt: skip
+    return Search(
+        dict(parameters or {}),
+        states,
+        steps,
+        tolerance,
+        starts,
+        width,
+        segments,
+        bands,
+        stages,
+        profile,
+        loss,
+    )
 
 
 class Prepared(NamedTuple):
@@ -154,19 +180,33 @@ def prepare(config: Config) -> Prepared:
     dt = interval(data, config.dt)
     bounded(data, config.runtime.precision)
     with precision(config):
-        model = build(resolve("model._target_", config.model["_target_"], config.allow),
-                      config.model, "model")  # fmt: skip
+        model = build(
+            resolve("model._target_", config.model["_target_"], config.allow), config.model, "model"
+        )
         known = described(config, model, data, dt)
         robust = {"huber": Huber(), "student_t": StudentT()}.get(how.loss)
         known = known._replace(objective=replace(known.objective, robust=robust))
         first, title = data.training[0], f"{model.name.replace('_', ' ').capitalize()}, fitted"
         prepared = Prepared(
-            config, model.name, config.title or title, data, how, known.objective, known.start,
-            known.state, data.inputs, data.outputs, known.units, known.parameter_units, known.said,
-            0.0 if first.time is None else float(first.time[0]), dt,
-            {name: (known.units[name], name) for name in data.outputs}, {},
+            config,
+            model.name,
+            config.title or title,
+            data,
+            how,
+            known.objective,
+            known.start,
+            known.state,
+            data.inputs,
+            data.outputs,
+            known.units,
+            known.parameter_units,
+            known.said,
+            0.0 if first.time is None else float(first.time[0]),
+            dt,
+            {name: (known.units[name], name) for name in data.outputs},
+            {},
             sum(len(s.y) for s in data.training),
-        )  # fmt: skip
+        )
         try:
             experiments = [prepared.experiment(s) for s in data.training]
         except ValueError as error:
@@ -175,7 +215,11 @@ def prepare(config: Config) -> Prepared:
         try:
             found = begun(how, known.objective, known.start, known.state, experiments, samples)
         except ValueError as error:  # the units of the time column may be others
-            of = f" in steps of {dt / config.substeps:g} s" if str(error).endswith("a run that diverges") else ""
+            of = (
+                f" in steps of {dt / config.substeps:g} s"
+                if str(error).endswith("a run that diverges")
+                else ""
+            )
             raise ValueError(f"{error}{of}") from None
         return prepared._replace(begun=found)
 
@@ -189,9 +233,11 @@ def piece(config: Config, group: str, *kinds: type) -> Any:
     values = getattr(config, group)
     found = build(resolve(f"{group}._target_", values["_target_"], config.allow), values, group)
     if not isinstance(found, kinds):
-        raise ValueError(f"{group}._target_: expected a function that returns an "
-                         f"{kinds[0].__module__}.{kinds[0].__name__}, "
-                         f"got one that returns {type(found).__name__}")  # fmt: skip
+        raise ValueError(
+            f"{group}._target_: expected a function that returns an "
+            f"{kinds[0].__module__}.{kinds[0].__name__}, "
+            f"got one that returns {type(found).__name__}"
+        )
     return found
 
 
@@ -203,8 +249,10 @@ def interval(data: Data, dt: float | None) -> float:
     """
     found = data.dt if dt is None else dt
     if data.dt is not None and abs(found - data.dt) > 1e-3 * data.dt:
-        raise ValueError(f"dt: expected {data.dt:g}, the sample interval of {data.training[0].path}, "
-                         f"or null, got {dt:g}")  # fmt: skip
+        raise ValueError(
+            f"dt: expected {data.dt:g}, the sample interval of {data.training[0].path}, "
+            f"or null, got {dt:g}"
+        )
     for sampled in (*data.training, *data.validation, *data.tests):
         source = record.Record(sampled.path, sampled.time, sampled.u, {})
         try:
@@ -246,8 +294,17 @@ class Ended(NamedTuple):
     lost: str = ""  # of a search that ended because its loss was no longer finite: where
 
 
-def run(prepared: Prepared, directory: Path, *, attributes: Mapping[str, Any], resume: bool,
-        stop: Callable, watch: Callable, report: Callable, **_: Any) -> Ended:  # fmt: skip
+def run(
+    prepared: Prepared,
+    directory: Path,
+    *,
+    attributes: Mapping[str, Any],
+    resume: bool,
+    stop: Callable,
+    watch: Callable,
+    report: Callable,
+    **_: Any,
+) -> Ended:
     """Fit, and write ``fit.nc`` and ``report.html`` into ``directory``."""
     from experiments import fit_summary, outcome, searched
     from experiments.fitted import written_fit
@@ -258,12 +315,20 @@ def run(prepared: Prepared, directory: Path, *, attributes: Mapping[str, Any], r
         tic = clock.perf_counter()
         try:
             found, seconds = searched.searched(
-                prepared.search, prepared.begun, prepared.config.seed, directory / "checkpoints", resume, stop
+                prepared.search,
+                prepared.begun,
+                prepared.config.seed,
+                directory / "checkpoints",
+                resume,
+                stop,
             )
         except searched.Ended:
             how = "in stages" if prepared.search.stages else "with more than 1"
-            print(f"scansim: fit.{prepared.search.several}: a search {how} keeps no checkpoint to go on "
-                  "from; begin it again", file=sys.stderr)  # fmt: skip
+            print(
+                f"scansim: fit.{prepared.search.several}: a search {how} keeps no checkpoint to go on "
+                "from; begin it again",
+                file=sys.stderr,
+            )
             raise KeyboardInterrupt from None
         steps = len(found.loss) - 1
         report(Status("done", steps, steps, 0, prepared.begun.seconds, seconds["search"]))
@@ -277,5 +342,9 @@ def run(prepared: Prepared, directory: Path, *, attributes: Mapping[str, Any], r
     watch(0, done)
     scores = {f"rmse {t.name}": dict(t.scores["rmse"]) for t in done.traces}
     figure = f"fit.{prepared.config.output.figure}"
-    files = {"file": directory / "fit.nc", "report": directory / "report.html", "figure": directory / figure}
+    files = {
+        "file": directory / "fit.nc",
+        "report": directory / "report.html",
+        "figure": directory / figure,
+    }
     return Ended(True, scores, lambda: fit_summary.show(done, files), searched.lost(found))

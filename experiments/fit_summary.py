@@ -8,8 +8,15 @@ import numpy as np
 
 from experiments.fitted import Fitted
 
-TITLES = {"rmse": "RMSE", "nrmse": "NRMSE", "fit_percent": "FIT (%)", "vaf": "VAF (%)",
-          "r_squared": "R²", "aic": "AIC", "bic": "BIC"}  # fmt: skip
+TITLES = {
+    "rmse": "RMSE",
+    "nrmse": "NRMSE",
+    "fit_percent": "FIT (%)",
+    "vaf": "VAF (%)",
+    "r_squared": "R²",
+    "aic": "AIC",
+    "bic": "BIC",
+}
 Table = list[list[str]]  # its first row is the head
 
 
@@ -50,8 +57,16 @@ def parameters(fitted: Fitted) -> Table:
         elif math.isfinite(error) and math.isfinite(lower) and math.isfinite(upper):
             interval = _between(lower, upper, error)
         units = "" if units == "1" else units
-        rows.append([name, text, f"± {spread}" if spread[:1].isdigit() else spread, interval, units,
-                     f"{start:.6g}"])  # fmt: skip
+        rows.append(
+            [
+                name,
+                text,
+                f"± {spread}" if spread[:1].isdigit() else spread,
+                interval,
+                units,
+                f"{start:.6g}",
+            ]
+        )
     if len(fitted.profile):
         ends = zip(fitted.profile, fitted.standard_error, strict=True)
         ends = ["by profile", *(_between(*map(float, pair), float(error)) for pair, error in ends)]
@@ -119,7 +134,11 @@ def residual(fitted: Fitted) -> str:
 def verdict(fitted: Fitted) -> str:
     """One sentence: how many parameters, how good, whether the residual holds more."""
     estimated = int(np.sum(~np.isnan(fitted.standard_error)))
-    parts = [f"a network of {sum(fitted.weights.values())} parameters trained"] if fitted.weights else []
+    parts = (
+        [f"a network of {sum(fitted.weights.values())} parameters trained"]
+        if fitted.weights
+        else []
+    )
     if fitted.names or not parts:
         parts.append(f"{estimated} of {len(fitted.names)} parameters estimated")
     best = []
@@ -140,8 +159,10 @@ def course(fitted: Fitted) -> str:
         parts.append(f"loss {loss[0]:.4g} to {loss[-1]:.4g} in {steps} iteration{plural}")
     seen = np.asarray(fitted.validation)
     if np.isfinite(seen).any():
-        parts.append(f"validation {seen[0]:.4g} to {np.nanmin(seen):.4g}, the least, in iteration "
-                     f"{np.nanargmin(seen)}")  # fmt: skip
+        parts.append(
+            f"validation {seen[0]:.4g} to {np.nanmin(seen):.4g}, the least, in iteration "
+            f"{np.nanargmin(seen)}"
+        )
     parts += [f"{phase} {seconds:.2f} s" for phase, seconds in fitted.seconds.items()]
     return ", ".join(parts)
 

@@ -17,9 +17,12 @@ PARAMETER = {  # a column of the table of parameters: in words
     "upper": "upper bound of the 95 % interval",
 }
 WORDS = {
-    "input": "input {}", "measured": "measured {}", "simulated": "simulated {}",
-    "residual": "measured less simulated {}", "sd": "standard deviation of the simulated {}",
-}  # fmt: skip
+    "input": "input {}",
+    "measured": "measured {}",
+    "simulated": "simulated {}",
+    "residual": "measured less simulated {}",
+    "sd": "standard deviation of the simulated {}",
+}
 TEST = ("lag", "correlation", "bound", "p")
 
 
@@ -147,14 +150,19 @@ def read_fit(path: Path) -> Fitted:
     return Fitted(
         str(data.attrs["title"]),
         tuple(_trace(data, dim, scores.get(i, {})) for i, dim in enumerate(times)),
-        strings("parameter_name"), strings("parameter_units"),
+        strings("parameter_name"),
+        strings("parameter_units"),
         *(numbers(f"parameter_{column}") for column in PARAMETER),
-        numbers("covariance", (0, 0)), numbers("loss"), _tests(data), strings("finding_text"),
-        published, dict(zip(strings("phase_name"), numbers("phase_seconds").tolist(), strict=True)),
+        numbers("covariance", (0, 0)),
+        numbers("loss"),
+        _tests(data),
+        strings("finding_text"),
+        published,
+        dict(zip(strings("phase_name"), numbers("phase_seconds").tolist(), strict=True)),
         numbers("validation_loss"),
         dict(zip(strings("weight_name"), map(int, numbers("weight_size")), strict=True)),
         numbers("parameter_profile", (0, 2)),
-    )  # fmt: skip
+    )
 
 
 def _trace(data, dim, scores):
@@ -217,11 +225,14 @@ def _test(name, plain, lags, correlation, bound, p):
     dims, of = (dim := f"{plain}_lag",), {"residual_test": name}
     return {
         dim: _variable(dims, lags, coordinate=True, long_name=f"lag, {name}", **of),
-        f"{plain}_correlation": _variable(dims, correlation, long_name=f"correlation, {name}", **of),
+        f"{plain}_correlation": _variable(
+            dims, correlation, long_name=f"correlation, {name}", **of
+        ),
         f"{plain}_bound": _variable(
-            dims[: np.ndim(bound)], bound, long_name=f"bound of the correlation, {name}", **of),
+            dims[: np.ndim(bound)], bound, long_name=f"bound of the correlation, {name}", **of
+        ),
         f"{plain}_p": _variable((), p, long_name=f"probability under the hypothesis, {name}", **of),
-    }  # fmt: skip
+    }
 
 
 def _tables(fitted):
@@ -243,20 +254,38 @@ def _tables(fitted):
         "parameter_name": _strings("parameter", fitted.names),
         "parameter_2_name": _strings("parameter_2", fitted.names),
         "parameter_units": _strings("parameter", fitted.units),
-        **{f"parameter_{c}": _variable(("parameter",), getattr(fitted, c), long_name=words, **named)
-           for c, words in PARAMETER.items()},
-        "parameter_profile": _variable(("parameter", "bound"), fitted.profile, long_name="interval by profile", **named),
+        **{
+            f"parameter_{c}": _variable(
+                ("parameter",), getattr(fitted, c), long_name=words, **named
+            )
+            for c, words in PARAMETER.items()
+        },
+        "parameter_profile": _variable(
+            ("parameter", "bound"), fitted.profile, long_name="interval by profile", **named
+        ),
         "parameter_estimated": _variable(
-            ("parameter",), estimated, long_name="whether estimated", **flags, **named),
+            ("parameter",), estimated, long_name="whether estimated", **flags, **named
+        ),
         "covariance": _variable(
-            ("parameter", "parameter_2"), fitted.covariance, long_name="covariance of parameters",
-            coordinates="parameter_name parameter_2_name"),
-        "iteration": _variable(("iteration",), np.arange(len(fitted.loss), dtype=np.int32), long_name="iteration"),
+            ("parameter", "parameter_2"),
+            fitted.covariance,
+            long_name="covariance of parameters",
+            coordinates="parameter_name parameter_2_name",
+        ),
+        "iteration": _variable(
+            ("iteration",), np.arange(len(fitted.loss), dtype=np.int32), long_name="iteration"
+        ),
         "loss": _variable(("iteration",), fitted.loss, long_name="loss"),
-        "validation_loss": _variable(("iteration",), fitted.validation, long_name="loss on the validation"),
+        "validation_loss": _variable(
+            ("iteration",), fitted.validation, long_name="loss on the validation"
+        ),
         "weight_name": _strings("weight", fitted.weights),
-        "weight_size": _variable(("weight",), np.array(list(fitted.weights.values()), np.int32),
-                                 long_name="numbers in a part of the network", coordinates="weight_name"),
+        "weight_size": _variable(
+            ("weight",),
+            np.array(list(fitted.weights.values()), np.int32),
+            long_name="numbers in a part of the network",
+            coordinates="weight_name",
+        ),
         "score_trace": _variable(("score",), which, long_name="number of the experiment, from 0"),
         "score_experiment": _strings("score", experiment),
         "score_name": _strings("score", score),
@@ -264,13 +293,22 @@ def _tables(fitted):
         "score_value": _variable(("score",), number, long_name="score", **scored),
         "method_name": _strings("method", [method for method, _ in fitted.published]),
         "column_name": _strings("column", columns),
-        "published_score": _variable(("method", "column"), rows, long_name="this and published scores",
-                                     coordinates="method_name column_name"),
+        "published_score": _variable(
+            ("method", "column"),
+            rows,
+            long_name="this and published scores",
+            coordinates="method_name column_name",
+        ),
         "finding_text": _strings("finding", fitted.said),
         "phase_name": _strings("phase", list(fitted.seconds)),
-        "phase_seconds": _variable(("phase",), list(fitted.seconds.values()), units="s",
-                                   long_name="wall-clock time", coordinates="phase_name"),
-    }  # fmt: skip
+        "phase_seconds": _variable(
+            ("phase",),
+            list(fitted.seconds.values()),
+            units="s",
+            long_name="wall-clock time",
+            coordinates="phase_name",
+        ),
+    }
     return {name: variable for name, variable in tables.items() if variable[1].size}
 
 

@@ -40,12 +40,19 @@ def generated(
         t = times(start, stop)
         u = np.asarray(build(source, settings, "input", {"t": t, **seed}))
         if u.ndim not in (1, 2) or len(u) != len(t):
-            raise ValueError(f"input: expected {len(t)} samples, one for each time, "
-                             f"got shape {u.shape}")
+            raise ValueError(
+                f"input: expected {len(t)} samples, one for each time, got shape {u.shape}"
+            )
         return fit(u[order].reshape(len(t), -1))
 
-    of_time = (signals.step, signals.ramp, signals.sine, signals.chirp, signals.multisine,
-               signals.prbs)
+    of_time = (
+        signals.step,
+        signals.ramp,
+        signals.sine,
+        signals.chirp,
+        signals.multisine,
+        signals.prbs,
+    )
     if source not in of_time:
         return in_memory(make(0, length))
     # What these two take from the whole record where they are not told.

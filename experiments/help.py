@@ -46,8 +46,21 @@ def help_text(conf: Path) -> str:
     """The help, with every group's options and every key of the top level."""
     parts = [HEAD, "Groups (* is the default):"]
     defaults = _defaults(conf)
-    for group in ("experiment", "model", "integrator", "estimator", "update", "design", "data", "fit", "network",
-                  "learn", "input", "output", "runtime"):
+    for group in (
+        "experiment",
+        "model",
+        "integrator",
+        "estimator",
+        "update",
+        "design",
+        "data",
+        "fit",
+        "network",
+        "learn",
+        "input",
+        "output",
+        "runtime",
+    ):
         files = sorted((conf / group).glob("*.yaml"))
         width = max(len(f.stem) for f in files) + 1
         parts.append(f"  {group}")

@@ -39,11 +39,15 @@ def described(config: Any, model: Any, data: Any, dt: float) -> Described:
     from sim.fit import Simulation
 
     if not hasattr(model, "field"):
-        raise ValueError("model._target_: expected a function that returns a sim.models.Model, "
-                         f"got one that returns {type(model).__name__}")  # fmt: skip
+        raise ValueError(
+            "model._target_: expected a function that returns a sim.models.Model, "
+            f"got one that returns {type(model).__name__}"
+        )
     if not isinstance(model.field, Partial) or not jax.tree.leaves(model.field.args):
-        raise ValueError(f"model: expected a field with parameters to fit, a jax.tree_util.Partial "
-                         f"over them, got {model.name} without")  # fmt: skip
+        raise ValueError(
+            f"model: expected a field with parameters to fit, a jax.tree_util.Partial "
+            f"over them, got {model.name} without"
+        )
     if len(data.inputs) != len(model.inputs):
         raise ValueError(
             f"data.input: expected {len(model.inputs)} column{'s' * (len(model.inputs) != 1)} for "
@@ -66,17 +70,27 @@ def described(config: Any, model: Any, data: Any, dt: float) -> Described:
         return found._replace(step=repeat(found.step, config.substeps))
 
     names, observe = _observed(model, data, state, start)
-    of = dict(zip(data.inputs, model.inputs, strict=True)) | dict(zip(data.outputs, names, strict=True))
+    of = dict(zip(data.inputs, model.inputs, strict=True)) | dict(
+        zip(data.outputs, names, strict=True)
+    )
     units, said = {}, []
     for column, quantity in of.items():
         known = model.quantities.get(re.sub(r"\[.*", "", quantity))
         given = data.column_units.get(column)
         units[column] = given or (known.units if known else "1")
         if given and known and _powers(given) != _powers(known.units):
-            said.append(f"units: column {column!r} is in {given}, {quantity} of {model.name} in "
-                        f"{known.units}; no number was converted")  # fmt: skip
-    return Described(Simulation(stepper, observe), start, state, units,
-                     _parameter_units(model, state), tuple(said))  # fmt: skip
+            said.append(
+                f"units: column {column!r} is in {given}, {quantity} of {model.name} in "
+                f"{known.units}; no number was converted"
+            )
+    return Described(
+        Simulation(stepper, observe),
+        start,
+        state,
+        units,
+        _parameter_units(model, state),
+        tuple(said),
+    )
 
 
 def _bound(model):
@@ -117,12 +131,16 @@ def _observed(model, data, state, start):
     names = []
     for name in data.observed or numbers[: len(data.outputs)]:
         if name not in parts and name not in numbers:
-            raise ValueError(f"data.observed: {model.name} has no quantity {name!r}; "
-                             f"{nearest(name, [*parts, *numbers])}")  # fmt: skip
+            raise ValueError(
+                f"data.observed: {model.name} has no quantity {name!r}; "
+                f"{nearest(name, [*parts, *numbers])}"
+            )
         names += parts.get(name, [name])
     if len(names) != len(data.outputs):
-        raise ValueError(f"data.observed: expected one quantity for each of {len(data.outputs)} columns "
-                         f"({', '.join(data.outputs)}), got {len(names)} ({', '.join(names)})")  # fmt: skip
+        raise ValueError(
+            f"data.observed: expected one quantity for each of {len(data.outputs)} columns "
+            f"({', '.join(data.outputs)}), got {len(names)} ({', '.join(names)})"
+        )
     places = [numbers.index(name) for name in names]
 
     def observe(p, y, u):

@@ -44,11 +44,15 @@ def measured(model: Any, record: Any, u: Rows | None) -> dict[str, str]:
     reference = record.reference if record else {}
     for quantity in reference:
         if quantity not in known:
-            raise ValueError(f"input.reference.{quantity}: {model.name} has no such quantity; "
-                             f"{nearest(quantity, known)}")
+            raise ValueError(
+                f"input.reference.{quantity}: {model.name} has no such quantity; "
+                f"{nearest(quantity, known)}"
+            )
         if known[quantity] != 1:
-            raise ValueError(f"input.reference.{quantity}: expected a quantity of one component, "
-                             f"got {known[quantity]}")
+            raise ValueError(
+                f"input.reference.{quantity}: expected a quantity of one component, "
+                f"got {known[quantity]}"
+            )
     return {quantity: f"{quantity}_measured" for quantity in reference}
 
 
@@ -63,8 +67,16 @@ def quantities(model: Any, names: Mapping[str, str]) -> dict[str, Any]:
     return known
 
 
-def labeller(model: Any, u: Rows | None, measurements: Mapping[str, np.ndarray], *,
-             t0: float, dt: float, save_every: int, quantities: Mapping[str, Any]) -> Callable:
+def labeller(
+    model: Any,
+    u: Rows | None,
+    measurements: Mapping[str, np.ndarray],
+    *,
+    t0: float,
+    dt: float,
+    save_every: int,
+    quantities: Mapping[str, Any],
+) -> Callable:
     """``label(first, ys)``, the dataset of the records from ``first`` on.
 
     Args:
@@ -87,14 +99,18 @@ def labeller(model: Any, u: Rows | None, measurements: Mapping[str, np.ndarray],
         count = len(jax.tree.leaves(ys)[0])
         at = range(first * save_every, (first + count) * save_every, save_every)
         driven = None if u is None else u(at)
-        beside = {} if u is None else dict(zip(model.inputs, driven.reshape(count, -1).T, strict=True))
+        beside = (
+            {} if u is None else dict(zip(model.inputs, driven.reshape(count, -1).T, strict=True))
+        )
         beside |= {name: samples(at) for name, samples in held.items()}
         if output:
             kind = np.dtype(result_type(float))
             t = (t0 + np.asarray(at) * dt).astype(kind)
             y = jax.tree.map(lambda y: np.asarray(y, kind), ys)
             found = output(t, y, None if u is None else driven.astype(kind))
-            beside |= dict(zip(leaf_names(found), map(np.asarray, jax.tree.leaves(found)), strict=True))
+            beside |= dict(
+                zip(leaf_names(found), map(np.asarray, jax.tree.leaves(found)), strict=True)
+            )
         return named(ys, first=first, signals=beside)
 
     return label
@@ -105,4 +121,6 @@ def initial_record(state: Any) -> Any:
     import jax
     import jax.numpy as jnp
 
-    return jax.tree.map(lambda y: np.asarray(jnp.asarray(y, jnp.result_type(y, float)))[None], state)
+    return jax.tree.map(
+        lambda y: np.asarray(jnp.asarray(y, jnp.result_type(y, float)))[None], state
+    )

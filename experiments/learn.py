@@ -91,20 +91,46 @@ def prepare(config: Config) -> Prepared:
     bounded(data, config.runtime.precision)
     for sampled in data.training:
         if how.states == "fixed" and len(sampled.y) <= how.warmup:
-            raise ValueError(f"learn.warmup: expected fewer than the {len(sampled.y)} samples of "
-                             f"{sampled.part.name}, got {how.warmup}")  # fmt: skip
+            raise ValueError(
+                f"learn.warmup: expected fewer than the {len(sampled.y)} samples of "
+                f"{sampled.part.name}, got {how.warmup}"
+            )
     for sampled in data.validation:
         if len(sampled.y) <= sampled.part.known:
-            raise ValueError(f"data.validation: {sampled.part.name}: expected known samples fewer than "
-                             f"its {len(sampled.y)}, got {sampled.part.known}")  # fmt: skip
-    first, units = data.training[0], {c: data.column_units.get(c, "1") for c in (*data.inputs, *data.outputs)}
+            raise ValueError(
+                f"data.validation: {sampled.part.name}: expected known samples fewer than "
+                f"its {len(sampled.y)}, got {sampled.part.known}"
+            )
+    first, units = (
+        data.training[0],
+        {c: data.column_units.get(c, "1") for c in (*data.inputs, *data.outputs)},
+    )
     with precision(config):
         tic, network = clock.perf_counter(), piece(config, "network", Network, Correction)
         prepared = Prepared(
-            config, network.name if isinstance(network, Network) else "hybrid", config.title or "", data,
-            how, None, None, None, None, None, (), 0.0, data.inputs, data.outputs, units, {}, (),
-            0.0 if first.time is None else float(first.time[0]), dt, {}, {}, sum(len(s.y) for s in data.training),
-        )  # fmt: skip
+            config,
+            network.name if isinstance(network, Network) else "hybrid",
+            config.title or "",
+            data,
+            how,
+            None,
+            None,
+            None,
+            None,
+            None,
+            (),
+            0.0,
+            data.inputs,
+            data.outputs,
+            units,
+            {},
+            (),
+            0.0 if first.time is None else float(first.time[0]),
+            dt,
+            {},
+            {},
+            sum(len(s.y) for s in data.training),
+        )
         try:
             prepared = (_hybrid if prepared.hybrid else _alone)(prepared, network)
         except ValueError as error:
@@ -113,7 +139,7 @@ def prepare(config: Config) -> Prepared:
             title=prepared.title or f"{prepared.name[:1].upper()}{prepared.name[1:]}, trained",
             seconds=clock.perf_counter() - tic,
             quantities={name: (prepared.units[name], name) for name in data.outputs},
-        )  # fmt: skip
+        )
 
 
 def _named(message, data):
@@ -136,8 +162,10 @@ def _alone(prepared, network):
         raise ValueError("data.input: expected at least one column for a network, got none")
     experiments = [prepared.experiment(s) for s in data.training]
     by = rnn.scaling(experiments)
-    records = [((e.xs - by.u_mean[None]) / by.u_scale[None], (e.y - by.y_mean[None]) / by.y_scale[None])
-               for e in experiments]  # fmt: skip
+    records = [
+        ((e.xs - by.u_mean[None]) / by.u_scale[None], (e.y - by.y_mean[None]) / by.y_scale[None])
+        for e in experiments
+    ]
     keys = _keys(prepared)
     starts = [network.start(key, len(data.inputs), len(data.outputs), records) for key in keys]
     objective = Simulation(lambda p: rnn.scaled(network.stepper(p), by))
@@ -146,8 +174,15 @@ def _alone(prepared, network):
     parts, of = cut(how, experiments)
     held = [_from(prepared.experiment(s), s.part.known) for s in data.validation]
     problem = begun(how, objective, starts, network.kinds, parts, state, held, prepared.config.seed)
-    return prepared._replace(objective=objective, start=starts[0], state=state, scaling=by, begun=problem,
-                             of=tuple(of), said=tuple(network.told(records)))  # fmt: skip
+    return prepared._replace(
+        objective=objective,
+        start=starts[0],
+        state=state,
+        scaling=by,
+        begun=problem,
+        of=tuple(of),
+        said=tuple(network.told(records)),
+    )
 
 
 def _hybrid(prepared, network):
@@ -181,30 +216,47 @@ def _hybrid(prepared, network):
     whole = [states[of.index(i)] for i in range(len(experiments))]
     us = [s.u for s in data.training]
     by = learn_hybrid.along(model, alone.objective, alone.start, whole, experiments, us)
-    models = [learn_hybrid.corrected(model, learn_hybrid.start(key, by, network.hidden), by)
-              for key in _keys(prepared)]  # fmt: skip
+    models = [
+        learn_hybrid.corrected(model, learn_hybrid.start(key, by, network.hidden), by)
+        for key in _keys(prepared)
+    ]
     both = described(config, models[0], data, prepared.dt)
     kinds = network.kinds | {
         f"physics.{name}": f"= physics.{kind[1:].strip()}" if str(kind)[:1] == "=" else kind
         for name, kind in network.parameters.items()
     }
     held = [_from(e, s.part.known) for e, s in zip(held, data.validation, strict=True)]
-    units = {name if name.startswith("states.") else f"physics.{name}": unit
-             for name, unit in alone.parameter_units.items()}  # fmt: skip
-    starts = [jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.result_type(float)), one.field.args[0])
-              for one in models]  # fmt: skip
+    units = {
+        name if name.startswith("states.") else f"physics.{name}": unit
+        for name, unit in alone.parameter_units.items()
+    }
+    starts = [
+        jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.result_type(float)), one.field.args[0])
+        for one in models
+    ]
     problem = begun(how, both.objective, starts, kinds, parts, states, held, config.seed)
     return prepared._replace(
-        name=f"{model.name.replace('_', ' ')} with a network", objective=both.objective, start=starts[0], state=alone.state,
-        scaling=by, begun=problem, of=tuple(of), units=alone.units, parameter_units=units, said=alone.said,
-    )  # fmt: skip
+        name=f"{model.name.replace('_', ' ')} with a network",
+        objective=both.objective,
+        start=starts[0],
+        state=alone.state,
+        scaling=by,
+        begun=problem,
+        of=tuple(of),
+        units=alone.units,
+        parameter_units=units,
+        said=alone.said,
+    )
 
 
 def _keys(prepared):
     """One for each member."""
     import jax
 
-    return [jax.random.fold_in(jax.random.key(prepared.config.seed), i) for i in range(prepared.learning.members)]
+    return [
+        jax.random.fold_in(jax.random.key(prepared.config.seed), i)
+        for i in range(prepared.learning.members)
+    ]
 
 
 def _from(e, known):
@@ -223,8 +275,10 @@ def _enough(prepared, state):
     size = sum(leaf.size for leaf in jax.tree.leaves(state))
     for sampled in (*prepared.data.validation, *prepared.data.tests):
         if sampled.part.known * len(prepared.outputs) < size:
-            raise ValueError(f"learn.states: expected fixed, as the {sampled.part.known} known samples of "
-                             f"{sampled.part.name} cannot tell the {size} numbers of a state, got free")  # fmt: skip
+            raise ValueError(
+                f"learn.states: expected fixed, as the {sampled.part.known} known samples of "
+                f"{sampled.part.name} cannot tell the {size} numbers of a state, got free"
+            )
 
 
 def picture(prepared: Prepared) -> Picture:
@@ -232,8 +286,17 @@ def picture(prepared: Prepared) -> Picture:
     return Picture()
 
 
-def run(prepared: Prepared, directory: Path, *, attributes: Mapping[str, Any], resume: bool,
-        stop: Callable, watch: Callable, report: Callable, **_: Any) -> Ended:  # fmt: skip
+def run(
+    prepared: Prepared,
+    directory: Path,
+    *,
+    attributes: Mapping[str, Any],
+    resume: bool,
+    stop: Callable,
+    watch: Callable,
+    report: Callable,
+    **_: Any,
+) -> Ended:
     """Train, and write ``network.nc``, ``learn.nc`` and ``report.html`` into ``directory``."""
     from experiments import fit_summary, learn_kept, learn_outcome, learn_search
     from experiments.fitted import written_fit
@@ -245,7 +308,9 @@ def run(prepared: Prepared, directory: Path, *, attributes: Mapping[str, Any], r
     with precision(prepared.config):
         tic = clock.perf_counter()
         with progress(how.steps) as tell:
-            ended = learn_search.trained(how, prepared.begun, directory / "checkpoints", resume, stop, tell)
+            ended = learn_search.trained(
+                how, prepared.begun, directory / "checkpoints", resume, stop, tell
+            )
         seconds = {"compile": prepared.seconds, "training": clock.perf_counter() - tic}
         count = len(ended.losses) - 1
         report(Status("done", count, count, 0, prepared.seconds, seconds["training"]))
@@ -260,4 +325,6 @@ def run(prepared: Prepared, directory: Path, *, attributes: Mapping[str, Any], r
     figure = f"learn.{prepared.config.output.figure}"
     files = {"network": "network.nc", "file": "learn.nc", "report": "report.html", "figure": figure}
     files = {name: directory / path for name, path in files.items()}
-    return Ended(True, scores, lambda: fit_summary.show(done, files), learn_outcome.lost(prepared, ended))
+    return Ended(
+        True, scores, lambda: fit_summary.show(done, files), learn_outcome.lost(prepared, ended)
+    )

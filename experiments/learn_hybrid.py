@@ -8,7 +8,7 @@ import numpy as np
 from jax.tree_util import Partial
 
 from experiments.identified import same
-from sim import rollout, rnn
+from sim import rnn, rollout
 
 
 class Hybrid(NamedTuple):
@@ -51,7 +51,9 @@ def start(key: jax.Array, scaling: Any, hidden: tuple[int, ...]) -> Any:
     return rnn.mlp_params(key, (states + len(scaling.u_mean), *hidden, states), gain=0.0)
 
 
-def along(model: Any, objective: Any, params: Any, states: list, experiments: list, us: list) -> Any:
+def along(
+    model: Any, objective: Any, params: Any, states: list, experiments: list, us: list
+) -> Any:
     """What makes numbers near 1 along the runs of the model alone, a `sim.rnn.StateScaling`.
 
     Args:
@@ -68,8 +70,10 @@ def along(model: Any, objective: Any, params: Any, states: list, experiments: li
     for x0, e, u in zip(states, experiments, us, strict=True):
         ys = rollout(stepper.step, stepper.init(x0), e.xs, length=len(e.y))[1]
         if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(ys)):
-            raise ValueError("model.params: expected parameters with which the model stays finite over "
-                             "the records, got a run that diverges")  # fmt: skip
+            raise ValueError(
+                "model.params: expected parameters with which the model stays finite over "
+                "the records, got a run that diverges"
+            )
         now = None if not u.shape[1] else u[1:, 0] if u.shape[1] == 1 else u[1:]
         rates = jax.vmap(lambda y, u: model.field(0.0, y, u))(ys, now)
         parts.append((ys, now, rates))

@@ -23,10 +23,16 @@ def keep(path: Path, task: Any, members: Sequence[Any]) -> None:
     """
     config = task.config
     about = {
-        "network": config.network, "model": config.model, "integrator": config.integrator,
-        "substeps": config.substeps, "dt": task.dt, "inputs": task.inputs, "outputs": task.outputs,
-        "members": len(members), "title": task.title,
-    }  # fmt: skip
+        "network": config.network,
+        "model": config.model,
+        "integrator": config.integrator,
+        "substeps": config.substeps,
+        "dt": task.dt,
+        "inputs": task.inputs,
+        "outputs": task.outputs,
+        "members": len(members),
+        "title": task.title,
+    }
     params = [params for params, _ in members]
     params = params[0] if len(params) == 1 else jax.tree.map(lambda *x: jnp.stack(x), *params)
     rnn.save(path, params, scaling=task.scaling, config=about)
@@ -57,14 +63,18 @@ def loaded(path: str | os.PathLike, *, allow: Iterable[str] = ()) -> Stepper:
     params = rnn.load(path, like).params
     if many == 1:
         return stepper(params)
-    return Stepper(Partial(partial(_init, stepper), params), Partial(partial(_step, stepper), params))
+    return Stepper(
+        Partial(partial(_init, stepper), params), Partial(partial(_step, stepper), params)
+    )
 
 
 def _alone(about, scaling, allow):
     """How parameters begin, for their structure, and the stepper of any."""
     network = _piece(about, "network", allow)
     sizes = len(about["inputs"]), len(about["outputs"])
-    return lambda key: network.start(key, *sizes, None), lambda p: rnn.scaled(network.stepper(p), scaling)
+    return lambda key: network.start(key, *sizes, None), lambda p: rnn.scaled(
+        network.stepper(p), scaling
+    )
 
 
 def _hybrid(about, scaling, allow):
@@ -72,7 +82,9 @@ def _hybrid(about, scaling, allow):
     integrator = resolve("integrator._target_", about["integrator"]["_target_"], allow)
 
     def field(key):
-        return learn_hybrid.corrected(model, learn_hybrid.start(key, scaling, network.hidden), scaling).field
+        return learn_hybrid.corrected(
+            model, learn_hybrid.start(key, scaling, network.hidden), scaling
+        ).field
 
     known = field(jax.random.key(0))
 
@@ -80,7 +92,11 @@ def _hybrid(about, scaling, allow):
         f = Partial(known.func, p, **known.keywords)
         given = {"f": f, "dt": about["dt"] / about["substeps"]}
         found = build(integrator, about["integrator"], "integrator", given)
-        return found if about["substeps"] == 1 else found._replace(step=repeat(found.step, about["substeps"]))
+        return (
+            found
+            if about["substeps"] == 1
+            else found._replace(step=repeat(found.step, about["substeps"]))
+        )
 
     return lambda key: field(key).args[0], stepper
 

@@ -6,15 +6,20 @@ from itertools import pairwise
 from typing import Any, Literal, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import Partial
 
 from sim import Stepper, rnn
 from sim.fit import Prior, n4sid
 
-WORDS = {"gru": "GRU", "lstm": "LSTM", "elman": "Elman network", "minimal_gated": "minimal gated unit",
-         "lru": "linear recurrent unit", "diagonal": "diagonal state space"}  # fmt: skip
+WORDS = {
+    "gru": "GRU",
+    "lstm": "LSTM",
+    "elman": "Elman network",
+    "minimal_gated": "minimal gated unit",
+    "lru": "linear recurrent unit",
+    "diagonal": "diagonal state space",
+}
 
 
 class Network(NamedTuple):
@@ -75,9 +80,11 @@ class Blocks(NamedTuple):
 
 
 def recurrent(
-    cell: Literal["gru", "lstm", "elman", "minimal_gated"] = "gru", hidden: int = 32,
-    layers: int = 1, prior: float | None = None,
-) -> Network:  # fmt: skip
+    cell: Literal["gru", "lstm", "elman", "minimal_gated"] = "gru",
+    hidden: int = 32,
+    layers: int = 1,
+    prior: float | None = None,
+) -> Network:
     """Layers of a cell of `sim.rnn`, read out linearly.
 
     Args:
@@ -106,9 +113,11 @@ def _recurrent(cell, params):
 
 
 def blocks(
-    cell: Literal["lru", "diagonal"] = "lru", hidden: int = 16, layers: int = 2,
+    cell: Literal["lru", "diagonal"] = "lru",
+    hidden: int = 16,
+    layers: int = 2,
     prior: float | None = None,
-) -> Network:  # fmt: skip
+) -> Network:
     """Residual blocks, each a linear recurrent cell and a static network after it:
 
         x ← x + MLP(cell(x)),   x₀ = u W₀ + b₀,   y = x W + b
@@ -161,9 +170,11 @@ def _applied(net, carry, x):
 
 
 def state_space(
-    states: int = 2, hidden: tuple[int, ...] = (8,), start: Literal["n4sid", "random"] = "n4sid",
+    states: int = 2,
+    hidden: tuple[int, ...] = (8,),
+    start: Literal["n4sid", "random"] = "n4sid",
     prior: float | tuple[float, ...] | None = None,
-) -> Network:  # fmt: skip
+) -> Network:
     """`sim.rnn.state_space`: a linear system and a static network that corrects it.
 
     Args:
@@ -192,8 +203,10 @@ def _state_space_start(states, hidden, linear, key, inputs, outputs, records):
 def _state_space_told(states, linear, records):
     if not linear or _complete(states, records):
         return ()
-    return (f"the records have too few samples in a row without a gap for n4sid with {states} "
-            f"state{'s' * (states > 1)}: the state space began at random",)  # fmt: skip
+    return (
+        f"the records have too few samples in a row without a gap for n4sid with {states} "
+        f"state{'s' * (states > 1)}: the state space began at random",
+    )
 
 
 def _complete(states, records):
@@ -216,9 +229,10 @@ def _complete(states, records):
 
 
 def correction(
-    hidden: tuple[int, ...] = (8,), parameters: Mapping[str, Any] | None = None,
+    hidden: tuple[int, ...] = (8,),
+    parameters: Mapping[str, Any] | None = None,
     prior: float | tuple[float, ...] | None = None,
-) -> Correction:  # fmt: skip
+) -> Correction:
     """What ``model`` leaves out: ẏ = f(t, y, u) + N(y, u), with N a static network.
 
     Args:
@@ -237,8 +251,10 @@ def _layered(name, hidden, prior):
         return {}
     sds = prior if isinstance(prior, tuple) else (prior,) * (len(hidden) + 1)
     if len(sds) != len(hidden) + 1:
-        raise ValueError(f"prior: expected one number, or one for each of {len(hidden) + 1} layers, "
-                         f"got {len(sds)}")  # fmt: skip
+        raise ValueError(
+            f"prior: expected one number, or one for each of {len(hidden) + 1} layers, "
+            f"got {len(sds)}"
+        )
     _positive(*sds)
     return {f"{name}.{i}": Prior(0.0, sd) for i, sd in enumerate(sds)}
 

@@ -23,7 +23,10 @@ def members(how: Any, ended: Trained) -> list[tuple[Any, list]]:
     import jax
 
     found = ended.found
-    return [jax.tree.map(lambda x, i=i: np.asarray(x)[i], (found.params, list(found.states))) for i in order(how, ended)]
+    return [
+        jax.tree.map(lambda x, i=i: np.asarray(x)[i], (found.params, list(found.states)))
+        for i in order(how, ended)
+    ]
 
 
 def concluded(task: Any, ended: Trained, seconds: Mapping[str, float]) -> Fitted:
@@ -44,7 +47,9 @@ def concluded(task: Any, ended: Trained, seconds: Mapping[str, float]) -> Fitted
         part, test = sampled.part, sampled.y.shape[1] == 0
         try:
             sampled = data.opened(sampled) if test else sampled
-            simulated, sd = _simulated(task, sampled, [(p, _begin(task, p, sampled)) for p, _ in each])
+            simulated, sd = _simulated(
+                task, sampled, [(p, _begin(task, p, sampled)) for p, _ in each]
+            )
             traces.append(trace(task, sampled, simulated, part.known, sd))
             tests += [traces[-1]] if test else []
         except (OSError, ValueError) as error:
@@ -52,14 +57,30 @@ def concluded(task: Any, ended: Trained, seconds: Mapping[str, float]) -> Fitted
     checks = residual_tests(traces[0], skip)
     rows, said = beside(data, tests), [*said, *remarks(task)]
     if task.hybrid:
-        found = _physics(task, params, states, lambda fit: fitted(task, fit, traces, checks, said, seconds, rows))
+        found = _physics(
+            task, params, states, lambda fit: fitted(task, fit, traces, checks, said, seconds, rows)
+        )
     else:
         none = np.zeros(0)
-        found = Fitted(task.title, tuple(traces), (), (), *[none] * len(PARAMETER), np.zeros((0, 0)),
-                       none, dict(checks), tuple(said), rows, dict(seconds))  # fmt: skip
+        found = Fitted(
+            task.title,
+            tuple(traces),
+            (),
+            (),
+            *[none] * len(PARAMETER),
+            np.zeros((0, 0)),
+            none,
+            dict(checks),
+            tuple(said),
+            rows,
+            dict(seconds),
+        )
     loss, seen = ended.losses[:, first].T
-    return found._replace(loss=loss, validation=seen if np.isfinite(seen).any() else np.zeros(0),
-                          weights=_weights(task, params))  # fmt: skip
+    return found._replace(
+        loss=loss,
+        validation=seen if np.isfinite(seen).any() else np.zeros(0),
+        weights=_weights(task, params),
+    )
 
 
 def _words(how, ended, first):
@@ -69,8 +90,10 @@ def _words(how, ended, first):
     bad = int(search.bad[first])
     if bad:
         where = f", last{_place(search, first)}" if hasattr(search, "where") else ""
-        yield (f"the loss was not finite in {bad} place{'s' * (bad > 1)}{where}: they were left, and the best "
-               "weights are kept")  # fmt: skip
+        yield (
+            f"the loss was not finite in {bad} place{'s' * (bad > 1)}{where}: they were left, and the best "
+            "weights are kept"
+        )
     if how.members > 1:
         own = ended.losses[:, :, int(np.isfinite(ended.losses[0, :, 1]).any())]
         best = ", ".join(f"{x:.4g}" for x in np.nanmin(own, axis=0))
@@ -102,8 +125,12 @@ def _once_more(problem, search, i):
     inner = inner._replace(status=np.asarray(inner.status).copy())
     best = best._replace(waited=np.asarray(best.waited).copy())
     inner.status[i], best.waited[i] = SEARCHING, 0
-    found = ensemble(*problem.arguments, **problem.settings, steps=int(inner.steps[i]) + 1,
-                     search=search._replace(search=inner, best=best))  # fmt: skip
+    found = ensemble(
+        *problem.arguments,
+        **problem.settings,
+        steps=int(inner.steps[i]) + 1,
+        search=search._replace(search=inner, best=best),
+    )
     return int(found.search.search.bad[i])
 
 
@@ -143,7 +170,9 @@ def _physics(task, params, states, table):
     free = {"states": list(states)} if states else {"states": None}
     one = fit(task.objective, params, problem.arguments[2], **known, **free, steps=0)
     found = table(one)
-    left_out = ("net.", "states[") if len(states) > len(task.data.training) else "net."  # or of every piece
+    left_out = (
+        ("net.", "states[") if len(states) > len(task.data.training) else "net."
+    )  # or of every piece
     at = [i for i, name in enumerate(found.names) if not name.startswith(left_out)]
     error = found.standard_error[at]
     if one.uncertainty.covariance is None:  # it was not asked for
@@ -151,8 +180,10 @@ def _physics(task, params, states, table):
     columns = {name: getattr(found, name)[at] for name in PARAMETER} | {"standard_error": error}
     return found._replace(
         names=tuple(found.names[i].removeprefix("physics.") for i in at),
-        units=tuple(found.units[i] for i in at), covariance=found.covariance[np.ix_(at, at)], **columns,
-    )  # fmt: skip
+        units=tuple(found.units[i] for i in at),
+        covariance=found.covariance[np.ix_(at, at)],
+        **columns,
+    )
 
 
 def _weights(task, params):

@@ -12,9 +12,15 @@ from experiments.searched import WHERE
 DENSE = 300  # parameters up to which least squares form a Jacobian
 EVERY = 3.0  # s between two checkpoints, about
 KEYS = WHERE | {
-    "start": "network", "parameters": "network.parameters", "states": "learn.states", "xs": "data.input",
-    "warmup": "learn.warmup", "steps": "learn.steps", "window": "learn.window", "patience": "learn.patience",
-}  # fmt: skip
+    "start": "network",
+    "parameters": "network.parameters",
+    "states": "learn.states",
+    "xs": "data.input",
+    "warmup": "learn.warmup",
+    "steps": "learn.steps",
+    "window": "learn.window",
+    "patience": "learn.patience",
+}
 
 
 class Learning(NamedTuple):
@@ -36,25 +42,50 @@ class Learning(NamedTuple):
 
 
 def adam(
-    passes: int = 200, rate: float = 0.01, schedule: Literal["cosine", "constant"] = "cosine",
-    clip: float | None = 1.0, window: int = 100, length: int | None = None,
-    batch: int | None = None, warmup: int = 50, states: Literal["fixed", "free"] = "fixed",
-    patience: int = 50, members: int = 1, combine: Literal["best", "mean"] = "best",
-) -> Learning:  # fmt: skip
+    passes: int = 200,
+    rate: float = 0.01,
+    schedule: Literal["cosine", "constant"] = "cosine",
+    clip: float | None = 1.0,
+    window: int = 100,
+    length: int | None = None,
+    batch: int | None = None,
+    warmup: int = 50,
+    states: Literal["fixed", "free"] = "fixed",
+    patience: int = 50,
+    members: int = 1,
+    combine: Literal["best", "mean"] = "best",
+) -> Learning:
     """Truncated back-propagation through time by `sim.fit.adam`."""
     for name, value in (("rate", rate), ("clip", clip)):
         if value is not None and not value > 0:
             raise ValueError(f"{name}: expected a number above 0, got {value:g}")
-    how = Learning(passes, patience, states, length, warmup, members, combine, window=window,
-                   batch=batch, rate=rate, schedule=schedule, clip=clip)  # fmt: skip
+    how = Learning(
+        passes,
+        patience,
+        states,
+        length,
+        warmup,
+        members,
+        combine,
+        window=window,
+        batch=batch,
+        rate=rate,
+        schedule=schedule,
+        clip=clip,
+    )
     return _checked(how, passes=passes, window=window, batch=batch)
 
 
 def least_squares(
-    steps: int = 100, tolerance: float = 1e-7, length: int | None = None, warmup: int = 50,
-    states: Literal["fixed", "free"] = "fixed", patience: int = 20, members: int = 1,
+    steps: int = 100,
+    tolerance: float = 1e-7,
+    length: int | None = None,
+    warmup: int = 50,
+    states: Literal["fixed", "free"] = "fixed",
+    patience: int = 20,
+    members: int = 1,
     combine: Literal["best", "mean"] = "best",
-) -> Learning:  # fmt: skip
+) -> Learning:
     """Levenberg and Marquardt; conjugate gradients where the parameters are more than `DENSE`."""
     how = Learning(steps, patience, states, length, warmup, members, combine, tolerance)
     return _checked(how, steps=steps)
@@ -97,8 +128,16 @@ class Begun(NamedTuple):
     found: Any
 
 
-def begun(how: Learning, objective: Any, starts: list, kinds: Mapping[str, Any], experiments: list,
-          states: Any, validation: list, seed: int) -> Begun:  # fmt: skip
+def begun(
+    how: Learning,
+    objective: Any,
+    starts: list,
+    kinds: Mapping[str, Any],
+    experiments: list,
+    states: Any,
+    validation: list,
+    seed: int,
+) -> Begun:
     """Make the first evaluation, so that what is wrong is said before anything is written.
 
     Args:
@@ -127,18 +166,29 @@ def begun(how: Learning, objective: Any, starts: list, kinds: Mapping[str, Any],
         windows = -(-max(len(e.y) for e in experiments) // how.window)
         updates = how.steps * batches * windows if how.schedule == "cosine" else None
         solver = adam(how.rate, updates=updates, clip=how.clip)
-    arguments = (objective, jax.tree.map(lambda *x: jnp.stack(jnp.asarray(x)), *starts), experiments)
+    arguments = (
+        objective,
+        jax.tree.map(lambda *x: jnp.stack(jnp.asarray(x)), *starts),
+        experiments,
+    )
     settings = {
-        "parameters": kinds, "states": states, "free_states": how.states == "free", "solver": solver,
-        "validation": validation or None, "patience": how.patience, "tolerance": how.tolerance,
-    }  # fmt: skip
+        "parameters": kinds,
+        "states": states,
+        "free_states": how.states == "free",
+        "solver": solver,
+        "validation": validation or None,
+        "patience": how.patience,
+        "tolerance": how.tolerance,
+    }
     try:
         return Begun(arguments, settings, ensemble(*arguments, **settings, steps=0))
     except ValueError as error:
         few = ""
         if "than unknowns" in str(error):
-            few = ("; a prior counts as samples do: network.prior; or a record of its own ends the training "
-                   "in time: data.validation")  # fmt: skip
+            few = (
+                "; a prior counts as samples do: network.prior; or a record of its own ends the training "
+                "in time: data.validation"
+            )
         raise ValueError(in_words(error) + few) from None
 
 
@@ -173,8 +223,9 @@ class Trained(NamedTuple):
     losses: np.ndarray
 
 
-def trained(how: Learning, problem: Begun, folder: Path, resume: bool, stop: Callable,
-            tell: Callable) -> Trained:  # fmt: skip
+def trained(
+    how: Learning, problem: Begun, folder: Path, resume: bool, stop: Callable, tell: Callable
+) -> Trained:
     """All members side by side, to their end or to where they were stopped.
 
     Args:
@@ -203,8 +254,12 @@ def trained(how: Learning, problem: Begun, folder: Path, resume: bool, stop: Cal
     while not stop() and done != (at := int(np.max(kept.search.search.steps))):
         tic, done = clock.perf_counter(), at
         # Each step is the same whatever checkpoint stands between.
-        found = ensemble(*problem.arguments, **problem.settings, steps=min(done + count, how.steps),
-                         search=kept.search)  # fmt: skip
+        found = ensemble(
+            *problem.arguments,
+            **problem.settings,
+            steps=min(done + count, how.steps),
+            search=kept.search,
+        )
         new = _losses(problem, found)
         kept.losses[done + 1 : done + len(new)] = new[1:]
         kept = Kept(found.search, kept.losses)
@@ -220,9 +275,16 @@ def _losses(problem, found):
     """Of training and validation for each sample that counts, (steps + 1, members, 2)."""
     held = problem.settings["validation"] or []
     seen = np.full(found.loss.shape, np.nan) if found.validation is None else found.validation
-    return np.stack([found.loss / samples(problem.arguments[2]), seen / max(samples(held), 1)], axis=2)
+    return np.stack(
+        [found.loss / samples(problem.arguments[2]), seen / max(samples(held), 1)], axis=2
+    )
 
 
 def samples(experiments: Sequence[Any]) -> int:
     """How many numbers of the experiments count."""
-    return sum(int(np.isfinite(np.asarray(y)).sum()) for e in experiments for y in (e.y, e.y0) if y is not None)
+    return sum(
+        int(np.isfinite(np.asarray(y)).sum())
+        for e in experiments
+        for y in (e.y, e.y0)
+        if y is not None
+    )

@@ -14,7 +14,7 @@ class Errors:
 
     def __init__(self, measured: Mapping[str, str]):
         self.measured = measured
-        self.sums = {quantity: (0, 0.0) for quantity in measured}
+        self.sums = dict.fromkeys(measured, (0, 0.0))
 
     def add(self, dataset: Any) -> None:
         for quantity, name in self.measured.items():

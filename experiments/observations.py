@@ -52,7 +52,8 @@ def columns(
         raise ValueError("input.columns: expected at least one column name, got an empty list")
     found = recorded.read(_there(path, about), named)
     return Observations(
-        str(path), None if time is None else found[time],
+        str(path),
+        None if time is None else found[time],
         np.stack([found[column] for column in columns], axis=-1),
         {state: found[column] for state, column in truth.items()},
         quantities=recorded.quantities(str(path), columns),
@@ -78,10 +79,13 @@ def series(
     try:
         y = np.asarray(values, float)  # None becomes NaN
     except (TypeError, ValueError):
-        raise ValueError(f"values: expected numbers in rows of one length, got {values!r}") from None
+        raise ValueError(
+            f"values: expected numbers in rows of one length, got {values!r}"
+        ) from None
     if len(y) < 2 or not interval > 0:
-        raise ValueError("values: expected at least 2, at an interval above 0, "
-                         f"got {len(y)} at {interval:g}")
+        raise ValueError(
+            f"values: expected at least 2, at an interval above 0, got {len(y)} at {interval:g}"
+        )
     time = start + interval * np.arange(len(y))
     return Observations("input.values", time, y.reshape(len(y), -1), units=units)
 
@@ -93,11 +97,17 @@ def pendulum(path: str | None = None, about: str | None = None) -> Observations:
         found = json.loads(text)
         time, states, y = (np.asarray(found[name], float) for name in "TXY")
     except (ValueError, KeyError, TypeError) as error:
-        raise OSError(f"input.path: {path}: expected JSON with numbers T, X and Y: {error!r}") from None
+        raise OSError(
+            f"input.path: {path}: expected JSON with numbers T, X and Y: {error!r}"
+        ) from None
     if not states.shape == (2, len(time)) or y.shape != time.shape:
-        raise OSError(f"input.path: {path}: expected X (2, N) and Y (N,) for T (N,), got "
-                      f"{states.shape}, {y.shape}, {time.shape}")
-    return Observations(str(path), time, y[:, None], {"angle": states[0], "angular_velocity": states[1]})
+        raise OSError(
+            f"input.path: {path}: expected X (2, N) and Y (N,) for T (N,), got "
+            f"{states.shape}, {y.shape}, {time.shape}"
+        )
+    return Observations(
+        str(path), time, y[:, None], {"angle": states[0], "angular_velocity": states[1]}
+    )
 
 
 def lidar_radar(path: str | None = None, about: str | None = None) -> Observations:
@@ -117,8 +127,10 @@ def lidar_radar(path: str | None = None, about: str | None = None) -> Observatio
             time, *truth = numbers[size : size + 5]
             _, _, _, _ = truth
         except (KeyError, ValueError):
-            raise OSError(f"input.path: {path}: line {number}: expected a row 'L x y t ...' or "
-                          f"'R rho phi rho_dot t ...' of numbers, got {line[:40]!r}") from None
+            raise OSError(
+                f"input.path: {path}: line {number}: expected a row 'L x y t ...' or "
+                f"'R rho phi rho_dot t ...' of numbers, got {line[:40]!r}"
+            ) from None
         y = np.full(5, np.nan)
         y[slice(2) if kind == "L" else slice(2, 5)] = numbers[:size]
         times.append(time)
@@ -127,16 +139,21 @@ def lidar_radar(path: str | None = None, about: str | None = None) -> Observatio
     if len(times) < 2:
         raise OSError(f"input.path: {path}: expected at least 2 rows, got {len(times)}")
     time = (np.array(times) - times[0]) * 1e-6
-    return Observations(str(path), time, np.stack(ys),
-                        dict(zip(("px", "py", "vx", "vy"), np.stack(truths, axis=1), strict=True)))
+    return Observations(
+        str(path),
+        time,
+        np.stack(ys),
+        dict(zip(("px", "py", "vx", "vy"), np.stack(truths, axis=1), strict=True)),
+    )
 
 
 def _there(path, about):
     """The path of a file that exists."""
     if path is None:
         what = f" {about.strip()}" if about else ""
-        raise ValueError(f"input.path: this run needs a recorded file.{what}\n"
-                         "Name it with input.path=FILE")
+        raise ValueError(
+            f"input.path: this run needs a recorded file.{what}\nName it with input.path=FILE"
+        )
     return recorded.existing(path)
 
 

@@ -25,16 +25,20 @@ def times(
         if dt <= 0:
             raise ValueError(f"dt: expected a positive interval of the observations, got {dt:g}")
     elif config.dt is not None:
-        raise ValueError(f"dt: expected null, because the times of {source.path} are irregular, "
-                         f"got {config.dt:g}")
+        raise ValueError(
+            f"dt: expected null, because the times of {source.path} are irregular, "
+            f"got {config.dt:g}"
+        )
     first = 0.0 if source.time is None else float(source.time[0])
     count = len(source.y)
     since = source.time - first if dt is None else dt * np.arange(count)
     if config.duration is not None:
         wanted = steps(config.duration, dt) + 1 if dt else int(np.sum(since <= config.duration))
         if wanted > count or (dt is None and config.duration > since[-1]):
-            raise ValueError(f"duration: expected at most {since[-1]:g}, the length of "
-                             f"{source.path}, got {config.duration:g}")
+            raise ValueError(
+                f"duration: expected at most {since[-1]:g}, the length of "
+                f"{source.path}, got {config.duration:g}"
+            )
         count = max(wanted, 2)
     return (first if config.t0 is None else config.t0) + since[:count], dt
 
@@ -53,12 +57,16 @@ def observations(config: Config) -> Observations:
     """The record that the configuration names, read."""
     target = config.input["_target_"]
     if "hold" in config.input:
-        raise ValueError(f"input: expected {PURPOSE[config.task]}, such as input=nile or "
-                         f"input=observations, got {target}, which drives a simulation")
+        raise ValueError(
+            f"input: expected {PURPOSE[config.task]}, such as input=nile or "
+            f"input=observations, got {target}, which drives a simulation"
+        )
     found = build(resolve("input._target_", target, config.allow), config.input, "input")
     if not isinstance(found, Observations):
-        raise ValueError(f"input._target_: expected a function that returns Observations, got "
-                         f"{type(found).__name__} from {target}")
+        raise ValueError(
+            f"input._target_: expected a function that returns Observations, got "
+            f"{type(found).__name__} from {target}"
+        )
     if np.isnan(found.y).all():
         raise OSError(f"input.path: {found.path}: expected an observation, got none but NaN")
     return found

@@ -63,12 +63,18 @@ def trusted(found: Any, checks: Mapping[str, tuple], said: list[str]) -> Any:
     try:
         own = coloured(found)
     except ValueError:  # of segments that stayed apart
-        said.append("the residual is not white: the intervals, which take it as white, are too narrow")
+        said.append(
+            "the residual is not white: the intervals, which take it as white, are too narrow"
+        )
         return found
     known = np.isfinite(white.standard_error) & (white.standard_error > 0)
-    ratio = np.median(own.standard_error[known] / white.standard_error[known]) if known.any() else 1.0
-    said.append(f"the residual is not white: the intervals count its memory, and are {ratio:.1f} times as "
-                "wide as they would be without; what a wrong model shifts they do not hold")  # fmt: skip
+    ratio = (
+        np.median(own.standard_error[known] / white.standard_error[known]) if known.any() else 1.0
+    )
+    said.append(
+        f"the residual is not white: the intervals count its memory, and are {ratio:.1f} times as "
+        "wide as they would be without; what a wrong model shifts they do not hold"
+    )
     return found._replace(uncertainty=own)
 
 
@@ -95,13 +101,20 @@ def trace(task: Any, sampled: Any, simulated: Any, skip: int = 0, band: Any = No
         raise ValueError(f"n: expected fewer known samples than its {len(sampled.y)}, got {skip}")
     simulated = np.asarray(simulated, float)
     of = scores(sampled.y[skip:], simulated[skip:])
-    kept = {name: dict(zip(task.outputs, map(float, values), strict=True))
-            for name, values in of._asdict().items()}  # fmt: skip
+    kept = {
+        name: dict(zip(task.outputs, map(float, values), strict=True))
+        for name, values in of._asdict().items()
+    }
     found = Trace(
-        sampled.part.name, task.time(sampled), dict(zip(task.inputs, sampled.u.T, strict=True)),
+        sampled.part.name,
+        task.time(sampled),
+        dict(zip(task.inputs, sampled.u.T, strict=True)),
         dict(zip(task.outputs, sampled.y.T, strict=True)),
-        dict(zip(task.outputs, simulated.T, strict=True)), {}, kept, task.units,
-    )  # fmt: skip
+        dict(zip(task.outputs, simulated.T, strict=True)),
+        {},
+        kept,
+        task.units,
+    )
     return found if band is None else banded(task, found, band)
 
 
@@ -121,13 +134,24 @@ def residual_tests(first: Trace, skip: int) -> dict[str, tuple]:
                 done[f"{name} to {output}"] = cross_correlation(residual, u[skip:], lags)
         for name, test in done.items():
             bound = np.broadcast_to(np.asarray(test.bound, float), np.shape(test.lags))
-            found[name] = (np.asarray(test.lags), np.asarray(test.correlation, float), bound,
-                           float(np.squeeze(test.p)))  # fmt: skip
+            found[name] = (
+                np.asarray(test.lags),
+                np.asarray(test.correlation, float),
+                bound,
+                float(np.squeeze(test.p)),
+            )
     return found
 
 
-def fitted(task: Any, found: Any, traces: list[Trace], checks: Mapping[str, tuple],
-           said: list[str], seconds: Mapping[str, float], rows: tuple) -> Fitted:  # fmt: skip
+def fitted(
+    task: Any,
+    found: Any,
+    traces: list[Trace],
+    checks: Mapping[str, tuple],
+    said: list[str],
+    seconds: Mapping[str, float],
+    rows: tuple,
+) -> Fitted:
     """All that is kept of a fit."""
     names, value, start = [], [], []
     for name, number, first in _numbers("", found.params, task.start):
@@ -144,7 +168,11 @@ def fitted(task: Any, found: Any, traces: list[Trace], checks: Mapping[str, tupl
                 value.append(number)
                 start.append(first)
     count = len(names)
-    value, error, covariance = np.array(value), np.full(count, np.nan), np.full((count, count), np.nan)
+    value, error, covariance = (
+        np.array(value),
+        np.full(count, np.nan),
+        np.full((count, count), np.nan),
+    )
     rated = [i for i, name in enumerate(names) if name in place]
     at, factor = (np.array(x) for x in zip(*(place[names[i]] for i in rated), strict=True))
     error[rated] = np.abs(factor) * np.asarray(known.standard_error)[at]
@@ -155,10 +183,21 @@ def fitted(task: Any, found: Any, traces: list[Trace], checks: Mapping[str, tupl
     ends[rated] = np.sort(known.interval(LEVEL)[at] * factor[:, None])
     units = tuple(task.parameter_units.get(re.sub(r"\[[\d, ]*\]", "", name), "") for name in names)
     return Fitted(
-        task.title, tuple(traces), tuple(names), units, value, np.array(start), error,
-        *ends.T, covariance, np.asarray(found.loss),
-        dict(checks), tuple(said), rows, dict(seconds),
-    )  # fmt: skip
+        task.title,
+        tuple(traces),
+        tuple(names),
+        units,
+        value,
+        np.array(start),
+        error,
+        *ends.T,
+        covariance,
+        np.asarray(found.loss),
+        dict(checks),
+        tuple(said),
+        rows,
+        dict(seconds),
+    )
 
 
 def profiled(done: Fitted, found: Any, names: Sequence[str]) -> Fitted:
@@ -173,7 +212,9 @@ def profiled(done: Fitted, found: Any, names: Sequence[str]) -> Fitted:
         except ValueError as error:
             said.append(f"{name} has no profile: {error}")
     if any(text.startswith("the residual is not white") for text in done.said):
-        said.append("the intervals by profile take the residual as white, which it is not: they are too narrow")
+        said.append(
+            "the intervals by profile take the residual as white, which it is not: they are too narrow"
+        )
     return done._replace(profile=ends, said=(*done.said, *said))
 
 
@@ -184,7 +225,9 @@ def _numbers(stem, tree, like):
 
     from sim.fit.parameters import index
 
-    for (path, leaf), first in zip(tree_flatten_with_path(tree)[0], jax.tree.leaves(like), strict=True):
+    for (path, leaf), first in zip(
+        tree_flatten_with_path(tree)[0], jax.tree.leaves(like), strict=True
+    ):
         dotted = keystr(path, simple=True, separator=".")
         name = ".".join(filter(None, [stem, dotted])) or "parameter"
         leaf, first = np.asarray(leaf, float), np.asarray(first, float)

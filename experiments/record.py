@@ -13,8 +13,11 @@ from experiments.build import nearest
 
 NETCDF = {".nc", ".nc4", ".cdf", ".netcdf"}
 SECONDS = {
-    "s sec second seconds": 1.0, "ms millisecond milliseconds": 1e-3, "min minute minutes": 60.0,
-    "h hr hour hours": 3600.0, "d day days": 86400.0,
+    "s sec second seconds": 1.0,
+    "ms millisecond milliseconds": 1e-3,
+    "min minute minutes": 60.0,
+    "h hr hour hours": 3600.0,
+    "d day days": 86400.0,
 }
 
 
@@ -50,8 +53,10 @@ def record(
     """
     if path is None:
         what = f" {about.strip()}" if about else ""
-        raise ValueError(f"input.path: this run needs a recorded file.{what}\n"
-                         f"Name it with input.path=FILE (CSV with a header line, or NetCDF)")
+        raise ValueError(
+            f"input.path: this run needs a recorded file.{what}\n"
+            f"Name it with input.path=FILE (CSV with a header line, or NetCDF)"
+        )
     reference = dict(reference or {})
     if not columns:
         raise ValueError("input.columns: expected at least one column name, got an empty list")
@@ -62,8 +67,10 @@ def record(
     u = np.stack([found[column] for column in columns], axis=-1)
     if not np.isfinite(u).all():
         k, i = np.argwhere(~np.isfinite(u))[0]
-        raise OSError(f"input.path: {path}: column {columns[i]!r} has no finite value in sample {k}; "
-                      "an input cannot have gaps")
+        raise OSError(
+            f"input.path: {path}: column {columns[i]!r} has no finite value in sample {k}; "
+            "an input cannot have gaps"
+        )
     return Record(
         str(path),
         None if time is None else found[time],
@@ -92,8 +99,10 @@ def quantities(path: str, columns: Iterable[str]) -> dict[str, tuple[str, str]]:
 
         dataset = read(path)
         about = {column: dataset[column].attrs for column in about}
-    return {column: (str(attrs.get("units", "1")), str(attrs.get("long_name", column)))
-            for column, attrs in about.items()}
+    return {
+        column: (str(attrs.get("units", "1")), str(attrs.get("long_name", column)))
+        for column, attrs in about.items()
+    }
 
 
 def _known(path, named: Iterable[tuple[str, str]], columns: list[str]) -> None:
@@ -101,7 +110,9 @@ def _known(path, named: Iterable[tuple[str, str]], columns: list[str]) -> None:
         if column not in columns:
             raise ValueError(f"{key}: no column {column!r} in {path}; {nearest(column, columns)}")
         if columns.count(column) > 1:
-            raise ValueError(f"{key}: expected one column {column!r} in {path}, got {columns.count(column)}")
+            raise ValueError(
+                f"{key}: expected one column {column!r} in {path}, got {columns.count(column)}"
+            )
 
 
 def _csv(path, named):
@@ -113,21 +124,30 @@ def _csv(path, named):
         if not any(header):
             raise OSError(f"input.path: {path}: expected a line of column names, got an empty line")
         if len(header) == 1 < len(named):
-            raise OSError(f"input.path: {path}: expected columns parted by comma, semicolon or tab, "
-                          f"got the one column {header[0]!r}")
+            raise OSError(
+                f"input.path: {path}: expected columns parted by comma, semicolon or tab, "
+                f"got the one column {header[0]!r}"
+            )
         _known(path, named, header)
         _even(path, delimiter, len(header))
         wanted = list(dict.fromkeys(column for _, column in named))
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "loadtxt: input contained no data")
             numbers = np.loadtxt(
-                path, delimiter=delimiter, skiprows=1, ndmin=2, encoding="utf-8-sig", quotechar='"',
+                path,
+                delimiter=delimiter,
+                skiprows=1,
+                ndmin=2,
+                encoding="utf-8-sig",
+                quotechar='"',
                 usecols=[header.index(column) for column in wanted],
                 converters=lambda text: float(text.strip() or "nan"),
             )
     except UnicodeDecodeError:
-        raise OSError(f"input.path: {path} is not a text file in UTF-8; expected CSV or NetCDF "
-                      f"({', '.join(sorted(NETCDF))})") from None
+        raise OSError(
+            f"input.path: {path} is not a text file in UTF-8; expected CSV or NetCDF "
+            f"({', '.join(sorted(NETCDF))})"
+        ) from None
     except ValueError as error:
         if str(error).startswith("input."):
             raise
@@ -146,15 +166,19 @@ def _even(path, delimiter, count):
                 continue
             fields = line.rstrip().rstrip(delimiter).count(delimiter) + 1
             if fields > count:
-                raise OSError(f"input.path: {path}: expected {count} fields in each row, as there are names, got "
-                              f"{fields} in row {k}: {line.strip()[:60]!r}")  # fmt: skip
+                raise OSError(
+                    f"input.path: {path}: expected {count} fields in each row, as there are names, got "
+                    f"{fields} in row {k}: {line.strip()[:60]!r}"
+                )
 
 
 def _counted(message):
     """NumPy's words on a field that is not a number: rows counted from 1, below the names."""
     hint = "; decimals are written with a point" if re.search(r"'\s*[-+]?\d*,\d", message) else ""
     row = re.compile(r"to float64 at row (\d+), column")
-    return row.sub(lambda m: f"to float64 at row {int(m[1]) + 1}, column", message).rstrip(".") + hint
+    return (
+        row.sub(lambda m: f"to float64 at row {int(m[1]) + 1}, column", message).rstrip(".") + hint
+    )
 
 
 def _netcdf(path, named):
@@ -169,8 +193,10 @@ def _netcdf(path, named):
             found[column] = _seconds(path, dataset[column])
     for column, values in found.items():
         if values.dtype.kind not in "biuf":
-            raise OSError(f"input.path: {path}: expected numbers in column {column!r}, got "
-                          f"{'text' if values.dtype.kind in 'OUS' else values.dtype}")
+            raise OSError(
+                f"input.path: {path}: expected numbers in column {column!r}, got "
+                f"{'text' if values.dtype.kind in 'OUS' else values.dtype}"
+            )
     if len({len(column) for column in found.values()}) > 1:
         lengths = ", ".join(f"{name} has {len(column)}" for name, column in found.items())
         raise OSError(f"input.path: {path}: expected columns of one length, got: {lengths}")
@@ -186,7 +212,9 @@ def _seconds(path, time):
     for names, seconds in SECONDS.items():
         if word in names.split():
             return time.values * seconds
-    raise OSError(f"input.path: {path}: expected {time.name!r} in s, min, h, days or ms, got {units!r}")
+    raise OSError(
+        f"input.path: {path}: expected {time.name!r} in s, min, h, days or ms, got {units!r}"
+    )
 
 
 def _similar(path):
@@ -210,8 +238,10 @@ def interval(record: Record, dt: float | None) -> float:
     """
     if record.time is None:
         if dt is None:
-            raise ValueError("dt: expected the record's sample interval in s, because input.time "
-                             "is null; got nothing")
+            raise ValueError(
+                "dt: expected the record's sample interval in s, because input.time "
+                "is null; got nothing"
+            )
         return dt
     from sim.inputs import sample_interval
 
@@ -237,5 +267,7 @@ def increasing(path: str, time: np.ndarray) -> None:
     if wrong.any():
         k = int(np.argmax(wrong))
         after = f" after {time[k - 1]:.9g}" if k else ""
-        raise OSError(f"input.path: {path}: expected finite times that increase, got {time[k]:.9g}"
-                      f"{after} in sample {k}")
+        raise OSError(
+            f"input.path: {path}: expected finite times that increase, got {time[k]:.9g}"
+            f"{after} in sample {k}"
+        )

@@ -103,7 +103,9 @@ def _page(fitted, config_yaml):
         yield _figure(_correlations(fitted.tests), words, "tests")
     if len(fitted.loss):
         yield "<h2>Loss</h2>"
-        yield _figure(_loss(fitted.loss, fitted.validation), f"{fit_summary.course(fitted)}.", "loss")
+        yield _figure(
+            _loss(fitted.loss, fitted.validation), f"{fit_summary.course(fitted)}.", "loss"
+        )
     yield "<h2>Configuration</h2>\n<details><summary>Show</summary>"
     yield f"<pre>{escape(config_yaml)}</pre>\n</details>\n</main>\n</body>\n</html>\n"
 
@@ -119,8 +121,11 @@ def _table(caption: str, rows: Sequence[Sequence[str]], ours: str = ""):
         cells = "".join(f"<td>{escape(text)}</td>" for text in rest)
         body.append(f'<tr{mark}><th scope="row">{escape(first)}</th>{cells}</tr>')
     caption = f"<caption>{escape(caption)}</caption>\n" if caption else ""
-    return (f'<div class="wide"><table>\n{caption}<thead><tr>{head}</tr></thead>\n<tbody>\n'
-            + "\n".join(body) + "\n</tbody>\n</table></div>")  # fmt: skip
+    return (
+        f'<div class="wide"><table>\n{caption}<thead><tr>{head}</tr></thead>\n<tbody>\n'
+        + "\n".join(body)
+        + "\n</tbody>\n</table></div>"
+    )
 
 
 def _about(trace):
@@ -171,9 +176,15 @@ def records(trace: Trace, bins: int):
     parts = [slice(None)] + ([_worst(trace)] if len(trace.time) > 2 * ZOOM else [])
     figure = _blank(10, 0.6 + 1.1 * sum(height for height, *_ in rows))
     grid = figure.subplots(
-        len(rows), len(parts), sharex="col", squeeze=False,
-        gridspec_kw={"height_ratios": [height for height, *_ in rows], "width_ratios": [1.6, 1][: len(parts)]},
-    )  # fmt: skip
+        len(rows),
+        len(parts),
+        sharex="col",
+        squeeze=False,
+        gridspec_kw={
+            "height_ratios": [height for height, *_ in rows],
+            "width_ratios": [1.6, 1][: len(parts)],
+        },
+    )
     for axes, part in zip(grid.T, parts, strict=True):
         for one, (_, kind, name) in zip(axes, rows, strict=True):
             _panel(one, trace, kind, name, part, bins)
@@ -192,7 +203,9 @@ def _worst(trace):
     """The part around the largest residual."""
     worst = np.zeros(len(trace.time))
     for name, measured in trace.measured.items():
-        size = np.abs(np.nan_to_num(measured - trace.simulated[name], nan=0.0, posinf=0.0, neginf=0.0))
+        size = np.abs(
+            np.nan_to_num(measured - trace.simulated[name], nan=0.0, posinf=0.0, neginf=0.0)
+        )
         worst = np.maximum(worst, size / (size.max() or 1.0))
     middle = int(worst.argmax())
     first = min(max(middle - ZOOM // 2, 0), len(trace.time) - ZOOM)
@@ -217,8 +230,15 @@ def _panel(axes, trace, kind, name, part, bins):
             x, low, _ = ranges(time, simulated - half, bins)
             _, _, high = ranges(time, simulated + half, bins)
             axes.fill_between(x, low, high, color=SIMULATED, alpha=0.25, lw=0)
-        axes.legend(loc="lower right", bbox_to_anchor=(1, 0.98), ncols=2, fontsize="small",
-                    frameon=False, borderpad=0, labelcolor=INK)  # fmt: skip
+        axes.legend(
+            loc="lower right",
+            bbox_to_anchor=(1, 0.98),
+            ncols=2,
+            fontsize="small",
+            frameon=False,
+            borderpad=0,
+            labelcolor=INK,
+        )
 
 
 def ranges(time: np.ndarray, values: np.ndarray, bins: int):
@@ -256,8 +276,9 @@ def _correlations(tests):
         for which, color in ((inside, SIMULATED), (~inside & ~itself, RESIDUAL)):
             axes.vlines(lags[which], 0, correlation[which], color=color, lw=1.4)
         axes.axhline(0, color=INK, lw=0.5)
-        axes.set_title(f"{name}, p = {p:.2g}", fontsize="medium", loc="left",
-                       color=INK, parse_math=False)
+        axes.set_title(
+            f"{name}, p = {p:.2g}", fontsize="medium", loc="left", color=INK, parse_math=False
+        )
         axes.set_xlabel("lag (samples)")
         _style(axes)
     for axes in grid[len(tests) :]:
@@ -271,8 +292,14 @@ def _loss(loss, validation):
     lines = [("training", np.asarray(loss), SIMULATED)]
     lines += [("validation", np.asarray(validation), RESIDUAL)] if len(validation) else []
     for name, values, color in lines:
-        axes.plot(np.arange(len(values)), values, color=color, marker="." if len(values) < 100 else "",
-                  lw=1.2, label=name)  # fmt: skip
+        axes.plot(
+            np.arange(len(values)),
+            values,
+            color=color,
+            marker="." if len(values) < 100 else "",
+            lw=1.2,
+            label=name,
+        )
     if len(lines) > 1:
         axes.legend(fontsize="small", frameon=False, labelcolor=INK)
     finite = np.concatenate([values[np.isfinite(values)] for _, values, _ in lines])

@@ -16,8 +16,27 @@ from pathlib import Path
 from experiments.rundir import ROOT
 
 CONF = ROOT / "conf"
-PIECES = ("model", "integrator", "estimator", "update", "design", "data", "fit", "network", "learn", "input")
-OPEN = ("input.reference", "fit.parameters", "network.parameters", "data.published", "input.truth", "model.initial.", "estimator.model.initial.")
+PIECES = (
+    "model",
+    "integrator",
+    "estimator",
+    "update",
+    "design",
+    "data",
+    "fit",
+    "network",
+    "learn",
+    "input",
+)
+OPEN = (
+    "input.reference",
+    "fit.parameters",
+    "network.parameters",
+    "data.published",
+    "input.truth",
+    "model.initial.",
+    "estimator.model.initial.",
+)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -81,7 +100,11 @@ def _open_keys(argv):
     They are those of a target named by hand, which starts from its group's blank option,
     and those of `OPEN`.
     """
-    own = [g for g in PIECES if g not in ("fit", "learn") and any(re.match(rf"\+*{g}\._target_=", a) for a in argv)]
+    own = [
+        g
+        for g in PIECES
+        if g not in ("fit", "learn") and any(re.match(rf"\+*{g}\._target_=", a) for a in argv)
+    ]
     free = tuple(f"{group}." for group in own) + OPEN
     chosen = {a.split("=")[0] for a in argv}
     return [f"++{a}" if a.startswith(free) else a for a in argv] + [
@@ -151,14 +174,17 @@ def _job(config, overrides, folder) -> int:
     except OmegaConfBaseException as error:
         raise ValueError(str(error).splitlines()[0]) from None
     if values.get("allow") and not any(re.match(r"\+*allow=", o) for o in overrides):
-        raise ValueError("allow: expected it on the command line; a file cannot give leave to "
-                         "run a package")
+        raise ValueError(
+            "allow: expected it on the command line; a file cannot give leave to run a package"
+        )
     from experiments import task
 
     if values.get("resume"):
         extra = [o for o in overrides if not re.match(r"\+*(resume|allow)=", o)]
         if extra:
-            raise ValueError(f"resume: a run goes on with its stored configuration; remove {extra[0]}")
+            raise ValueError(
+                f"resume: a run goes on with its stored configuration; remove {extra[0]}"
+            )
         return task.resume(values["resume"], values["allow"])
     return task.start(values, overrides, folder)
 
@@ -174,7 +200,9 @@ def _prefer(config, overrides) -> None:
         return
     before = compose("config", recipe)
     # Keys of the other groups may be the recipe's own, and not be there without it.
-    plain = compose("config", [o for o in overrides if re.split(r"[.=]", o.lstrip("+"))[0] in groups])
+    plain = compose(
+        "config", [o for o in overrides if re.split(r"[.=]", o.lstrip("+"))[0] in groups]
+    )
     with open_dict(config):
         for group in groups:
             chosen = plain.get(group)

@@ -1,7 +1,7 @@
 """A run's directory: claimed once, never overwritten, and telling what happened in it.
 
-    runs/<task>/<YYYYmmdd-HHMMSS>-<6 hex>/
-      .hydra/  run.json  run.log  trajectory.nc  trajectory.png  metrics.csv  checkpoints/
+runs/<task>/<YYYYmmdd-HHMMSS>-<6 hex>/
+  .hydra/  run.json  run.log  trajectory.nc  trajectory.png  metrics.csv  checkpoints/
 """
 
 import importlib.metadata
@@ -50,8 +50,10 @@ def claim(config: Config, folder: str | None, files: dict[str, str]) -> Path:
 def check_empty(directory: Path) -> None:
     """Raise FileExistsError where a run would have to share its directory."""
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
-        raise FileExistsError(f"output.dir: expected a new or empty directory, got {directory}; "
-                              "a run is never overwritten")
+        raise FileExistsError(
+            f"output.dir: expected a new or empty directory, got {directory}; "
+            "a run is never overwritten"
+        )
 
 
 def write_json(path: Path, values: dict[str, Any]) -> None:
@@ -96,8 +98,13 @@ def _is_checkout():
 
 def versions() -> dict[str, str]:
     """What the numbers of a run depend on."""
-    names = {"jax": "jax", "jaxlib": "jaxlib", "numpy": "numpy", "xarray": "xarray",
-             "netCDF4": "netCDF4"}
+    names = {
+        "jax": "jax",
+        "jaxlib": "jaxlib",
+        "numpy": "numpy",
+        "xarray": "xarray",
+        "netCDF4": "netCDF4",
+    }
     found = {"python": platform.python_version(), "scansim": version()}
     return found | {key: importlib.metadata.version(name) for key, name in names.items()}
 

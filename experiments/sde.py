@@ -49,29 +49,40 @@ def linear(
     H = np.atleast_2d(H)
     n, m = len(A), len(H)
     if len(observed) != y.shape[1] or m != y.shape[1]:
-        raise ValueError(f"observed: expected a name, and a row of H, for each of the {y.shape[1]} "
-                         f"columns, got {len(observed)} and {m}")
+        raise ValueError(
+            f"observed: expected a name, and a row of H, for each of the {y.shape[1]} "
+            f"columns, got {len(observed)} and {m}"
+        )
     states = states or tuple(f"x{i + 1}" for i in range(n))
     sizes = (("states", states, n), ("units", units, n), ("observed_units", observed_units, m))
     for key, names, size in sizes:
         if names is not None and len(names) != size:
             raise ValueError(f"{key}: expected {size}, got {len(names)}: {', '.join(names)}")
     named = _quantities(states, units)
-    shown = {states[int(np.argmax(row))]: name for row, name in zip(H, observed, strict=True)
-             if np.count_nonzero(row) == 1 and row.max() == 1}
+    shown = {
+        states[int(np.argmax(row))]: name
+        for row, name in zip(H, observed, strict=True)
+        if np.count_nonzero(row) == 1 and row.max() == 1
+    }
     at_once = discretise(sde, 0.0)
     model = LinearGaussian(at_once["F"], at_once["Q"], H, R, b=at_once.get("b"))
     P = np.diag(covariance) if np.ndim(covariance) == 1 else np.asarray(covariance)
     return Estimator(
-        kalman(model), Gaussian(np.zeros(n) if mean is None else np.asarray(mean), P),
-        named, _quantities(observed, observed_units), shown=shown,
+        kalman(model),
+        Gaussian(np.zeros(n) if mean is None else np.asarray(mean), P),
+        named,
+        _quantities(observed, observed_units),
+        shown=shown,
         inputs=lambda t, dt: discretise(sde, dt),
     )
 
 
 def _quantities(names, units):
     units = units or ("1",) * len(names)
-    return {name: Quantity(unit, name.replace("_", " ")) for name, unit in zip(names, units, strict=True)}
+    return {
+        name: Quantity(unit, name.replace("_", " "))
+        for name, unit in zip(names, units, strict=True)
+    }
 
 
 def nonlinear(
@@ -116,13 +127,22 @@ def nonlinear(
     for name in observed:
         if name not in known:
             raise ValueError(f"observed: {model.name} has no {name!r}; {nearest(name, known)}")
-    for key, values, size in (("observed", observed, y.shape[1]), ("Qc", Qc, len(sizes)),
-                              ("R", R, y.shape[1]), ("variance", variance, len(sizes))):
+    for key, values, size in (
+        ("observed", observed, y.shape[1]),
+        ("Qc", Qc, len(sizes)),
+        ("R", R, y.shape[1]),
+        ("variance", variance, len(sizes)),
+    ):
         if len(values) != size:
             raise ValueError(f"{key}: expected {size}, got {len(values)}")
 
     def f(t, x, u):
-        return jnp.stack([jnp.asarray(v, x.dtype) for v in model.field(t, kind(*(x[i] for i in range(len(start)))), u)])
+        return jnp.stack(
+            [
+                jnp.asarray(v, x.dtype)
+                for v in model.field(t, kind(*(x[i] for i in range(len(start)))), u)
+            ]
+        )
 
     def h(x, u, t):
         found = outputs(t, x)
@@ -135,7 +155,8 @@ def nonlinear(
         {name: about[name] for name in sizes},
         {_measured(name): about[name] for name in observed},
         shown={name: _measured(name) for name in observed if name in sizes},
-        inputs=lambda t, dt: {"t": t, "dt": dt}, name=model.name,
+        inputs=lambda t, dt: {"t": t, "dt": dt},
+        name=model.name,
     )
 
 

@@ -13,12 +13,24 @@ from experiments.build import nearest
 
 ROUND = 5  # evaluations between two checkpoints
 WHERE = {  # an argument of `sim.fit`, and what it is in a configuration
-    "parameters": "fit.parameters", "start": "model.params", "experiments": "data", "states": "fit.states",
+    "parameters": "fit.parameters",
+    "start": "model.params",
+    "experiments": "data",
+    "states": "fit.states",
     "state_kinds": "fit.parameters.states",
-    "guess": "model.initial", "n": "data: known", "y": "data.output", "segments": "fit.segments",
-    "stages": "fit.stages", "starts": "fit.starts", "steps": "fit.steps", "width": "fit.width",
-    "u": "data.input", "t": "data.time", "observe": "data.observed", "profile": "fit.profile",
-}  # fmt: skip
+    "guess": "model.initial",
+    "n": "data: known",
+    "y": "data.output",
+    "segments": "fit.segments",
+    "stages": "fit.stages",
+    "starts": "fit.starts",
+    "steps": "fit.steps",
+    "width": "fit.width",
+    "u": "data.input",
+    "t": "data.time",
+    "observe": "data.observed",
+    "profile": "fit.profile",
+}
 
 
 class Begun(NamedTuple):
@@ -46,7 +58,9 @@ class Ended(Exception):
     """A signal came during a search that keeps no checkpoint."""
 
 
-def begun(how: Any, objective: Any, start: Any, state: Any, experiments: list, known: list[int]) -> Begun:
+def begun(
+    how: Any, objective: Any, start: Any, state: Any, experiments: list, known: list[int]
+) -> Begun:
     """Make the first evaluation, so that what is wrong is said before anything is written.
 
     Args:
@@ -66,8 +80,12 @@ def begun(how: Any, objective: Any, start: Any, state: Any, experiments: list, k
     arguments = (objective, start, experiments)
     kinds = dict(how.parameters)
     of_states = {} if hasattr(start, "states") else kinds.pop("states", {})
-    settings: dict = {"parameters": kinds, "state_kinds": of_states, "steps": how.steps,
-                      "tolerance": how.tolerance}  # fmt: skip
+    settings: dict = {
+        "parameters": kinds,
+        "state_kinds": of_states,
+        "steps": how.steps,
+        "tolerance": how.tolerance,
+    }
     try:
         if how.states == "first":
             each = zip(experiments, known, strict=True)
@@ -79,8 +97,10 @@ def begun(how: Any, objective: Any, start: Any, state: Any, experiments: list, k
             in_stages(how.stages, start, kinds)
         longest = max(len(e.y) for e in experiments)
         if how.segments > longest:
-            raise ValueError(f"segments: expected at most the {longest} steps of the longest experiment, got "
-                             f"{how.segments}")  # fmt: skip
+            raise ValueError(
+                f"segments: expected at most the {longest} steps of the longest experiment, got "
+                f"{how.segments}"
+            )
         if how.starts > 1 or how.segments > 1:
             assembled(*arguments, kinds, states, state_kinds=of_states)
         else:
@@ -111,8 +131,9 @@ def in_words(error: Exception) -> str:
     return f"{WHERE.get(name, name)}{colon}{rest}"
 
 
-def searched(how: Any, problem: Begun, seed: int, folder: Path, resume: bool,
-             stop: Callable) -> tuple[Any, dict[str, float]]:  # fmt: skip
+def searched(
+    how: Any, problem: Begun, seed: int, folder: Path, resume: bool, stop: Callable
+) -> tuple[Any, dict[str, float]]:
     """The fit, and its seconds. Between rounds it is kept in a checkpoint, and goes on from it.
 
     Raises:
@@ -127,8 +148,13 @@ def searched(how: Any, problem: Begun, seed: int, folder: Path, resume: bool,
         try:
             with _at_once():
                 if how.starts > 1:
-                    found = multistart(*problem.arguments, how.starts, width=how.width, seed=seed,
-                                       **problem.settings)  # fmt: skip
+                    found = multistart(
+                        *problem.arguments,
+                        how.starts,
+                        width=how.width,
+                        seed=seed,
+                        **problem.settings,
+                    )
                     found = found.best._replace(message=found.message)
                 elif how.stages:
                     found = staged(*problem.arguments, how.stages, **problem.settings)
@@ -168,11 +194,15 @@ def lost(found: Any) -> str:
     search = found.search.search
     if int(search.status) != lm.STUCK or int(search.bad) < int(search.turns):
         return ""
-    ahead = evaluated(found.problem, lm.proposed(search))  # of those refused it is not kept which diverged
+    ahead = evaluated(
+        found.problem, lm.proposed(search)
+    )  # of those refused it is not kept which diverged
     if np.isfinite(float(ahead.loss)) and np.isfinite(np.asarray(ahead.R)).all():
         return ""
-    return (f"the loss turned non-finite wherever the search would go on, after evaluation {int(search.steps)}: "
-            "the last good parameters are kept")  # fmt: skip
+    return (
+        f"the loss turned non-finite wherever the search would go on, after evaluation {int(search.steps)}: "
+        "the last good parameters are kept"
+    )
 
 
 @contextmanager

@@ -50,12 +50,16 @@ def prepare(config: Config) -> Prepared:
     with precision(config):
         model = _piece(config, "model")
         if not hasattr(model, "field") or not hasattr(model, "initial"):
-            raise ValueError(f"model._target_: expected a function that returns a sim.models.Model, "
-                             f"got {type(model).__name__} from {config.model['_target_']}")
+            raise ValueError(
+                f"model._target_: expected a function that returns a sim.models.Model, "
+                f"got {type(model).__name__} from {config.model['_target_']}"
+            )
         t0, dt, length = drive.clock(config, record)
         if config.output.save_every > length:
-            raise ValueError(f"output.save_every: expected at most {length}, the steps of the run, "
-                             f"got {config.output.save_every}")
+            raise ValueError(
+                f"output.save_every: expected at most {length}, the steps of the run, "
+                f"got {config.output.save_every}"
+            )
         u = drive.samples(config, model, record, t0, dt, length)
         if u is None and model.inputs:
             model = drive.at_rest(model)
@@ -69,14 +73,32 @@ def prepare(config: Config) -> Prepared:
         measured = label.measured(model, record, u)
         quantities = label.quantities(model, measured)
         labelled = label.labeller(
-            model, u, {name: record.reference[quantity] for quantity, name in measured.items()},
-            t0=t0, dt=dt, save_every=config.output.save_every, quantities=quantities,
+            model,
+            u,
+            {name: record.reference[quantity] for quantity, name in measured.items()},
+            t0=t0,
+            dt=dt,
+            save_every=config.output.save_every,
+            quantities=quantities,
         )
         phase = None
         if config.output.phase is not None or not measured:
             phase = phase_plane(config.output.phase, label.state_sizes(model))
-        return Prepared(config, model.name, model.initial, stepper, carry, xs, length, t0, dt,
-                        quantities, labelled, measured, phase)
+        return Prepared(
+            config,
+            model.name,
+            model.initial,
+            stepper,
+            carry,
+            xs,
+            length,
+            t0,
+            dt,
+            quantities,
+            labelled,
+            measured,
+            phase,
+        )
 
 
 @contextmanager
@@ -97,8 +119,10 @@ def precision(config: Config) -> Iterator[None]:
             jax.devices(config.runtime.platform)
         except RuntimeError:
             jax.config.update("jax_platforms", platforms)
-            raise ValueError(f"runtime.platform: JAX finds no {config.runtime.platform} here; "
-                             "null takes what there is") from None
+            raise ValueError(
+                f"runtime.platform: JAX finds no {config.runtime.platform} here; "
+                "null takes what there is"
+            ) from None
     before = jax.config.jax_enable_x64
     jax.config.update("jax_enable_x64", config.runtime.precision == "float64")
     try:
@@ -129,8 +153,17 @@ def picture(prepared: Prepared) -> Picture:
     return Picture(prepared.length // prepared.config.output.save_every + 1, prepared.phase)
 
 
-def run(prepared: Prepared, directory: Path, *, attributes: Mapping[str, Any], identity: str,
-        resume: bool, stop: Callable[[], bool], watch: Callable, report: Callable) -> Any:
+def run(
+    prepared: Prepared,
+    directory: Path,
+    *,
+    attributes: Mapping[str, Any],
+    identity: str,
+    resume: bool,
+    stop: Callable[[], bool],
+    watch: Callable,
+    report: Callable,
+) -> Any:
     """Stream the run into ``directory``; what `sim.stream.stream` returns or raises.
 
     Args:
@@ -150,8 +183,11 @@ def run(prepared: Prepared, directory: Path, *, attributes: Mapping[str, Any], i
     t0, dt = prepared.t0, prepared.dt
     with precision(config), ExitStack() as stack:
         chunk = config.output.chunk or default_chunk(
-            prepared.stepper.step, prepared.carry, prepared.xs,
-            length=prepared.length, save_every=every,
+            prepared.stepper.step,
+            prepared.carry,
+            prepared.xs,
+            length=prepared.length,
+            save_every=every,
         )
         path = directory / "trajectory.nc"
         latest = directory / "checkpoints" / "latest.npz"
@@ -179,9 +215,18 @@ def run(prepared: Prepared, directory: Path, *, attributes: Mapping[str, Any], i
         if not kept:
             sink(0, label.initial_record(prepared.initial))
         return stream(
-            prepared.stepper.step, prepared.carry, prepared.xs, length=prepared.length,
-            chunk=chunk, save_every=every, t0=t0, dt=dt,
-            checkpoint=latest, resume=resume,
-            identity=identity, stop=stop, report=tell,
+            prepared.stepper.step,
+            prepared.carry,
+            prepared.xs,
+            length=prepared.length,
+            chunk=chunk,
+            save_every=every,
+            t0=t0,
+            dt=dt,
+            checkpoint=latest,
+            resume=resume,
+            identity=identity,
+            stop=stop,
+            report=tell,
             sink=lambda first, ys: sink(first + 1, ys),
         )

@@ -10,8 +10,15 @@ import numpy as np
 from experiments.config import Config
 
 
-def show(config: Config, prepared: Any, directory: Path, drawn: Path | None, code: int,
-         status: Mapping[str, Any], outcome: Mapping[str, Any]) -> None:
+def show(
+    config: Config,
+    prepared: Any,
+    directory: Path,
+    drawn: Path | None,
+    code: int,
+    status: Mapping[str, Any],
+    outcome: Mapping[str, Any],
+) -> None:
     """Print the summary: to stdout what was done, to stderr why it ended early."""
     from rich.console import Console
     from rich.text import Text
@@ -28,12 +35,19 @@ def show(config: Config, prepared: Any, directory: Path, drawn: Path | None, cod
     path = directory / "trajectory.nc"
     further = directory / "forecast.nc"
     word = ("sample" if config.design else "step") + "s" * (status["step"] != 1)
-    windows = getattr(getattr(prepared, "learning", None), "window", None)  # of which a step is a pass
+    windows = getattr(
+        getattr(prepared, "learning", None), "window", None
+    )  # of which a step is a pass
     turn = ("pass", "passes") if windows else ("evaluation", "evaluations")
     told = f"{_thousands(status['step'])} {turn[status['step'] != 1]} of {searched}, {config.runtime.precision}"
     rows = [
-        ("run", told if searched else f"{_thousands(status['step'])} {word} {_interval(prepared)} {unit}{substeps}, "
-                f"{_method(config)}, {config.runtime.precision}"),
+        (
+            "run",
+            told
+            if searched
+            else f"{_thousands(status['step'])} {word} {_interval(prepared)} {unit}{substeps}, "
+            f"{_method(config)}, {config.runtime.precision}",
+        ),
         ("", _left_out(prepared)),
         ("filter", prepared.words if config.design else None),
         ("file", f"{path}  ({_size(path)})" if path.exists() else None),
@@ -43,8 +57,13 @@ def show(config: Config, prepared: Any, directory: Path, drawn: Path | None, cod
     ]
     for quantity, value in outcome.get("metrics", {}).get("rmse", {}).items():
         units = prepared.quantities[quantity][0] if quantity in prepared.quantities else ""
-        rows.append(("rmse", f"{value:.4g} {'' if units == '1' else units}  ({quantity} against "
-                             f"{prepared.measured[quantity]})"))
+        rows.append(
+            (
+                "rmse",
+                f"{value:.4g} {'' if units == '1' else units}  ({quantity} against "
+                f"{prepared.measured[quantity]})",
+            )
+        )
     rows += _strength(outcome.get("metrics", {}), prepared.quantities)
     rows += _consistency(outcome.get("metrics", {}))
     console.print(Text(_title(config, prepared), style="bold"))
@@ -89,7 +108,10 @@ def _strength(scores, quantities):
     for name, value in rms.items():
         if f"{name}_filtered" in rms:
             units = "" if quantities[name][0] == "1" else f" {quantities[name][0]}"
-            yield "rms", f"{value:.4g}{units} before, {rms[f'{name}_filtered']:.4g}{units} after  ({name})"
+            yield (
+                "rms",
+                f"{value:.4g}{units} before, {rms[f'{name}_filtered']:.4g}{units} after  ({name})",
+            )
 
 
 def _consistency(scores):
@@ -102,8 +124,13 @@ def _consistency(scores):
         if name.endswith("mean"):
             low, high = nis[f"{sensor}lower"], nis[f"{sensor}upper"]
             words = "as it should be" if low <= value <= high else "not consistent"
-            yield "nis", (f"{value:.4g}  ({sensor.rstrip('_') or 'mean'}: {words}, "
-                          f"{low:.4g} to {high:.4g} in 95 %)")
+            yield (
+                "nis",
+                (
+                    f"{value:.4g}  ({sensor.rstrip('_') or 'mean'}: {words}, "
+                    f"{low:.4g} to {high:.4g} in 95 %)"
+                ),
+            )
 
 
 def _thousands(x):

@@ -33,9 +33,16 @@ def start(values: Mapping[str, Any], overrides: Sequence[str], folder: str | Non
     text = OmegaConf.to_yaml(OmegaConf.create(dict(values)))
     files = {"config.yaml": text, "overrides.yaml": OmegaConf.to_yaml(list(overrides))}
     directory = rundir.claim(config, folder, files)
-    rundir.update(directory, status="running", task=config.task, title=_title(config, prepared),
-                  started=rundir.now(), **_circumstances(config), config_hash=digest(values),
-                  record=_record(prepared))
+    rundir.update(
+        directory,
+        status="running",
+        task=config.task,
+        title=_title(config, prepared),
+        started=rundir.now(),
+        **_circumstances(config),
+        config_hash=digest(values),
+        record=_record(prepared),
+    )
     return _carry_out(config, values, prepared, directory, resume=False)
 
 
@@ -48,8 +55,9 @@ def resume(directory: str, allow: Sequence[str]) -> int:
         raise FileNotFoundError(f"resume: {path} is not the directory of a run")
     known = json.loads((path / "run.json").read_text(encoding="utf-8"))
     if known["status"] in ("done", "diverged", "not finite"):
-        raise ValueError(f"resume: expected a run that was stopped, got {path}, "
-                         f"which is {known['status']}")
+        raise ValueError(
+            f"resume: expected a run that was stopped, got {path}, which is {known['status']}"
+        )
     if known["status"] == "running" and _alive(known):
         raise ValueError(f"resume: {path} is running still, as process {known['pid']}")
     if not (path / "checkpoints" / "latest.npz").is_file():
@@ -58,11 +66,17 @@ def resume(directory: str, allow: Sequence[str]) -> int:
     config = checked({**values, "allow": list(allow)})
     prepared = _module(config).prepare(config)
     if known.get("record") not in (None, _record(prepared)):
-        raise ValueError(f"resume: the records are not those that {path} began with; begin it again")
+        raise ValueError(
+            f"resume: the records are not those that {path} began with; begin it again"
+        )
     if known["versions"] != rundir.versions():
         log.warning("the versions are not those the run began with")
-    rundir.update(path, status="running", **_circumstances(config),
-                  resumed=[*known.get("resumed", []), rundir.now()])
+    rundir.update(
+        path,
+        status="running",
+        **_circumstances(config),
+        resumed=[*known.get("resumed", []), rundir.now()],
+    )
     return _carry_out(config, values, prepared, path, resume=True)
 
 
@@ -86,8 +100,12 @@ def _findable(values):
     for key in ("train", "validation", "test") if values.get("data") else ():
         parts = values["data"].get(key)
         if isinstance(parts, list):
-            parts = [p | {"path": str(Path(p["path"]).resolve())} if isinstance(p, dict) and
-                     isinstance(p.get("path"), str) else p for p in parts]  # fmt: skip
+            parts = [
+                p | {"path": str(Path(p["path"]).resolve())}
+                if isinstance(p, dict) and isinstance(p.get("path"), str)
+                else p
+                for p in parts
+            ]
             values["data"] = {**values["data"], key: parts}
     return values
 
@@ -105,9 +123,13 @@ def _circumstances(config):
 
     device = jax.devices()[0]
     return {
-        "versions": rundir.versions(), "commit": rundir.commit(),
-        "device": f"{device.platform}: {device.device_kind}", "precision": config.runtime.precision,
-        "seed": config.seed, "pid": os.getpid(), "host": socket.gethostname(),
+        "versions": rundir.versions(),
+        "commit": rundir.commit(),
+        "device": f"{device.platform}: {device.device_kind}",
+        "precision": config.runtime.precision,
+        "seed": config.seed,
+        "pid": os.getpid(),
+        "host": socket.gethostname(),
     }
 
 
@@ -124,9 +146,8 @@ def _alive(known):
 
 
 def _carry_out(config, values, prepared, directory, *, resume) -> int:
-    from sim.stream import Diverged
-
     from experiments import metrics, summary
+    from sim.stream import Diverged
 
     known = json.loads((directory / "run.json").read_text(encoding="utf-8"))
     attributes = _attributes(config, values, prepared, known)
@@ -143,8 +164,13 @@ def _carry_out(config, values, prepared, directory, *, resume) -> int:
         code, outcome, end = DONE, {}, None
         try:
             end = _module(config).run(
-                prepared, directory, attributes=attributes, identity=known["config_hash"],
-                resume=resume, stop=lambda: bool(caught), watch=watch,
+                prepared,
+                directory,
+                attributes=attributes,
+                identity=known["config_hash"],
+                resume=resume,
+                stop=lambda: bool(caught),
+                watch=watch,
                 report=lambda status: last.update(status._asdict()),
             )
             if not end.finished:
@@ -153,8 +179,12 @@ def _carry_out(config, values, prepared, directory, *, resume) -> int:
                 code, outcome["message"] = LOST, end.lost
         except Diverged as error:
             code = DIVERGED
-            outcome["diverged"] = {"step": error.step, "time": error.time,
-                                   "variable": error.variable, "message": str(error)}
+            outcome["diverged"] = {
+                "step": error.step,
+                "time": error.time,
+                "variable": error.variable,
+                "message": str(error),
+            }
         except BaseException as error:
             _failed(directory, error)
             raise
@@ -166,7 +196,10 @@ def _carry_out(config, values, prepared, directory, *, resume) -> int:
             metrics.write(directory / "metrics.csv", scores, prepared.quantities)
         drawn = None
         if config.output.figure and code in (DONE, DIVERGED, LOST):
-            drawn = directory / f"{getattr(_module(config), 'NAME', 'trajectory')}.{config.output.figure}"
+            drawn = (
+                directory
+                / f"{getattr(_module(config), 'NAME', 'trajectory')}.{config.output.figure}"
+            )
             try:
                 picture.draw(drawn, known["title"])
             except Exception as error:
@@ -174,8 +207,14 @@ def _carry_out(config, values, prepared, directory, *, resume) -> int:
                 raise
         words = {DONE: "done", DIVERGED: "diverged", LOST: "not finite", STOPPED: "stopped"}
         status = words.get(code, "interrupted")
-        rundir.update(directory, status=status, exit_code=code, ended=rundir.now(),
-                      steps=last["step"], **outcome)
+        rundir.update(
+            directory,
+            status=status,
+            exit_code=code,
+            ended=rundir.now(),
+            steps=last["step"],
+            **outcome,
+        )
         log.info("%s after %d steps", status, last["step"])
     if code in (DONE, LOST) and getattr(end, "show", None):
         end.show()
@@ -191,15 +230,21 @@ def _attributes(config, values, prepared, known):
     from omegaconf import OmegaConf
 
     return {
-        "title": known["title"], "source": f"scansim {known['versions']['scansim']}",
+        "title": known["title"],
+        "source": f"scansim {known['versions']['scansim']}",
         "versions": ", ".join(f"{name} {number}" for name, number in known["versions"].items()),
         "model": None if config.design else prepared.name,
         "integrator": (config.integrator or {}).get("_target_"),
         "estimator": (config.estimator or {}).get("_target_"),
-        "design": (config.design or {}).get("_target_"), "t0": prepared.t0, "dt": prepared.dt,
-        "substeps": config.substeps, "seed": config.seed, "precision": config.runtime.precision,
+        "design": (config.design or {}).get("_target_"),
+        "t0": prepared.t0,
+        "dt": prepared.dt,
+        "substeps": config.substeps,
+        "seed": config.seed,
+        "precision": config.runtime.precision,
         "config": OmegaConf.to_yaml(OmegaConf.create(dict(values))),
-        "config_hash": known["config_hash"], "commit": known["commit"],
+        "config_hash": known["config_hash"],
+        "commit": known["commit"],
     }
 
 
@@ -208,8 +253,12 @@ def _failed(directory, error):
     log.exception("failed")
     interrupted = isinstance(error, KeyboardInterrupt)
     with suppress(OSError):  # on a full disk the first error is the one to tell
-        rundir.update(directory, status="interrupted" if interrupted else "failed",
-                      ended=rundir.now(), message=f"{type(error).__name__}: {error}")
+        rundir.update(
+            directory,
+            status="interrupted" if interrupted else "failed",
+            ended=rundir.now(),
+            message=f"{type(error).__name__}: {error}",
+        )
     error.add_note(f" (traceback in {directory / 'run.log'})")
 
 

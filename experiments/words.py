@@ -32,8 +32,11 @@ def hydra_words(error, argv) -> str:
 
 def _nearest_key(key, argv) -> str:
     group, _, inside = key.partition(".")
-    elsewhere = [f"{group}={f.stem}" for f in sorted((CONF / group).glob("*.yaml"))
-                 if inside in _dotted(OmegaConf.to_container(OmegaConf.load(f)))]
+    elsewhere = [
+        f"{group}={f.stem}"
+        for f in sorted((CONF / group).glob("*.yaml"))
+        if inside in _dotted(OmegaConf.to_container(OmegaConf.load(f)))
+    ]
     if elsewhere:
         return f"it belongs to {' or '.join(elsewhere)}"
     groups = [p.name for p in CONF.iterdir() if p.is_dir()]

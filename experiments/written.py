@@ -38,8 +38,12 @@ def labelled(prepared, estimates, smoothed, keep, count):
     from filters.dataset import dataset
 
     found = dataset(
-        estimates, smoothed, dt=1.0, keep=tuple(keep),
-        states=prepared.estimator.states, observed=prepared.estimator.observed,
+        estimates,
+        smoothed,
+        dt=1.0,
+        keep=tuple(keep),
+        states=prepared.estimator.states,
+        observed=prepared.estimator.observed,
         signals={name: values[:count] for name, values in prepared.signals.items()},
     )
     return timed(found, prepared.time[:count], prepared.time_units)

@@ -59,8 +59,10 @@ def dataset(
     if unknown:
         raise ValueError(f"keep: expected some of {', '.join(PARTS)}, got {unknown[0]!r}")
     if np.any(getattr(estimates, "spread", 0)):
-        raise ValueError("estimates: expected the whole state to be known, got steps of a diffuse "
-                         "filter in which some of it is not: leave them out")  # fmt: skip
+        raise ValueError(
+            "estimates: expected the whole state to be known, got steps of a diffuse "
+            "filter in which some of it is not: leave them out"
+        )
     observed = observed or {}
     _count("states", states, np.shape(estimates.m)[1])
     beliefs = {"filtered": (estimates.m, estimates.P)}
@@ -83,13 +85,22 @@ def dataset(
             if "covariance" in keep and kind != "predicted":
                 for j, (other, (of, its)) in list(enumerate(states.items()))[i:]:
                     name = f"{state}_{other}_{kind}_covariance"
-                    add(name, P[:, i, j], _product(units, of), f"covariance of {words} and {its}, {kind}")
+                    add(
+                        name,
+                        P[:, i, j],
+                        _product(units, of),
+                        f"covariance of {words} and {its}, {kind}",
+                    )
     if "innovation" in keep:
         _count("observed", observed, np.shape(estimates.innovation)[1])
         for i, (name, (units, words)) in enumerate(observed.items()):
             sd = np.sqrt(np.asarray(estimates.S)[:, i, i])
-            add(f"{name}_innovation", np.asarray(estimates.innovation)[:, i], units,
-                f"innovation of {words}")  # fmt: skip
+            add(
+                f"{name}_innovation",
+                np.asarray(estimates.innovation)[:, i],
+                units,
+                f"innovation of {words}",
+            )
             add(f"{name}_innovation_sd", sd, units, f"standard deviation of innovation of {words}")
     if "loglik" in keep:
         add("loglik", estimates.loglik, "1", "log-likelihood of the observation of this step")

@@ -153,9 +153,21 @@ def _step(model, carry: DiffuseFiltering, x):
     empty = [jnp.zeros((0, *shape), dtype) for shape in ((), (), (), (), (size,), (size,))]
     rows = map(jnp.stack, zip(*rows, strict=True)) if rows else empty
     estimate = DiffuseEstimate(
-        m[:n], symmetric(P[:n, :n]), m_pred, P_pred, matmul(known_before, F.T), y - mu, S, total,
-        A, spent, A_pred, F, H, *rows,
-    )  # fmt: skip
+        m[:n],
+        symmetric(P[:n, :n]),
+        m_pred,
+        P_pred,
+        matmul(known_before, F.T),
+        y - mu,
+        S,
+        total,
+        A,
+        spent,
+        A_pred,
+        F,
+        H,
+        *rows,
+    )
     return DiffuseFiltering(estimate.m, estimate.P, A, left - spent, fresh), estimate
 
 

@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 from jax.tree_util import Partial
 
-from filters.diffuse import DiffuseEstimate
 from filters.covariance import symmetric
+from filters.diffuse import DiffuseEstimate
 from filters.gaussian import Gaussian
 from sim import Stepper
 from sim.linalg import matmul
@@ -75,9 +75,12 @@ def _step(later: DiffuseSmoothing, now: DiffuseEstimate):
         N0L, N1L = matmul(N0, L), matmul(N1, L)
         cross = matmul(L1.T, N1L)
         N2 = (
-            matmul(matmul(L.T, N2), L) + cross + cross.T
-            + matmul(matmul(L1.T, N0), L1) - ee * now.s[i] * unknown**2
-        )  # fmt: skip
+            matmul(matmul(L.T, N2), L)
+            + cross
+            + cross.T
+            + matmul(matmul(L1.T, N0), L1)
+            - ee * now.s[i] * unknown**2
+        )
         cross = matmul(L1.T, N0L)
         N1 = matmul(L.T, N1L) + cross + cross.T + ee * unknown
         N0 = matmul(L.T, N0L) + ee * known

@@ -146,7 +146,9 @@ def _check_stiffness(A, dt):
         return
     norm = np.abs(np.asarray(A)).sum(axis=1).max(initial=0) * np.max(dt)
     if not norm <= STIFFEST:
-        raise ValueError(f"A: expected ‖A‖ dt of at most 2³¹, got {norm:.3g}: make such a mode static")
+        raise ValueError(
+            f"A: expected ‖A‖ dt of at most 2³¹, got {norm:.3g}: make such a mode static"
+        )
 
 
 def _exact(A, density, dt):

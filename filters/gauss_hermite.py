@@ -49,9 +49,7 @@ class _Rule:
 
     def __call__(self, n) -> UnitPoints:
         if self.order**n > MOST_POINTS:
-            raise ValueError(
-                f"order: expected at most {MOST_POINTS} points, got {self.order}**{n}"
-            )
+            raise ValueError(f"order: expected at most {MOST_POINTS} points, got {self.order}**{n}")
         roots, weights = np.polynomial.hermite_e.hermegauss(self.order)
         grid = np.stack(np.meshgrid(*[roots] * n, indexing="ij"), -1).reshape(-1, n)
         w = np.stack(np.meshgrid(*[weights / weights.sum()] * n, indexing="ij"), -1)

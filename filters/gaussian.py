@@ -139,7 +139,9 @@ def with_update(stepper: Stepper, update: Callable) -> Stepper:
     functions, residual, retract = parts("with_update", stepper)
     if getattr(functions[3], "func", None) is on_seen:
         update = Partial(on_seen, as_pytree(update))
-    return stepper._replace(step=Partial(_step, (*functions[:3], as_pytree(update)), residual, retract))
+    return stepper._replace(
+        step=Partial(_step, (*functions[:3], as_pytree(update)), residual, retract)
+    )
 
 
 def on_seen(update, state, expected: Expected, y):

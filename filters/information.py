@@ -117,7 +117,9 @@ def information_kalman(model: LinearGaussian) -> Stepper:
     model = checked(model)
     check_invertible("F", model.F)
     check_invertible("R", model.R)
-    return Stepper(Partial(_init, model.F), Partial(_step, model, (inverse(model.F), root_of(model.Q))))
+    return Stepper(
+        Partial(_init, model.F), Partial(_step, model, (inverse(model.F), root_of(model.Q)))
+    )
 
 
 def check_invertible(name, A):

@@ -167,9 +167,15 @@ def check_shapes(model):
     n, m = model.F.shape[-1], model.H.shape[0]
     p = next((a.shape[-1] for a in (model.B, model.D) if a is not None), 0)
     fits = {
-        "F": [(n, n)], "Q": [(n, n), (n,)], "H": [(m, n)], "R": [(m, m), (m,)],
-        "B": [(n, p)], "D": [(m, p)], "b": [(n,)], "d": [(m,)],
-    }  # fmt: skip
+        "F": [(n, n)],
+        "Q": [(n, n), (n,)],
+        "H": [(m, n)],
+        "R": [(m, m), (m,)],
+        "B": [(n, p)],
+        "D": [(m, p)],
+        "b": [(n,)],
+        "d": [(m,)],
+    }
     for name, shapes in fits.items():
         value = getattr(model, name)
         if value is not None and value.shape not in shapes:

@@ -108,8 +108,10 @@ def checked(model: Nonlinear) -> Nonlinear:
     arguments = {
         "f": ("x", "u", "t", "w") if "f" in noise_in else ("x", "u", "t"),
         "h": ("x", "u", "t", "e") if "h" in noise_in else ("x", "u", "t"),
-        "residual": ("y", "mu"), "retract": ("x", "dx"), "local": ("x", "origin"),
-    }  # fmt: skip
+        "residual": ("y", "mu"),
+        "retract": ("x", "dx"),
+        "local": ("x", "origin"),
+    }
     functions = {name: getattr(model, name) for name in arguments}
     for name, function in functions.items():
         if function is not None or name in ("f", "h"):

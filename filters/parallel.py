@@ -171,8 +171,10 @@ def parallel_rts(estimates: Estimate) -> Gaussian:
     last_of("parallel_rts", estimates)
     m, P, m_pred, P_pred, C, *_ = estimates
     if m.shape[-1] != P.shape[-1]:
-        raise ValueError(f"parallel_rts: expected means (N, {P.shape[-1]}), as wide as P, got "
-                         f"{m.shape}: for a state on a manifold use rts")  # fmt: skip
+        raise ValueError(
+            f"parallel_rts: expected means (N, {P.shape[-1]}), as wide as P, got "
+            f"{m.shape}: for a state on a manifold use rts"
+        )
     E = jax.vmap(smoother_gain)(P_pred[1:], C[1:])
     g = m[:-1] - jax.vmap(jnp.matmul)(E, m_pred[1:])
     L = P[:-1] - E @ jnp.swapaxes(C[1:], 1, 2)

@@ -163,4 +163,6 @@ def _affine(F, m, B, u, b):
 
 def _plus(P, Q):
     """P + Q, for Q a matrix or its diagonal."""
-    return P + (Q[None] * jnp.eye(len(Q), dtype=Q.dtype)[..., None] if Q.ndim == 2 else symmetric(Q))
+    return P + (
+        Q[None] * jnp.eye(len(Q), dtype=Q.dtype)[..., None] if Q.ndim == 2 else symmetric(Q)
+    )

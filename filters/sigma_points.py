@@ -72,9 +72,7 @@ def sigma_point_filter(model: Nonlinear, rule: Callable[[int], UnitPoints]) -> S
     ([[2.0]], [[[4.1]]])
     """
     model, rule = checked(model), as_pytree(rule)
-    return nonlinear_filter(
-        model, Partial(_predict, rule, model), Partial(_observe, rule, model)
-    )
+    return nonlinear_filter(model, Partial(_predict, rule, model), Partial(_observe, rule, model))
 
 
 def _predict(rule, model, belief: Gaussian, x) -> Predicted:

@@ -128,13 +128,26 @@ def _step(model, Q_root, carry: SquareRootFiltering, x):
 
     mu = affine(model.H, m_pred, model.D, x.get("u"), model.d)
     y = observed(y, mu)
-    m, root, shift, shrink, loglik = update(m_pred, root_pred, model.H, model.R, y - mu, ~jnp.isnan(y))
+    m, root, shift, shrink, loglik = update(
+        m_pred, root_pred, model.H, model.R, y - mu, ~jnp.isnan(y)
+    )
     HS = matmul(model.H, root_pred)
     estimate = SquareRootEstimate(
-        m=m, P=matmul(root, root.T), m_pred=m_pred, P_pred=matmul(root_pred, root_pred.T), C=C,
-        innovation=y - mu, S=plus(matmul(HS, HS.T), model.R), loglik=loglik,
-        root=root, root_pred=root_pred, shift=shift, shrink=shrink, turn=turn, rest=rest,
-    )  # fmt: skip
+        m=m,
+        P=matmul(root, root.T),
+        m_pred=m_pred,
+        P_pred=matmul(root_pred, root_pred.T),
+        C=C,
+        innovation=y - mu,
+        S=plus(matmul(HS, HS.T), model.R),
+        loglik=loglik,
+        root=root,
+        root_pred=root_pred,
+        shift=shift,
+        shrink=shrink,
+        turn=turn,
+        rest=rest,
+    )
     return SquareRootFiltering(m, root, fresh), estimate
 
 
@@ -165,9 +178,9 @@ def update(m, root, H, R, innovation, seen):
         m = m + (root @ w) * z
         shift = shift + (shrink @ w) * z
         uncertain = beyond > 0
-        inverse = jnp.where(
-            uncertain, 1 / jnp.sqrt(jnp.where(uncertain, alpha, 1)), 0
-        ) * jnp.where(uncertain, 1 / jnp.sqrt(jnp.where(uncertain, beyond, 1)), 0)
+        inverse = jnp.where(uncertain, 1 / jnp.sqrt(jnp.where(uncertain, alpha, 1)), 0) * jnp.where(
+            uncertain, 1 / jnp.sqrt(jnp.where(uncertain, beyond, 1)), 0
+        )
         c = jnp.where(after, -f[:, None] * (f * inverse)[None], 0)
         c = c + jnp.where(diagonal, jnp.where(alpha > 0, beyond * inverse, 1)[None], 0)
         root, shrink = matmul(root, c), matmul(shrink, c)

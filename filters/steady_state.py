@@ -11,7 +11,7 @@ from filters.covariance import check_definite, floating, symmetric
 from filters.gaussian import LOG_2PI, Estimate, Gaussian, observed
 from filters.kalman import LinearGaussian, affine, checked, split
 from sim import Stepper, rollout
-from sim.linalg import cho_solve, cholesky, matmul, solve_lower
+from sim.linalg import cho_solve, cholesky, solve_lower
 
 DOUBLINGS = 40
 
@@ -191,9 +191,7 @@ def _step(constants, m, x):
     if set(x) - {"u"}:
         name = min(set(x) - {"u"})
         raise ValueError(f"xs: expected 'y' and 'u' for a constant model, got {name!r}")
-    model, rest, L, moves, C = jax.tree.map(
-        lambda a: a.astype(m.dtype), (model, rest, L, moves, C)
-    )
+    model, rest, L, moves, C = jax.tree.map(lambda a: a.astype(m.dtype), (model, rest, L, moves, C))
     m_pred = affine(model.F, m, model.B, x.get("u"), model.b)
     mu = affine(model.H, m_pred, model.D, x.get("u"), model.d)
     y = observed(y, mu)

@@ -56,7 +56,10 @@ def explicit_rk(tableau: ButcherTableau, order: int) -> OneStep:
             f"as there are {stages} weights b; got {len(c)} nodes and rows of "
             f"{[len(row) for row in a]}"
         )
-    for what, expected, weights in [("b", 1.0, b), *((f"a[{i}]", c[i + 1], a[i]) for i in range(stages - 1))]:
+    for what, expected, weights in [
+        ("b", 1.0, b),
+        *((f"a[{i}]", c[i + 1], a[i]) for i in range(stages - 1)),
+    ]:
         if abs(float(sum(weights)) - float(expected)) > 1e-12:
             raise ValueError(
                 f"tableau: expected {what} to sum to {float(expected)}, got {float(sum(weights))}"

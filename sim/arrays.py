@@ -81,7 +81,8 @@ def _put(file, name, array):
         if f"n{size}" not in file.dimensions:
             file.createDimension(f"n{size}", size)
     # Nothing is written that a value could be mistaken for: NaN and all others are as they are.
-    stored = file.createVariable(name, array.dtype, [f"n{size}" for size in array.shape],
-                                 fill_value=False)  # fmt: skip
+    stored = file.createVariable(
+        name, array.dtype, [f"n{size}" for size in array.shape], fill_value=False
+    )
     stored.set_auto_maskandscale(False)
     stored[...] = array

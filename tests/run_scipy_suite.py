@@ -110,9 +110,7 @@ class Suite:
         lines = [f"{'group':40} {'passed':>7} {'failed':>7} {'skipped':>7}"]
         for group, n in sorted(self.outcomes.items()):
             if "::" in group or group[:4] == "Test" or n["failed"]:
-                lines.append(
-                    f"{group:40} {n['passed']:7} {n['failed']:7} {n['skipped']:7}"
-                )
+                lines.append(f"{group:40} {n['passed']:7} {n['failed']:7} {n['skipped']:7}")
         total = sum(self.outcomes.values(), Counter())
         lines.append(f"{'all':40} {total['passed']:7} {total['failed']:7} {total['skipped']:7}")
         return "\n".join(lines + [f"\n{test}\n    {why}" for test, why in self.reasons.items()])

@@ -17,8 +17,12 @@ BUILD = "from setuptools.build_meta import build_wheel; build_wheel({!r})"
 
 def python(code, cwd, **environment):
     return subprocess.run(
-        [sys.executable, "-c", code], cwd=cwd, env=os.environ | environment,
-        capture_output=True, text=True, check=False,
+        [sys.executable, "-c", code],
+        cwd=cwd,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 
@@ -28,7 +32,9 @@ def wheel(tmp_path_factory):
     if importlib.util.find_spec("setuptools") is None:
         pytest.skip("needs setuptools, which builds the wheel")
     folder = tmp_path_factory.mktemp("wheel")
-    ignored = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info", "build", "dist", "runs", "outputs")
+    ignored = shutil.ignore_patterns(
+        ".*", "__pycache__", "*.egg-info", "build", "dist", "runs", "outputs"
+    )
     shutil.copytree(ROOT, folder / "source", ignore=ignored)
     done = python(BUILD.format(str(folder)), cwd=folder / "source")
     assert done.returncode == 0, done.stderr
@@ -50,9 +56,17 @@ def test_the_wheel_holds_every_package_and_nothing_else(wheel):
 
 
 def test_the_wheel_names_its_command_and_refuses_the_quadratic_jaxlib(wheel):
-    texts = {name.split("/")[-1]: wheel.read(name).decode() for name in wheel.namelist() if ".dist-info/" in name}
+    texts = {
+        name.split("/")[-1]: wheel.read(name).decode()
+        for name in wheel.namelist()
+        if ".dist-info/" in name
+    }
     assert "scansim = experiments.run:main" in texts["entry_points.txt"]
-    assert [line for line in texts["METADATA"].splitlines() if "Requires-Dist: jaxlib" in line and "!=0.11.1" in line]
+    assert [
+        line
+        for line in texts["METADATA"].splitlines()
+        if "Requires-Dist: jaxlib" in line and "!=0.11.1" in line
+    ]
 
 
 def test_an_unpacked_wheel_runs_from_an_empty_folder(wheel, tmp_path):

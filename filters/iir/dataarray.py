@@ -119,8 +119,15 @@ def sampling_rate(x: xarray.DataArray, dim: str = "time") -> tuple[float, str]:
     return fs, "Hz" if units in SECONDS else f"{units}-1" if units else "1"
 
 
-def sections(design: Callable, fs: float, cutoff: Any, *, order: int | None = None,
-             units: str = "Hz", **settings: Any) -> np.ndarray:
+def sections(
+    design: Callable,
+    fs: float,
+    cutoff: Any,
+    *,
+    order: int | None = None,
+    units: str = "Hz",
+    **settings: Any,
+) -> np.ndarray:
     """The second-order sections (S, 6) of a design; arguments and errors as `filtered`.
 
     >>> from filters.iir.design import iirnotch
@@ -130,8 +137,10 @@ def sections(design: Callable, fs: float, cutoff: Any, *, order: int | None = No
     signature = inspect.signature(design)
     edges = np.asarray(cutoff, float)
     if not np.all((edges > 0) & (edges < fs / 2)):
-        raise ValueError(f"cutoff: expected above 0 and below {fs / 2:g} {units}, half the sampling "
-                         f"rate, got {cutoff}")
+        raise ValueError(
+            f"cutoff: expected above 0 and below {fs / 2:g} {units}, half the sampling "
+            f"rate, got {cutoff}"
+        )
     given = {"Wn" if "Wn" in signature.parameters else "w0": cutoff, "fs": fs, **settings}
     given |= {} if order is None else {"N": order}
     given |= {"output": "sos"} if "output" in signature.parameters else {}
@@ -139,8 +148,9 @@ def sections(design: Callable, fs: float, cutoff: Any, *, order: int | None = No
         signature.bind(**given)
     except TypeError as error:
         takes = ", ".join(signature.parameters)
-        raise ValueError(f"design: {_name(design)}({takes}): {error} (order is its N, cutoff its "
-                         "Wn or w0)") from None
+        raise ValueError(
+            f"design: {_name(design)}({takes}): {error} (order is its N, cutoff its Wn or w0)"
+        ) from None
     try:
         found = design(**given)
     except (TypeError, ValueError) as error:  # said of N, Wn or w0, which have other names here
@@ -167,8 +177,10 @@ def filled(x: xarray.DataArray, dim: str = "time", gap: Gap = "raise") -> np.nda
     if gap == "raise":
         at = np.argwhere(np.moveaxis(bad, axis, 0))[0]
         value = np.moveaxis(values, axis, 0)[tuple(at)]
-        raise ValueError(f"{x.name or 'x'}: expected a finite number in every sample, got {value} in "
-                         f"sample {at[0]}; gap may be 'hold' or 'propagate'")
+        raise ValueError(
+            f"{x.name or 'x'}: expected a finite number in every sample, got {value} in "
+            f"sample {at[0]}; gap may be 'hold' or 'propagate'"
+        )
     missing = np.isnan(values)
     if missing.all(axis=axis).any():
         raise ValueError(f"{x.name or 'x'}: expected a number to hold, got none but nan")

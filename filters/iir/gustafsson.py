@@ -55,7 +55,7 @@ def gustafsson(run, n, x, axis, irlen=None, idle=None):
     y = back_forth(x)
     delta = jnp.flip(back_forth(jnp.flip(x, axis)), axis) - y
     N = x.shape[axis]
-    m = N if irlen is None or N <= 2 * irlen else irlen
+    m = N if irlen is None or 2 * irlen >= N else irlen
 
     unit = jnp.eye(n, dtype=x.dtype)
     unit = unit if idle is None else jnp.where(idle[None], 0, unit)

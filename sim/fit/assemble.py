@@ -12,23 +12,35 @@ from sim.fit.problem import Problem, States
 from sim.fit.words import listed
 
 
-def assembled(objective, start, experiments, parameters=None, states=None, free_states=None,
-              state_kinds=None, validated=False):  # fmt: skip
+def assembled(
+    objective,
+    start,
+    experiments,
+    parameters=None,
+    states=None,
+    free_states=None,
+    state_kinds=None,
+    validated=False,
+):
     """A `Problem`, and z at the start; the arguments are those of `fit`.
 
     More unknowns than samples are for searches that validation stops.
     """
     if not hasattr(objective, "errors"):
-        raise ValueError("objective: expected Simulation, Prediction or Truncated of either, "
-                         f"got {type(objective).__name__}")  # fmt: skip
+        raise ValueError(
+            "objective: expected Simulation, Prediction or Truncated of either, "
+            f"got {type(objective).__name__}"
+        )
     declared, theta = declare(start, parameters)
     experiments = checked(experiments)
     given = _states(states, len(experiments))
     if free_states is None:
         free_states = bool(state_kinds) or not likelihood(objective)
     if state_kinds and not (free_states and jax.tree.leaves(given[0])):
-        raise ValueError("state_kinds: expected none, as no initial state is estimated, got "
-                         f"{listed(state_kinds)}")  # fmt: skip
+        raise ValueError(
+            "state_kinds: expected none, as no initial state is estimated, got "
+            f"{listed(state_kinds)}"
+        )
     begun = [declare(state, state_kinds, state=True) for state in given]
     kept = States(begun[0][0], free_states and sum(begun[0][0].sizes) > 0)
     if kept.free and likelihood(objective):
@@ -59,8 +71,10 @@ def _covariances(declared, given, state_kinds):
         leaf = np.asarray(leaf)
         square = leaf.ndim == 2 and leaf.shape[0] == leaf.shape[1] and np.array_equal(leaf, leaf.T)
         if square and isinstance(kind, Free) and name not in (state_kinds or {}):
-            raise ValueError(f"state_kinds: expected a kind for {name}, the covariance of what is known of "
-                             f"the initial state, such as {{'{name}': 'fixed'}}, got none")  # fmt: skip
+            raise ValueError(
+                f"state_kinds: expected a kind for {name}, the covariance of what is known of "
+                f"the initial state, such as {{'{name}': 'fixed'}}, got none"
+            )
 
 
 def beside(problem: Problem, experiments, states) -> Problem:
@@ -80,8 +94,9 @@ def beside(problem: Problem, experiments, states) -> Problem:
     given = _states(states, len(experiments))
     kept = problem.states._replace(free=False)
     declared = problem.declared._replace(priors=(None,) * len(problem.declared.priors))
-    found = _problem(problem.objective, problem.start, problem.unit, declared, kept,
-                     experiments, given)[1]  # fmt: skip
+    found = _problem(
+        problem.objective, problem.start, problem.unit, declared, kept, experiments, given
+    )[1]
     return found.weighted(problem.weights)
 
 
@@ -91,8 +106,19 @@ def _problem(objective, start, size, declared, kept, experiments, given):
     weights = jnp.asarray(1 / spread(experiments), dtype)
     start = jax.tree.map(lambda leaf: held(leaf, dtype), start)
     alone = tuple(None for _ in groups)
-    return order, Problem(groups, stacked, start, jnp.asarray(size), weights, None, alone, objective,
-                          declared, kept, tuple(order))  # fmt: skip
+    return order, Problem(
+        groups,
+        stacked,
+        start,
+        jnp.asarray(size),
+        weights,
+        None,
+        alone,
+        objective,
+        declared,
+        kept,
+        tuple(order),
+    )
 
 
 def _states(states, count):
@@ -114,7 +140,9 @@ def _grouped(experiments, given, dtype):
         alike.setdefault((tree, tuple(np.shape(leaf) for leaf in leaves)), []).append(i)
 
     def side_by_side(*leaves):
-        if jnp.issubdtype(getattr(leaves[0], "dtype", float), jax.dtypes.extended):  # keys of random numbers
+        if jnp.issubdtype(
+            getattr(leaves[0], "dtype", float), jax.dtypes.extended
+        ):  # keys of random numbers
             return jnp.stack(leaves)
         # By NumPy: of JAX each operation would compile, for every shape.
         found = np.stack([np.asarray(leaf) for leaf in leaves])

@@ -78,8 +78,10 @@ def bands(found: Fit, experiment: int | Experiment = 0, state: Any = None) -> Ba
         given = jax.tree.map(lambda leaf: jnp.asarray(leaf, z.dtype), state)
     else:
         if experiment not in range(len(problem.order)):
-            raise ValueError(f"experiment: expected a number below {len(problem.order)} or an "
-                             f"Experiment, got {experiment!r}")  # fmt: skip
+            raise ValueError(
+                f"experiment: expected a number below {len(problem.order)} or an "
+                f"Experiment, got {experiment!r}"
+            )
         given, e = problem.each(z)[1][experiment]
         at = n + m * problem.order.index(experiment)
         own, size = np.r_[:n, at : at + m], problem.unit[at : at + m]

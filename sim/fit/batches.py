@@ -76,5 +76,10 @@ def shuffled(windows: Window, batch: int, key) -> Window:
     e = jax.tree.map(parted, windows.e)
     real = parted(windows.real) & np.repeat(real, count, 1).reshape(-1, batch, 1)
     e = e._replace(y=jnp.where(real[..., None], e.y, jnp.nan))
-    return Window(e, real, jnp.tile(windows.first, batches), jnp.repeat(rows, count, axis=0),
-                  jnp.arange(1, batches * count + 1))  # fmt: skip
+    return Window(
+        e,
+        real,
+        jnp.tile(windows.first, batches),
+        jnp.repeat(rows, count, axis=0),
+        jnp.arange(1, batches * count + 1),
+    )

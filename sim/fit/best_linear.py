@@ -11,7 +11,6 @@ import numpy as np
 from sim import check
 from sim.fit.columns import finite, records, same_lengths
 
-
 # Lines to a local polynomial: six coefficients, and eleven degrees for the variance.
 WINDOW = 17
 
@@ -137,7 +136,9 @@ def _lines(power, size, harmonics):
     wanted = np.asarray(harmonics)
     absent = [int(h) for h in np.ravel(wanted) if h not in excited]
     if absent or wanted.ndim != 1 or not len(wanted):
-        raise ValueError(f"harmonics: expected lines that the input excites, got {absent or wanted}")
+        raise ValueError(
+            f"harmonics: expected lines that the input excites, got {absent or wanted}"
+        )
     return wanted.astype(int)
 
 

@@ -66,12 +66,18 @@ def coloured(found: Fit) -> Uncertainty:
     """
     problem, z = found.problem, minimum(found)
     if likelihood(problem.objective):
-        raise ValueError("found: expected a fit of a simulation, got one of a likelihood, whose "
-                         "filter models the noise")  # fmt: skip
+        raise ValueError(
+            "found: expected a fit of a simulation, got one of a likelihood, whose "
+            "filter models the noise"
+        )
     if problem.join is not None:
-        raise ValueError("found: expected a fit in one piece, got one of segments that stayed apart")
+        raise ValueError(
+            "found: expected a fit in one piece, got one of segments that stayed apart"
+        )
     if found.uncertainty.covariance is None:
-        raise ValueError(f"found: expected a fit with a covariance, got {found.uncertainty.open[0]}")
+        raise ValueError(
+            f"found: expected a fit with a covariance, got {found.uncertainty.open[0]}"
+        )
     robust, weights = problem.robust, problem.weights
     if robust is None:
         at = evaluated(problem, z)
@@ -85,7 +91,9 @@ def coloured(found: Fit) -> Uncertainty:
     if robust is not None:
         h = np.asarray(problem.weights / weights)[None]
         rows = [one._replace(r=np.asarray(score(robust, one.r / h)[0]) / h) for one in rows]
-    r = np.concatenate([np.append(one.r, np.full((1, one.r.shape[1]), np.nan), axis=0) for one in rows])
+    r = np.concatenate(
+        [np.append(one.r, np.full((1, one.r.shape[1]), np.nan), axis=0) for one in rows]
+    )
     noise = [autoregression(column) for column in r.T]
     between = _between(r, noise)
     K = sum(_gathered(one.J, noise, between) for one in rows)
@@ -110,8 +118,12 @@ def _experiments(problem, z, W) -> list[Rows]:
             y = np.concatenate([np.asarray(group.y0)[:, None], y], axis=1)
         for seen, r, J in zip(np.isfinite(y), np.asarray(r), np.asarray(J), strict=True):
             J = J @ W[np.r_[:n, own : own + m]]
-            found.append(Rows(np.where(seen, r.reshape(seen.shape), np.nan).astype(float),
-                              J.reshape(*seen.shape, -1)))  # fmt: skip
+            found.append(
+                Rows(
+                    np.where(seen, r.reshape(seen.shape), np.nan).astype(float),
+                    J.reshape(*seen.shape, -1),
+                )
+            )
             own += m
     return found
 

@@ -94,8 +94,9 @@ def check_continues(search: Any, problem, watched, begin: Callable, z) -> None:
         ValueError: it is no search, or that of another problem or solver; what differs is named.
     """
     if not hasattr(search, "search") or not hasattr(search, "mark"):
-        raise ValueError("search: expected the search of a Fit, as found.search, "
-                         f"got {type(search).__name__}")  # fmt: skip
+        raise ValueError(
+            f"search: expected the search of a Fit, as found.search, got {type(search).__name__}"
+        )
     check_marked(search.mark, marked(problem, watched))
     check_alike(search.search, jax.eval_shape(begin, problem, z))
 
@@ -107,12 +108,16 @@ def check_marked(before: Mark | None, now: Mark) -> None:
         ValueError: they are not, or there is none of the one before.
     """
     if before is None:
-        raise ValueError("search: expected one that knows the problem it began with, got one without, of "
-                         "segments that stayed apart or of an earlier version")  # fmt: skip
+        raise ValueError(
+            "search: expected one that knows the problem it began with, got one without, of "
+            "segments that stayed apart or of an earlier version"
+        )
     differ = [name for name in Mark._fields if not same(getattr(before, name), getattr(now, name))]
     if differ:
-        raise ValueError("search: expected the problem it began with, in whose units it counts, got another: "
-                         f"{listed(differ)}")  # fmt: skip
+        raise ValueError(
+            "search: expected the problem it began with, in whose units it counts, got another: "
+            f"{listed(differ)}"
+        )
 
 
 def check_alike(search, expected) -> None:
@@ -123,9 +128,16 @@ def check_alike(search, expected) -> None:
     """
     if jax.tree.structure(search) != jax.tree.structure(expected):
         inner = type(getattr(search, "search", search))  # of an ensemble's members
-        raise ValueError("search: expected the state of a search by this objective and solver, got "
-                         f"that of another, a {inner.__module__}.Search")  # fmt: skip
-    rows = zip(leaf_names(expected, "search"), jax.tree.leaves(expected), jax.tree.leaves(search), strict=True)
+        raise ValueError(
+            "search: expected the state of a search by this objective and solver, got "
+            f"that of another, a {inner.__module__}.Search"
+        )
+    rows = zip(
+        leaf_names(expected, "search"),
+        jax.tree.leaves(expected),
+        jax.tree.leaves(search),
+        strict=True,
+    )
     for name, a, b in rows:
         if aval(a) != aval(b):
             raise ValueError(f"search: expected {name} as {aval(a)}, got {aval(b)}")

@@ -102,9 +102,19 @@ def ensemble(
     each = [jax.tree.map(lambda leaf, i=i: jnp.asarray(leaf)[i], starts) for i in range(count)]
     experiments = checked(experiments)
     split = parted(states, validation)
-    begun = [assembled(getattr(objective, "objective", objective), start, experiments, parameters,
-                       split[0], free_states, state_kinds, validation is not None)
-             for start in each]  # fmt: skip
+    begun = [
+        assembled(
+            getattr(objective, "objective", objective),
+            start,
+            experiments,
+            parameters,
+            split[0],
+            free_states,
+            state_kinds,
+            validation is not None,
+        )
+        for start in each
+    ]
     problem, own = begun[0][0], members.own([problem for problem, _ in begun])
     watched = None if validation is None else beside(problem, validation, split[1])
     if patience is None:
@@ -116,21 +126,28 @@ def ensemble(
     if search is None:
         search, value = members.begun(method, problem, watched, own, zs)
         if not np.asarray(search.finite).any():
-            raise diverging(problem, zs[0], "starts: expected one from which the model stays finite "
-                            f"over the records, got {count} that diverge")  # fmt: skip
+            raise diverging(
+                problem,
+                zs[0],
+                "starts: expected one from which the model stays finite "
+                f"over the records, got {count} that diverge",
+            )
     else:
         z = search.search.z if isinstance(search, members.Members) else None
         if np.shape(z) != zs.shape:
-            raise ValueError(f"search: expected that of {count} members with {zs.shape[1]} unknowns each, got "
-                             f"{type(search).__name__ if z is None else 'one of shape ' + str(z.shape)}")  # fmt: skip
+            raise ValueError(
+                f"search: expected that of {count} members with {zs.shape[1]} unknowns each, got "
+                f"{type(search).__name__ if z is None else 'one of shape ' + str(z.shape)}"
+            )
         check_marked(search.mark, mark)
         search = search._replace(mark=None)
         check_alike(search, members.begun.eval_shape(method, problem, watched, own, zs)[0])
         value = members.watched(method, problem, watched, own, search.search)
     losses, seen = [np.asarray(members.losses(method, search.search))], [np.asarray(value)]
     while (going := members.going(search, steps, patience)).any():
-        search, value = members.advanced(method, problem, watched, own, search,
-                                         jnp.asarray(going), tolerance)  # fmt: skip
+        search, value = members.advanced(
+            method, problem, watched, own, search, jnp.asarray(going), tolerance
+        )
         losses.append(np.asarray(members.losses(method, search.search)))
         seen.append(np.asarray(value))
         if report is not None:
@@ -192,8 +209,9 @@ def simulated(
     count = _members("params", params)
     finite = np.ones(count, bool) if finite is None else np.asarray(finite)
     if finite.shape != (count,) or not finite.any():
-        raise ValueError(f"finite: expected a flag for each of {count} members, one true at least, "
-                         f"got {finite}")  # fmt: skip
+        raise ValueError(
+            f"finite: expected a flag for each of {count} members, one true at least, got {finite}"
+        )
     params = jax.tree.map(lambda leaf: jnp.asarray(leaf)[np.flatnonzero(finite)], params)
     ys = _free_runs(objective, params, experiment, state)
     sd = jnp.std(ys, axis=0, ddof=1) if len(ys) > 1 else jnp.zeros_like(ys[0])

@@ -29,6 +29,8 @@ def unexcited(experiments: Experiment | Sequence[Experiment]) -> tuple[str, ...]
         u = np.concatenate([leaf.reshape(len(leaf), int(np.prod(leaf.shape[1:]))) for leaf in u])
         for k in np.flatnonzero((u == u[:1]).all(axis=0)):
             which = f" {path}" * bool(path) + f" {k}" * (u.shape[1] > 1)
-            found.append(f"the input{which} is {u[0, k]:g} throughout: the data cannot tell its "
-                         "effect from that of an offset")  # fmt: skip
+            found.append(
+                f"the input{which} is {u[0, k]:g} throughout: the data cannot tell its "
+                "effect from that of an offset"
+            )
     return tuple(found)

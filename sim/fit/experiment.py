@@ -107,12 +107,16 @@ def checked(experiments: Experiment | Sequence[Experiment]) -> tuple[Experiment,
                 f"got {np.shape(e.y)}"
             )
         if e.y0 is not None and np.shape(e.y0) != (width,):
-            raise ValueError(f"experiments[{i}].y0: expected shape ({width},), got {np.shape(e.y0)}")
+            raise ValueError(
+                f"experiments[{i}].y0: expected shape ({width},), got {np.shape(e.y0)}"
+            )
     known = [(float(e.dt), i) for i, e in enumerate(experiments) if e.dt is not None]
     for dt, i in known:
         if abs(dt / known[0][0] - 1) > DRIFT:
-            raise ValueError(f"experiments[{i}]: expected samples {known[0][0]:g} s apart, as "
-                             f"experiments[{known[0][1]}] has, for a model has one step; got {dt:g} s")  # fmt: skip
+            raise ValueError(
+                f"experiments[{i}]: expected samples {known[0][0]:g} s apart, as "
+                f"experiments[{known[0][1]}] has, for a model has one step; got {dt:g} s"
+            )
     experiments = tuple(e._replace(y=_floats(e.y), y0=_floats(e.y0), dt=None) for e in experiments)
     together = np.concatenate([np.asarray(e.y) for e in experiments])
     outputs(together)
@@ -131,8 +135,10 @@ def alike(experiments: Sequence[Experiment]) -> None:
         kinds.setdefault((jax.tree.structure(e.xs), shapes), i)
     if len(kinds) > 1:
         first, other = list(kinds.values())[:2]
-        raise ValueError(f"experiments: expected inputs of one structure, to lie side by side in windows, "
-                         f"got others in {other} than in {first}")  # fmt: skip
+        raise ValueError(
+            f"experiments: expected inputs of one structure, to lie side by side in windows, "
+            f"got others in {other} than in {first}"
+        )
 
 
 def _floats(y):

@@ -105,8 +105,16 @@ def fit(
     method = chosen(objective, solver)
     objective = getattr(objective, "objective", objective)
     own, others = parted(states, validation)
-    problem, z = assembled(objective, start, experiments, parameters, own, free_states,
-                           state_kinds, validation is not None)  # fmt: skip
+    problem, z = assembled(
+        objective,
+        start,
+        experiments,
+        parameters,
+        own,
+        free_states,
+        state_kinds,
+        validation is not None,
+    )
     watched = None if validation is None else beside(problem, validation, others)
     if patience is None:
         patience = np.inf if watched is None else 20
@@ -169,8 +177,10 @@ def chosen(objective, solver) -> Method:
         return Method(_begun, advanced, lambda search: search.at.loss)
     if isinstance(solver, GaussNewton):
         if not squares:
-            raise ValueError("solver: GaussNewton() takes a Simulation over whole records, "
-                             f"got {type(objective).__name__}")  # fmt: skip
+            raise ValueError(
+                "solver: GaussNewton() takes a Simulation over whole records, "
+                f"got {type(objective).__name__}"
+            )
         begin, advance = gauss_newton.begun, gauss_newton.advanced
         return Method(partial(begin, solver), partial(forwards, partial(advance, solver)), _loss)
     if solver is None and not truncated:
@@ -222,12 +232,18 @@ def begun(method: Method, problem: Problem, watched, z, round: int) -> Progress:
     """
     inner = method.begin(problem, z)
     if not np.isfinite(float(method.loss(inner))):
-        raise diverging(problem, z, "start: expected parameters with which the model stays finite "
-                        "over the records, got a run that diverges")  # fmt: skip
+        raise diverging(
+            problem,
+            z,
+            "start: expected parameters with which the model stays finite "
+            "over the records, got a run that diverges",
+        )
     slope = inner.at.R if hasattr(inner, "at") else getattr(inner, "grad", 0.0)
     if not np.isfinite(np.asarray(slope)).all():
-        raise ValueError("start: expected a model that can be differentiated there, got a slope "
-                         "that is not finite")  # fmt: skip
+        raise ValueError(
+            "start: expected a model that can be differentiated there, got a slope "
+            "that is not finite"
+        )
     value = _watch(method, inner, problem, watched)
     best = Best(z, value, jnp.asarray(0))
     return Progress(inner, problem.weights, round, best, marked(problem, watched))
@@ -245,8 +261,11 @@ def _watch(method, inner, problem, watched):
 @jax.jit
 def _bettered(best: Best, z, value) -> Best:
     better = value < best.loss
-    return Best(jnp.where(better, z, best.z), jnp.where(better, value, best.loss),
-                jnp.where(better, 0, best.waited + 1))  # fmt: skip
+    return Best(
+        jnp.where(better, z, best.z),
+        jnp.where(better, value, best.loss),
+        jnp.where(better, 0, best.waited + 1),
+    )
 
 
 def _going(inner, best, steps, patience):

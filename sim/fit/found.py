@@ -9,14 +9,13 @@ import numpy as np
 
 from sim.fit.continued import Mark
 from sim.fit.experiment import spread
-from sim.fit.losses import ONE_WAY
 from sim.fit.least_squares import CONVERGED, SEARCHING, STUCK
+from sim.fit.losses import ONE_WAY
 from sim.fit.objectives import likelihood
 from sim.fit.problem import Problem, evaluated, residuals
 from sim.fit.robust import linear
 from sim.fit.root import LARGEST, fitted
 from sim.fit.uncertainty import Uncertainty, observed, unasked, uncertainty
-
 
 # Unknowns up to which there is a covariance where the search has left the triangle of the Jacobian.
 LARGEST_KNOWN = 1000
@@ -97,11 +96,14 @@ def concluded(
     params, each = problem.each(z)
     sd = noise(problem, z)
     after = f"after {counted(search, int(search.steps))}"
-    words = ended or {
-        SEARCHING: f"stopped {after}, before it converged",
-        CONVERGED: f"converged {after}",
-        STUCK: f"{_stuck(search)}, {after}",
-    }[int(search.status)]
+    words = (
+        ended
+        or {
+            SEARCHING: f"stopped {after}, before it converged",
+            CONVERGED: f"converged {after}",
+            STUCK: f"{_stuck(search)}, {after}",
+        }[int(search.status)]
+    )
     bad = int(search.bad)
     if bad:
         words += f"; the model diverged at {bad} place{'s' * (bad > 1)} tried, which it left"
@@ -110,9 +112,17 @@ def concluded(
     words = "; ".join([words, *trust.held])
     if validation is not None:
         validation = np.asarray(validation)
-    return Fit(jax.tree.map(np.asarray, params), tuple(x0 for x0, _ in each), np.asarray(losses),
-               np.asarray(sd), trust, words, progress, problem,
-               validation)  # fmt: skip
+    return Fit(
+        jax.tree.map(np.asarray, params),
+        tuple(x0 for x0, _ in each),
+        np.asarray(losses),
+        np.asarray(sd),
+        trust,
+        words,
+        progress,
+        problem,
+        validation,
+    )
 
 
 def counted(search, n: int) -> str:
@@ -124,8 +134,11 @@ def counted(search, n: int) -> str:
 def _stuck(search) -> str:
     # Windows are refused for one reason alone.
     lost = hasattr(search, "where")
-    return "the loss is not finite, the last good parameters are kept" if lost else (
-        "no step lowers the loss")  # fmt: skip
+    return (
+        "the loss is not finite, the last good parameters are kept"
+        if lost
+        else ("no step lowers the loss")
+    )
 
 
 def _where(search) -> str:

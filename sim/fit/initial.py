@@ -89,28 +89,45 @@ def initial_state(
     params, guess, e = _cast(params, guess, experiment)
     ahead = positive("n", n) - (e.y0 is not None)
     if not 0 < ahead <= len(e.y):
-        raise ValueError("n: expected samples of at least one step and of at most "
-                         f"{len(e.y)}, got {n}")  # fmt: skip
+        raise ValueError(
+            f"n: expected samples of at least one step and of at most {len(e.y)}, got {n}"
+        )
     e = Experiment(jax.tree.map(lambda x: x[:ahead], e.xs), e.y[:ahead], e.y0)
     first = jax.tree.map(lambda leaf: leaf[None], (e, guess))
     held, structure = jax.tree.flatten(params)
     shapes, count = tuple(leaf.shape for leaf in held), len(held)
-    declared = Declared(structure, ("",) * count, shapes, (Fixed(),) * count, (None,) * count,
-                        (0,) * count)  # fmt: skip
+    declared = Declared(
+        structure, ("",) * count, shapes, (Fixed(),) * count, (None,) * count, (0,) * count
+    )
     state, z = declare(guess, state=True)
     states, z = States(state, True), jnp.asarray(z)
     # Of an output that is missing in all of them nothing is asked.
     y = np.where(np.isnan(np.asarray(e.y)).all(axis=0)[None], 0, np.asarray(e.y))
     weights = jnp.asarray(1 / deviation(y), z.dtype)
-    problem = Problem((first[0],), (first[1],), params, jnp.ones_like(z), weights, None, (None,), objective,
-                      declared, states, (0,))  # fmt: skip
+    problem = Problem(
+        (first[0],),
+        (first[1],),
+        params,
+        jnp.ones_like(z),
+        weights,
+        None,
+        (None,),
+        objective,
+        declared,
+        states,
+        (0,),
+    )
     if problem.samples < len(z):
-        raise ValueError(f"n: expected at least as many samples as the {len(z)} numbers of a "
-                         f"state, got {problem.samples}")  # fmt: skip
+        raise ValueError(
+            f"n: expected at least as many samples as the {len(z)} numbers of a "
+            f"state, got {problem.samples}"
+        )
     search = lm.begun(z, evaluated(problem, z))
     if not np.isfinite(float(search.at.loss)):
-        raise ValueError("guess: expected a state from which the first samples stay finite, "
-                         "got a run that diverges")  # fmt: skip
+        raise ValueError(
+            "guess: expected a state from which the first samples stay finite, "
+            "got a run that diverges"
+        )
     while int(search.steps) < steps and int(search.status) == lm.SEARCHING:
         search = advanced(problem, search, tolerance)
     return states.state(search.z, guess)

@@ -59,8 +59,10 @@ class Bounded:
 
     def __post_init__(self):
         if not self.lower < self.upper or np.isinf([self.lower, self.upper]).all():
-            raise ValueError("bounds: expected two numbers that increase, at most one of them "
-                             f"infinite, got {self.lower}, {self.upper}")  # fmt: skip
+            raise ValueError(
+                "bounds: expected two numbers that increase, at most one of them "
+                f"infinite, got {self.lower}, {self.upper}"
+            )
 
     @property
     def span(self):
@@ -84,8 +86,10 @@ class Bounded:
         away = value - self.lower if np.isfinite(self.lower) else self.upper - value
         if not np.all(away > 0):
             bound = self.lower if np.isfinite(self.lower) else self.upper
-            raise ValueError(f"expected a start off its only bound {bound:g}, about as far as the "
-                             f"parameter may be from it, got {value}")  # fmt: skip
+            raise ValueError(
+                f"expected a start off its only bound {bound:g}, about as far as the "
+                f"parameter may be from it, got {value}"
+            )
         return np.log(away).ravel()
 
 
@@ -165,9 +169,7 @@ class PositiveDefinite:
         except np.linalg.LinAlgError:
             L = None
         if L is None or not np.allclose(value, value.T, atol=1e-8 * np.abs(value).max()):
-            raise ValueError(
-                f"expected a symmetric positive definite start, got {value.tolist()}"
-            )
+            raise ValueError(f"expected a symmetric positive definite start, got {value.tolist()}")
         z = L / np.diagonal(L)[:, None]
         np.fill_diagonal(z, np.log(np.diagonal(value)) / 2)
         return Triangular().free(z)

@@ -8,9 +8,10 @@ import jax.numpy as jnp
 from sim.fit.objectives import likelihood
 from sim.fit.parameters import prior_residuals
 
-
-ONE_WAY = ("solver: expected one of optax, such as optax.lbfgs(), for a model with jax.custom_vjp, "
-           "which has no forward-mode derivative")  # fmt: skip
+ONE_WAY = (
+    "solver: expected one of optax, such as optax.lbfgs(), for a model with jax.custom_vjp, "
+    "which has no forward-mode derivative"
+)
 
 
 @jax.jit

@@ -64,8 +64,11 @@ def advanced(method, problem, watched, own, members, going, tolerance):
         inner = jax.tree.map(lambda a, b: jnp.where(going, a, b), inner, member.search)
         value = _value(method, problem, watched, own, inner)
         old, better = member.best, going & (value < member.best.loss)
-        best = Best(jnp.where(better, inner.z, old.z), jnp.where(better, value, old.loss),
-                    jnp.where(better, 0, old.waited + going.astype(old.waited.dtype)))  # fmt: skip
+        best = Best(
+            jnp.where(better, inner.z, old.z),
+            jnp.where(better, value, old.loss),
+            jnp.where(better, 0, old.waited + going.astype(old.waited.dtype)),
+        )
         return Members(inner, best, member.finite), value
 
     return jax.vmap(one)(own, members, going)
@@ -104,7 +107,9 @@ def words(members, steps, patience):
     stopped = finite & (waited >= patience)
     rest = finite & ~stopped
     # Windows are refused for one reason alone.
-    stuck = "stuck where the loss turned non-finite" if hasattr(members.search, "where") else "stuck"
+    stuck = (
+        "stuck where the loss turned non-finite" if hasattr(members.search, "where") else "stuck"
+    )
     found = {
         "stopped early": stopped,
         "converged": rest & (status == lm.CONVERGED),

@@ -99,13 +99,16 @@ def multistart(
     0.8
     """
     if not hasattr(objective, "errors"):
-        raise ValueError("objective: expected a Simulation or a Prediction, over whole records, "
-                         f"got {type(objective).__name__}")  # fmt: skip
+        raise ValueError(
+            "objective: expected a Simulation or a Prediction, over whole records, "
+            f"got {type(objective).__name__}"
+        )
     if not 0 < keep < 1:
         raise ValueError(f"keep: expected a share between 0 and 1, got {keep}")
     batch, first = positive("batch", batch), positive("first", first)
-    problem, z = assembled(objective, start, experiments, parameters, states,
-                           state_kinds=state_kinds)  # fmt: skip
+    problem, z = assembled(
+        objective, start, experiments, parameters, states, state_kinds=state_kinds
+    )
     zs = _starts(problem, z, starts, width, seed)
     searches, alive = _unbegun(zs), np.arange(len(zs))
     fresh, last = True, False
@@ -126,8 +129,17 @@ def multistart(
         progress = begun(chosen(objective, None), problem, None, winner.z, 0)
     else:
         progress = Progress(winner, problem.weights, 0, reached, marked(problem))
-    best = fit(objective, start, experiments, parameters=parameters, states=states,
-               state_kinds=state_kinds, steps=steps, tolerance=tolerance, search=progress)  # fmt: skip
+    best = fit(
+        objective,
+        start,
+        experiments,
+        parameters=parameters,
+        states=states,
+        state_kinds=state_kinds,
+        steps=steps,
+        tolerance=tolerance,
+        search=progress,
+    )
     message = f"{_counted(fates)}; the best {best.message}"
     return Multistart(best, zs, searches.at.loss, fates, message)
 
@@ -157,8 +169,10 @@ def _starts(problem, z, starts, width, seed):
 def _given(declared, starts):
     leaves, tree = jax.tree.flatten(starts)
     if tree != declared.tree:
-        raise ValueError(f"starts: expected a number, or the parameters of the start with a "
-                         f"leading axis, got {starts!r}")  # fmt: skip
+        raise ValueError(
+            f"starts: expected a number, or the parameters of the start with a "
+            f"leading axis, got {starts!r}"
+        )
     counts = {len(leaf) if np.ndim(leaf) else 0 for leaf in leaves}
     if len(counts) > 1 or 0 in counts:
         raise ValueError(f"starts: expected one leading axis, got {sorted(counts)} rows")
@@ -178,11 +192,13 @@ def _unbegun(zs) -> lm.Search:
     """Searches (S, …) of which nothing is known yet."""
     count, n = zs.shape
     whole = np.zeros(count, jnp.result_type(int))
-    at = lm.Evaluated(np.full(count, np.inf, zs.dtype), np.zeros((count, n, n), zs.dtype),
-                      np.zeros_like(zs))  # fmt: skip
+    at = lm.Evaluated(
+        np.full(count, np.inf, zs.dtype), np.zeros((count, n, n), zs.dtype), np.zeros_like(zs)
+    )
     damping = np.zeros(count, zs.dtype)
-    return lm.Search(zs.copy(), at, np.zeros_like(zs), damping, whole, whole.copy(), whole.copy(),
-                     whole.copy())  # fmt: skip
+    return lm.Search(
+        zs.copy(), at, np.zeros_like(zs), damping, whole, whole.copy(), whole.copy(), whole.copy()
+    )
 
 
 def _run(problem, searches, some, batch, fresh, evaluations, tolerance) -> lm.Search:
@@ -227,8 +243,12 @@ def _put(searches, some, group):
 def _fates(problem, searches, alive) -> tuple[str, ...]:
     losses = searches.at.loss
     if not np.isfinite(losses).any():
-        raise diverging(problem, searches.z[0], "starts: expected one from which the model stays "
-                        f"finite over the records, got {len(losses)} that diverge")  # fmt: skip
+        raise diverging(
+            problem,
+            searches.z[0],
+            "starts: expected one from which the model stays "
+            f"finite over the records, got {len(losses)} that diverge",
+        )
     best = losses.min()
     if likelihood(problem.objective):
         near = max(NEAR, 64 * np.finfo(losses.dtype).eps * abs(best))
@@ -241,6 +261,8 @@ def _fates(problem, searches, alive) -> tuple[str, ...]:
 
 
 def _counted(fates):
-    return (f"{len(fates)} starts: {fates.count('best minimum')} ended in the best minimum, "
-            f"{fates.count('other minimum')} in another, {fates.count('dropped')} were dropped, "
-            f"{fates.count('diverged')} diverged")  # fmt: skip
+    return (
+        f"{len(fates)} starts: {fates.count('best minimum')} ended in the best minimum, "
+        f"{fates.count('other minimum')} in another, {fates.count('dropped')} were dropped, "
+        f"{fates.count('diverged')} diverged"
+    )

@@ -31,7 +31,11 @@ def _taken(init, state: tuple) -> tuple:
     try:
         inspect.signature(init).bind(*state)
     except TypeError:
-        wants = "an initial state, which the model takes" if not state else "None, as the model takes none"
+        wants = (
+            "an initial state, which the model takes"
+            if not state
+            else "None, as the model takes none"
+        )
         raise ValueError(f"states: expected {wants}, got {'one' if state else 'None'}") from None
     except ValueError:  # what is built in does not say what it takes
         pass
@@ -73,8 +77,9 @@ class Simulation:
 
     def follow(self, p, carry, e: Experiment):
         """A run from a carry: the carry at its end, and the simulated outputs (N, outputs)."""
-        end, ys = rollout(self.model(p).step, carry, e.xs, length=len(e.y),
-                          checkpoint_every=self.checkpoint_every)  # fmt: skip
+        end, ys = rollout(
+            self.model(p).step, carry, e.xs, length=len(e.y), checkpoint_every=self.checkpoint_every
+        )
         return end, jax.vmap(self.observe, (None, 0, 0))(p, ys, at(e.xs, 1.0))
 
     def run(self, p, x0, e: Experiment):
@@ -137,8 +142,9 @@ class Prediction:
 
     def follow(self, p, carry, e: Experiment):
         """A run from a carry: the carry at its end, and what the filter emits."""
-        return rollout(self.model(p).step, carry, e.xs, length=len(e.y),
-                       checkpoint_every=self.checkpoint_every)  # fmt: skip
+        return rollout(
+            self.model(p).step, carry, e.xs, length=len(e.y), checkpoint_every=self.checkpoint_every
+        )
 
     def run(self, p, x0, e: Experiment):
         return self.follow(p, self.begin(p, x0), e)

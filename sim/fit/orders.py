@@ -104,13 +104,20 @@ def select(candidates: Mapping[str, tuple[float, int]], n: int, by: Callable = b
     values = {name: v if math.isfinite(v) else math.inf for name, v in values.items()}
     least = min(values.values(), default=math.inf)
     if least == math.inf:
-        raise ValueError(f"candidates: expected one with a finite criterion, got {dict(candidates)}")
+        raise ValueError(
+            f"candidates: expected one with a finite criterion, got {dict(candidates)}"
+        )
     weights = {name: math.exp(-0.5 * (value - least)) for name, value in values.items()}
     total = sum(weights.values())
     return [
         Ranked(
-            name, params, float(loglik), aic(loglik, params), aicc(loglik, params, n),
-            bic(loglik, params, n), weights[name] / total,
+            name,
+            params,
+            float(loglik),
+            aic(loglik, params),
+            aicc(loglik, params, n),
+            bic(loglik, params, n),
+            weights[name] / total,
         )
         for name in sorted(values, key=values.get)
         for loglik, params in [candidates[name]]

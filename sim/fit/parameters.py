@@ -67,8 +67,9 @@ def declare(
     ([0.6931471805599453], 0.5)
     """
     leaves, tree = tree_flatten_with_path(start)
-    where, by, alone = ("states", "state_kinds", "state") if state else (
-        "start", "parameters", "parameter")  # fmt: skip
+    where, by, alone = (
+        ("states", "state_kinds", "state") if state else ("start", "parameters", "parameter")
+    )
     if not leaves and not state:
         raise ValueError("start: expected at least one parameter, got none")
     if not isinstance(kinds, Mapping | None):
@@ -145,9 +146,12 @@ def unit(declared: Declared, z) -> np.ndarray:
 def as_kind(kind: Any) -> Any:
     """A kind, or what a configuration says for one."""
     words = {
-        "free": Free(), "positive": Positive(), "fixed": Fixed(), "triangular": Triangular(),
+        "free": Free(),
+        "positive": Positive(),
+        "fixed": Fixed(),
+        "triangular": Triangular(),
         "positive_definite": PositiveDefinite(),
-    }  # fmt: skip
+    }
     if isinstance(kind, str):
         if kind.startswith("="):
             return Tied(kind[1:].strip())
@@ -160,8 +164,10 @@ def as_kind(kind: Any) -> Any:
         try:
             return Bounded(*map(float, kind))
         except (TypeError, ValueError):
-            raise ValueError(f"expected two bounds that increase, inf for one "
-                             f"that is not there, got {listed(kind)}") from None  # fmt: skip
+            raise ValueError(
+                f"expected two bounds that increase, inf for one "
+                f"that is not there, got {listed(kind)}"
+            ) from None
     if isinstance(kind, Prior) and kind.kind is not None:
         return replace(kind, kind=as_kind(kind.kind))
     if not hasattr(kind, "free") and not isinstance(kind, Prior):

@@ -133,8 +133,11 @@ class Problem:
         return sum(self.declared.sizes) + self.states.size * starts
 
     def weighted(self, weights=None, join=None):
-        return replace(self, weights=self.weights if weights is None else weights,
-                       join=self.join if join is None else join)  # fmt: skip
+        return replace(
+            self,
+            weights=self.weights if weights is None else weights,
+            join=self.join if join is None else join,
+        )
 
 
 def _known(declared):
@@ -265,8 +268,10 @@ def diverging(problem: Problem, z, otherwise: str) -> ValueError:
             if jnp.issubdtype(leaf.dtype, jnp.inexact):
                 bad = ~np.isfinite(np.asarray(leaf).reshape(len(leaf), -1)).all(axis=1)
                 if bad.any():
-                    return ValueError(f"experiments[{i}].xs: expected finite inputs, got {bad.sum()} of "
-                                      f"{len(bad)} that are not, first at {np.argmax(bad)}")  # fmt: skip
+                    return ValueError(
+                        f"experiments[{i}].xs: expected finite inputs, got {bad.sum()} of "
+                        f"{len(bad)} that are not, first at {np.argmax(bad)}"
+                    )
     return ValueError(otherwise)
 
 

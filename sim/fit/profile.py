@@ -91,8 +91,10 @@ def profile(
     slope = np.abs(np.asarray(_values(problem, jnp.ones_like(z))[1][i], float))
     column = np.flatnonzero(slope > 1e3 * eps * slope.max())
     if len(column) != 1 or not isinstance(kind, Free | Positive | Bounded | PositiveDefinite):
-        raise ValueError(f"name: expected a parameter that is searched by itself, or a variance on a "
-                         f"diagonal, got {name}; its interval is that of the uncertainty")  # fmt: skip
+        raise ValueError(
+            f"name: expected a parameter that is searched by itself, or a variance on a "
+            f"diagonal, got {name}; its interval is that of the uncertainty"
+        )
     j = int(column[0])
     if isinstance(kind, Bounded) and np.isfinite(kind.span):
         most = -np.log(64 * eps)
@@ -160,7 +162,9 @@ def _given(best, values, placed, name):
         places = [placed(value) for value in values]
     except ValueError as error:
         raise ValueError(f"values: {name}: {error}") from None
-    return sorted((p for p in places if p < best), reverse=True), sorted(p for p in places if p > best)
+    return sorted((p for p in places if p < best), reverse=True), sorted(
+        p for p in places if p > best
+    )
 
 
 def _around(best, j, by, reach):
@@ -189,7 +193,7 @@ def _beyond(kind, best, away):
 def _off(at, j, slope, by, rise, likely):
     """How far from the bound that holds θ_j the loss has risen, about, the others refitted:
 
-        L ≈ L̂ + g d + ½ c² d²,   d = 2 (L − L̂) / (g + √(g² + 2 c² (L − L̂)))
+    L ≈ L̂ + g d + ½ c² d²,   d = 2 (L − L̂) / (g + √(g² + 2 c² (L − L̂)))
     """
     R, free = np.asarray(at.R, float), np.isfinite(by.scale)
     g = abs(float(R[:, j] @ np.asarray(at.q, float)))

@@ -119,8 +119,11 @@ def whiteness(residual, lags: int = 25, *, fitted: int = 0, level: float = 0.95)
     bound = _quantile(level) * np.sqrt(_over(pairs, count * (count + 2)))
     p = chdtrc(lags - fitted, Q)
     return Whiteness(
-        np.arange(1, lags + 1), r.reshape(lags, *shape), bound.reshape(lags, *shape),
-        p.reshape(shape), level,
+        np.arange(1, lags + 1),
+        r.reshape(lags, *shape),
+        bound.reshape(lags, *shape),
+        p.reshape(shape),
+        level,
     )
 
 
@@ -160,8 +163,12 @@ def cross_correlation(residual, u, lags: int = 25, *, level: float = 0.95) -> Cr
     shape = np.shape(residual)[1:] + np.shape(u)[1:]
     r, deviation, p, back = (np.array([[x[k] for x in row] for row in found]) for k in range(4))
     return CrossCorrelation(
-        np.arange(-lags, lags + 1), np.moveaxis(r, -1, 0).reshape(-1, *shape),
-        _quantile(level) * deviation.reshape(shape), p.reshape(shape), back.reshape(shape), level,
+        np.arange(-lags, lags + 1),
+        np.moveaxis(r, -1, 0).reshape(-1, *shape),
+        _quantile(level) * deviation.reshape(shape),
+        p.reshape(shape),
+        back.reshape(shape),
+        level,
     )
 
 

@@ -113,8 +113,11 @@ def linear(problem: Problem, z) -> Linear:
     # Far from a minimum the slope of a redescending ψ may be anything.
     h = np.maximum(np.nanmean(slope, axis=0), 0.05)
     loss = 0.5 * np.nansum(psi**2 / h) + float(prior_loss(problem, z))
-    plain = replace(problem, objective=replace(problem.objective, robust=None),
-                    weights=problem.weights * jnp.asarray(np.sqrt(h), z.dtype))  # fmt: skip
+    plain = replace(
+        problem,
+        objective=replace(problem.objective, robust=None),
+        weights=problem.weights * jnp.asarray(np.sqrt(h), z.dtype),
+    )
     return Linear(plain, z, evaluated(plain, z)._replace(loss=loss))
 
 

@@ -47,6 +47,8 @@ def load(path: str | os.PathLike, like: Any) -> Any:
         except ValueError:
             pass
         else:
-            raise ValueError(f"{path}: an earlier version wrote it, which did not keep what problem a "
-                             "search is of: begin anew") from None  # fmt: skip
+            raise ValueError(
+                f"{path}: an earlier version wrote it, which did not keep what problem a "
+                "search is of: begin anew"
+            ) from None
         raise

@@ -53,6 +53,7 @@ def with_sensitivities(objective, v, model_at, e):
         y − ŷ (N, outputs), or with a row for y0, 0 where missing; the final state; and
         ∂/∂v of both, with a last axis (q,).
     """
+
     def parts(carry):
         """The floats of a carry as one vector, what makes it a list of leaves, and the rest."""
         leaves = jax.tree.leaves(carry)
@@ -92,7 +93,9 @@ def with_sensitivities(objective, v, model_at, e):
     def begin(v):
         return parts(jax.tree.map(jnp.asarray, objective.begin(*model_at(v))))[0]
 
-    (s, rest), (before, rests, simulated) = rollout(forward, (begin(v), rest), e.xs, length=len(e.y))
+    (s, rest), (before, rests, simulated) = rollout(
+        forward, (begin(v), rest), e.xs, length=len(e.y)
+    )
     chunks = _cut((before, rests, e.xs, jnp.ones(len(e.y), bool)))
     S, slopes = rollout(along_chunk, jax.jacfwd(begin)(v), chunks)
     slopes = slopes.reshape(-1, *slopes.shape[2:])[: len(e.y)]

@@ -93,8 +93,10 @@ def shoot(
     if weight is not None and not weight > 0:
         raise ValueError(f"weight: expected a number above 0, or None, got {weight}")
     if weight is not None and state_kinds:
-        raise ValueError("state_kinds: expected none beside the weight of a penalty, whose segments "
-                         f"all start freely, got {listed(state_kinds)}")  # fmt: skip
+        raise ValueError(
+            "state_kinds: expected none beside the weight of a penalty, whose segments "
+            f"all start freely, got {listed(state_kinds)}"
+        )
     whole, z = assembled(objective, start, experiments, parameters, states)
     if not whole.states.free:
         raise ValueError("states: expected an initial state to shoot from, got None")
@@ -115,16 +117,27 @@ def shoot(
         if w >= heaviest or done >= steps or (not weight and gap <= MET):
             break
         w = min(10 * w, heaviest)
-    words = (f"{len(problem.order)} segments meet within {gap:.1g} of the states' spread, "
-             f"weight {w:g}")  # fmt: skip
+    words = (
+        f"{len(problem.order)} segments meet within {gap:.1g} of the states' spread, weight {w:g}"
+    )
     if not weight:
         again = _whole(whole, problem, z, first)
         if np.isfinite(float(evaluated(whole, again).loss)):
 
             def single(problem, z, **kinds):
                 there = begun(chosen(objective, None), problem, None, z, 0)
-                return fit(objective, start, experiments, parameters=parameters, states=states,
-                           steps=steps, tolerance=tolerance, search=there, report=report, **kinds)  # fmt: skip
+                return fit(
+                    objective,
+                    start,
+                    experiments,
+                    parameters=parameters,
+                    states=states,
+                    steps=steps,
+                    tolerance=tolerance,
+                    search=there,
+                    report=report,
+                    **kinds,
+                )
 
             found = single(whole, again)
             if float(evaluated(whole, found.search.best.z).loss) <= FOLLOWS * losses[-1]:
@@ -134,7 +147,9 @@ def shoot(
                 message = f"{words}, after {done} evaluations; as one simulation {found.message}"
                 return found._replace(message=message)
         words += "; no one simulation follows them, so they stay apart"
-        search = _searched((whole, begins), problem, z, search, done + steps, tolerance, losses, report)
+        search = _searched(
+            (whole, begins), problem, z, search, done + steps, tolerance, losses, report
+        )
     found = concluded(problem, Progress(search, problem.weights, 0), losses)
     states = tuple(found.states[i] for i in first)
     return found._replace(states=states, message=f"{words}; {found.message}")
@@ -145,8 +160,11 @@ def _searched(whole, problem, z, before, steps, tolerance, losses, report):
     appended. ``whole`` is the uncut problem and its z, to say what is wrong of."""
     at = evaluated(problem, z)
     if not np.isfinite(float(at.loss)):
-        raise diverging(*whole, "start: expected parameters and states from which all "
-                        "segments stay finite, got a run that diverges")  # fmt: skip
+        raise diverging(
+            *whole,
+            "start: expected parameters and states from which all "
+            "segments stay finite, got a run that diverges",
+        )
     search = lm.begun(z, at)
     if before is not None:
         # The joins are the most of the scale, which damping is a share of: it stays the same.
@@ -167,13 +185,16 @@ def _segmented(whole: Problem, z, start, parameters, segments, between):
     p, each = whole.each(z)
     longest = max(len(e.y) for _, e in each)
     if isinstance(segments, bool) or not isinstance(segments, int) or not 0 < segments <= longest:
-        raise ValueError(f"segments: expected an integer from 1 to the {longest} steps of the "
-                         f"longest experiment, got {segments!r}")  # fmt: skip
+        raise ValueError(
+            f"segments: expected an integer from 1 to the {longest} steps of the "
+            f"longest experiment, got {segments!r}"
+        )
     length = -(-longest // segments)
     given = between if isinstance(between, list) else [between] * len(each)
     if len(given) != len(each):
-        raise ValueError(f"between: expected states for each of {len(each)} experiments, "
-                         f"got {len(given)}")  # fmt: skip
+        raise ValueError(
+            f"between: expected states for each of {len(each)} experiments, got {len(given)}"
+        )
     cut, states, first = [], [], []
     for (x0, e), own in zip(each, given, strict=True):
         pieces = _pieces(e, length)
@@ -211,10 +232,12 @@ def _starts(objective, p, x0, e: Experiment, pieces: Experiment, between):
     count, length = pieces.y.shape[:2]
     if between is None:
         free = _free_run(objective, p, x0, pieces)
-        finite = np.logical_and.reduce([
-            np.isfinite(np.asarray(leaf)).reshape(count, -1).all(axis=1)
-            for leaf in jax.tree.leaves(free)
-        ])  # fmt: skip
+        finite = np.logical_and.reduce(
+            [
+                np.isfinite(np.asarray(leaf)).reshape(count, -1).all(axis=1)
+                for leaf in jax.tree.leaves(free)
+            ]
+        )
         return [
             jax.tree.map(lambda leaf, k=k: leaf[k], free) if finite[k] else x0 for k in range(count)
         ]
@@ -222,8 +245,9 @@ def _starts(objective, p, x0, e: Experiment, pieces: Experiment, between):
     if not callable(between):
         for leaf in jax.tree.leaves(between):
             if len(leaf) != len(e.y):
-                raise ValueError(f"between: expected states after each of {len(e.y)} steps, "
-                                 f"got {len(leaf)}")  # fmt: skip
+                raise ValueError(
+                    f"between: expected states after each of {len(e.y)} steps, got {len(leaf)}"
+                )
         return [x0, *(jax.tree.map(lambda leaf, k=k: leaf[k], between) for k in before)]
     y = np.asarray(e.y)
     last = np.maximum.accumulate(np.where(np.isfinite(y), np.arange(len(y))[:, None], 0))

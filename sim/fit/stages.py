@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from sim.fit.found import Fit
 from sim.fit.fit import fit
+from sim.fit.found import Fit
 from sim.fit.kinds import Fixed, Tied
 from sim.fit.parameters import Declared, declare, inside
 from sim.fit.words import nearest
@@ -101,8 +101,10 @@ def in_stages(stages: Sequence[Sequence[str]], start: Any, parameters=None) -> D
     held = _held(declared, stages[:1], len(stages) == 1)
     rows = zip(declared.names, declared.kinds, strict=True)
     if not any(name not in held and not isinstance(kind, Fixed | Tied) for name, kind in rows):
-        raise ValueError("stages: expected a first stage with a parameter to search, got "
-                         f"{', '.join(stages[0])}, fixed or tied")  # fmt: skip
+        raise ValueError(
+            "stages: expected a first stage with a parameter to search, got "
+            f"{', '.join(stages[0])}, fixed or tied"
+        )
     return declared
 
 
@@ -110,7 +112,11 @@ def _held(declared, stages, last):
     """What is not free yet; a tie holds by itself."""
     free = [name for stage in stages for name in stage]
     rows = zip(declared.names, declared.kinds, strict=True)
-    return {} if last else {n: Fixed() for n, kind in rows if not (_among(n, free) or isinstance(kind, Tied))}
+    return (
+        {}
+        if last
+        else {n: Fixed() for n, kind in rows if not (_among(n, free) or isinstance(kind, Tied))}
+    )
 
 
 def _among(name, free):

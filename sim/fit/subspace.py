@@ -123,8 +123,16 @@ def n4sid(
     B, D, x0, R = inputs_and_start(A, C, K, us, ys)
 
     return Subspace(
-        A, B / u_scale, C * y_scale[:, None], D * y_scale[:, None] / u_scale, K / y_scale,
-        x0[0] if single else x0, sigma, R * y_scale[:, None] * y_scale, u_mean, y_mean,
+        A,
+        B / u_scale,
+        C * y_scale[:, None],
+        D * y_scale[:, None] / u_scale,
+        K / y_scale,
+        x0[0] if single else x0,
+        sigma,
+        R * y_scale[:, None] * y_scale,
+        u_mean,
+        y_mean,
     )
 
 
@@ -180,9 +188,11 @@ def _factor(us, ys, horizon):
                 part = slice(first, min(first + 8192, windows) + 2 * horizon - 1)
                 n = part.stop - first - 2 * horizon + 1
                 yield np.concatenate(
-                    [_hankel(x[part], start, horizon, n) for x, start in (
-                        (u, horizon), (u, 0), (y, 0), (y, horizon)
-                    )], axis=1,
+                    [
+                        _hankel(x[part], start, horizon, n)
+                        for x, start in ((u, horizon), (u, 0), (y, 0), (y, horizon))
+                    ],
+                    axis=1,
                 )
 
     L = triangle(blocks).T / np.sqrt(_windows(ys, horizon))

@@ -9,7 +9,6 @@ from scipy.special import expit, stdtrit
 
 from sim.fit import bounds
 from sim.fit.kinds import Fixed, Tied, ranges
-from sim.fit.objectives import likelihood
 from sim.fit.parabola import curvature
 from sim.fit.parameters import searched, state_name
 from sim.fit.root import root
@@ -62,7 +61,9 @@ class Uncertainty(NamedTuple):
         Data*, Wiley 1998, section 7.3.
         """
         reach = stdtrit(self.degrees, 0.5 + level / 2) * self.standard_error
-        a, b = np.tile([-np.inf, np.inf], (len(reach), 1)).T if self.bounds is None else self.bounds.T
+        a, b = (
+            np.tile([-np.inf, np.inf], (len(reach), 1)).T if self.bounds is None else self.bounds.T
+        )
         with np.errstate(all="ignore"):  # a range that fills up to its bound, or to infinity
             return np.stack([_end(self.value, side * reach, a, b) for side in (-1, 1)], axis=1)
 
@@ -121,8 +122,17 @@ def unasked(problem, z, why: str) -> Uncertainty:
     """The searched values alone, and why they have no covariance."""
     value, said = np.asarray(_flat(problem, z), float), f"{why}: no covariance was computed"
     names = searched(problem.declared) + _state_names(problem)
-    return Uncertainty(names, value, np.full(len(value), np.nan), None, (said,), np.inf,
-                       _bounds(problem), None, bounds.words(problem, z, bounds.held(problem, z)))  # fmt: skip
+    return Uncertainty(
+        names,
+        value,
+        np.full(len(value), np.nan),
+        None,
+        (said,),
+        np.inf,
+        _bounds(problem),
+        None,
+        bounds.words(problem, z, bounds.held(problem, z)),
+    )
 
 
 def _told(problem, z, W, unseen, scale) -> Uncertainty:
@@ -140,8 +150,17 @@ def _told(problem, z, W, unseen, scale) -> Uncertainty:
     held = ~np.any(slope[:, np.isfinite(scale)], axis=1)
     covariance[held], covariance[:, held] = np.nan, np.nan
     error = np.sqrt(np.maximum(np.diagonal(covariance), 0))
-    return Uncertainty(names, value, np.where(lost, np.inf, error), covariance, said, np.inf,
-                       _bounds(problem), W, bounds.words(problem, z, np.isinf(scale)))  # fmt: skip
+    return Uncertainty(
+        names,
+        value,
+        np.where(lost, np.inf, error),
+        covariance,
+        said,
+        np.inf,
+        _bounds(problem),
+        W,
+        bounds.words(problem, z, np.isinf(scale)),
+    )
 
 
 def _groups(along, lost):
@@ -195,12 +214,14 @@ def _numbers(declared, parameters):
 def _bounds(problem):
     """(P, 2), in the order of z."""
     states = [problem.states.declared] * len(problem.order) if problem.states.free else []
-    return np.concatenate([
-        ranges(kind, shape)
-        for declared in (problem.declared, *states)
-        for kind, shape in zip(declared.kinds, declared.shapes, strict=True)
-        if not isinstance(kind, Fixed | Tied)
-    ])  # fmt: skip
+    return np.concatenate(
+        [
+            ranges(kind, shape)
+            for declared in (problem.declared, *states)
+            for kind, shape in zip(declared.kinds, declared.shapes, strict=True)
+            if not isinstance(kind, Fixed | Tied)
+        ]
+    )
 
 
 def _state_names(problem) -> tuple[str, ...]:

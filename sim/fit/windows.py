@@ -102,8 +102,18 @@ def begun(solver, seed, problem, z) -> Search:
     """The state of training that begins at z."""
     whole = jnp.zeros((), jnp.result_type(int))
     value, one = loss(problem, z), jnp.ones((), z.dtype)
-    return Search(z, value, solver.init(z), one, whole, whole, whole, whole,
-                  jnp.zeros(2, whole.dtype), jnp.asarray(seed, whole.dtype))  # fmt: skip
+    return Search(
+        z,
+        value,
+        solver.init(z),
+        one,
+        whole,
+        whole,
+        whole,
+        whole,
+        jnp.zeros(2, whole.dtype),
+        jnp.asarray(seed, whole.dtype),
+    )
 
 
 @partial(jax.jit, static_argnums=(0, 1, 2))
@@ -117,7 +127,9 @@ def advanced(solver, window, batch, problem, search: Search, tolerance) -> Searc
     if batch is not None:
         key = jax.random.fold_in(jax.random.key(search.seed), search.steps)
         windows = shuffled(windows, batch, key)
-    step = Partial(partial(_step, solver), problem, y0, 1 / jnp.sum(_seen(windows)).astype(search.z.dtype))
+    step = Partial(
+        partial(_step, solver), problem, y0, 1 / jnp.sum(_seen(windows)).astype(search.z.dtype)
+    )
     carry = _begin(problem, search.z, windows.rows[0])
     none = jnp.zeros_like(search.bad)
     training = Training(search.z, search.optimiser, search.share, carry, search.turns, none, none)
@@ -133,8 +145,9 @@ def advanced(solver, window, batch, problem, search: Search, tolerance) -> Searc
     bad = search.bad + training.bad + (~fine).astype(search.bad.dtype)
     here = jnp.stack([search.steps + 1, jnp.where(fine, training.last, 0)])
     where = jnp.where(bad > search.bad, here, search.where)
-    return Search(z, value, optimiser, share, turns, search.steps + 1, bad, status, where,
-                  search.seed)  # fmt: skip
+    return Search(
+        z, value, optimiser, share, turns, search.steps + 1, bad, status, where, search.seed
+    )
 
 
 def _step(solver, problem, y0, part, training: Training, window: Window):

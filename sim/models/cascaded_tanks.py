@@ -137,8 +137,15 @@ def model(params: Params = Params(), initial: State = State(8.93, 5.28, 5.21)) -
         },
         inputs=("pump_voltage",),
         units={
-            "pump": "s-1", "upper": "V0.5 s-1", "lower": "V0.5 s-1", "share": "1",
-            "upper_top": "V", "lower_top": "V", "datum": "V", "knee": "V", "compression": "1",
+            "pump": "s-1",
+            "upper": "V0.5 s-1",
+            "lower": "V0.5 s-1",
+            "share": "1",
+            "upper_top": "V",
+            "lower_top": "V",
+            "datum": "V",
+            "knee": "V",
+            "compression": "1",
             "play": "V",
-        },  # fmt: skip
+        },
     )

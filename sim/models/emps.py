@@ -94,7 +94,12 @@ def model(params: Params = Params(), initial: State = State(0.0, 0.0)) -> Model:
         },
         inputs=("voltage",),
         units={
-            "mass": "kg", "viscous_forward": "N s m-1", "viscous_backward": "N s m-1",
-            "dry_forward": "N", "dry_backward": "N", "drift": "N s-1", "drive": "N V-1",
-        },  # fmt: skip
+            "mass": "kg",
+            "viscous_forward": "N s m-1",
+            "viscous_backward": "N s m-1",
+            "dry_forward": "N",
+            "dry_backward": "N",
+            "drift": "N s-1",
+            "drive": "N V-1",
+        },
     )

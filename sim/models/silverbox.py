@@ -102,8 +102,16 @@ def model(params: Params = Params(), initial: State = State(0.0, 0.0)) -> Model:
         },
         inputs=("voltage",),
         units={
-            "gain": "s-2", "offset": "V s-2", "damping": "s-1", "stiffness": "s-2",
-            "quadratic": "V-1 s-2", "cubic": "V-2 s-2", "inertia": "V-2", "step": "V s-2",
-            "centre": "V s-1", "width": "V s-1", "edge": "V s-2",
-        },  # fmt: skip
+            "gain": "s-2",
+            "offset": "V s-2",
+            "damping": "s-1",
+            "stiffness": "s-2",
+            "quadratic": "V-1 s-2",
+            "cubic": "V-2 s-2",
+            "inertia": "V-2",
+            "step": "V s-2",
+            "centre": "V s-1",
+            "width": "V s-1",
+            "edge": "V s-2",
+        },
     )

@@ -45,12 +45,15 @@ def seen(experiment: Experiment, n: int) -> tuple[Seen, Experiment]:
     """
     n = check.positive("n", n)
     if len(experiment.y) <= n:
-        raise ValueError(f"experiment: expected more than {n} samples, which the encoder sees, "
-                         f"got {len(experiment.y)}")  # fmt: skip
+        raise ValueError(
+            f"experiment: expected more than {n} samples, which the encoder sees, "
+            f"got {len(experiment.y)}"
+        )
     y = jnp.asarray(experiment.y)[:n]
     _whole("experiment.y", y)
-    before, after = (jax.tree.map(lambda x, own=own: x[own], experiment.xs)
-                     for own in (slice(n), slice(n, None)))  # fmt: skip
+    before, after = (
+        jax.tree.map(lambda x, own=own: x[own], experiment.xs) for own in (slice(n), slice(n, None))
+    )
     u = [jnp.reshape(x, (n, -1)).astype(y.dtype) for x in jax.tree.leaves(at(before, 0.0))]
     u = jnp.concatenate([jnp.zeros((n, 0), y.dtype), *u], axis=1)
     _whole("experiment.xs", u)
@@ -65,8 +68,10 @@ def _whole(name, x):
     if bad.any():
         k = int(np.argmax(bad))
         got = "NaN" if np.isnan(np.asarray(x)[k]).any() else "infinity"
-        raise ValueError(f"{name}: expected each of the first {len(x)} samples, which the encoder "
-                         f"sees, got {got} in sample {k}")  # fmt: skip
+        raise ValueError(
+            f"{name}: expected each of the first {len(x)} samples, which the encoder "
+            f"sees, got {got} in sample {k}"
+        )
 
 
 def encoder_params(

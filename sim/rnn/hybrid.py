@@ -162,8 +162,9 @@ def _near_one(name, x, mean, scale):
 
 def _added(name, a, b):
     if jax.tree.structure(a) != jax.tree.structure(b):
-        raise ValueError(f"{name}: expected the structure {check.describe(a)}, got "
-                         f"{check.describe(b)}")  # fmt: skip
+        raise ValueError(
+            f"{name}: expected the structure {check.describe(a)}, got {check.describe(b)}"
+        )
     shapes = [list(map(jnp.shape, jax.tree.leaves(tree))) for tree in (a, b)]
     if shapes[0] != shapes[1]:
         raise ValueError(f"{name}: expected the shapes {shapes[0]}, got {shapes[1]}")
@@ -181,6 +182,8 @@ def _step(step, correction, carry, x):
     before = before.y if inside else before
     after = _added("correction", y, correction(before, at(x, 0.0)))
     if jax.tree.structure(y) != jax.tree.structure(before):
-        raise ValueError(f"stepper: expected one that emits its state {check.describe(before)}, "
-                         f"got {check.describe(y)}")  # fmt: skip
+        raise ValueError(
+            f"stepper: expected one that emits its state {check.describe(before)}, "
+            f"got {check.describe(y)}"
+        )
     return (carry._replace(y=after) if inside else after), after

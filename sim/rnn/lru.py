@@ -67,7 +67,9 @@ def params(
     dtype = jnp.dtype(jnp.result_type(float) if dtype is None else dtype)
     least, most = float(jnp.finfo(dtype).tiny), 1 - float(jnp.finfo(dtype).eps)  # of |a|²
     if not (low**2 < most and high**2 > least):
-        raise ValueError(f"radii: expected a ring that {dtype} can tell from 0 and from 1, got {radii}")
+        raise ValueError(
+            f"radii: expected a ring that {dtype} can tell from 0 and from 1, got {radii}"
+        )
     cell.keyed(key)
     keys = jax.random.split(key, 5)
     # Away from 0 and 1, where a logarithm would not be finite.
@@ -146,6 +148,4 @@ def _modes(params):
     radius, angle = jnp.exp(-jnp.exp(p.log_decay)), jnp.exp(p.log_phase)
     scale = jnp.exp(jnp.concatenate([p.log_scale, p.log_scale]))
     C = jnp.concatenate([p.C[:n], -p.C[n:]])
-    return modes.Modes(
-        radius * jnp.cos(angle), radius * jnp.sin(angle), p.B * scale[None], C, p.D
-    )
+    return modes.Modes(radius * jnp.cos(angle), radius * jnp.sin(angle), p.B * scale[None], C, p.D)

@@ -66,8 +66,10 @@ def mlp(params, x: jax.Array) -> jax.Array:
     for i, (W, b) in enumerate(params):
         if x.shape[-1:] != W.shape[:1]:
             name = "x" if i == 0 else f"params[{i}]"
-            raise ValueError(f"{name}: expected (..., {W.shape[0]}), the inputs of layer {i}, "
-                             f"got shape {x.shape}")  # fmt: skip
+            raise ValueError(
+                f"{name}: expected (..., {W.shape[0]}), the inputs of layer {i}, "
+                f"got shape {x.shape}"
+            )
         x = cell.affine(x, W, b)
         x = jnp.tanh(x) if i + 1 < len(params) else x
     return x

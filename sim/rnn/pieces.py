@@ -43,8 +43,10 @@ def pieces(experiment: Experiment, length: int, *, warmup: int = 0) -> list[Expe
         raise ValueError(f"warmup: expected an integer of at least 0, got {warmup!r}")
     n = len(experiment.y)
     if n <= warmup:
-        raise ValueError(f"experiment: expected at least {warmup + 1} samples, one more than "
-                         f"the warm-up, got {n}")  # fmt: skip
+        raise ValueError(
+            f"experiment: expected at least {warmup + 1} samples, one more than "
+            f"the warm-up, got {n}"
+        )
     length = min(length, n - warmup)
     found = []
     for counted in range(warmup, n, length):

@@ -74,8 +74,9 @@ def save(
     leaves = _named("params", params)
     if scaling is not None:
         if not isinstance(scaling, Scaling | StateScaling):
-            raise ValueError("scaling: expected a Scaling or a StateScaling, got "
-                             f"{type(scaling).__name__}")  # fmt: skip
+            raise ValueError(
+                f"scaling: expected a Scaling or a StateScaling, got {type(scaling).__name__}"
+            )
         attributes["scaling"] = type(scaling).__name__
         leaves |= _named("scaling", scaling)
     arrays.write(path, leaves, attributes)
@@ -111,8 +112,10 @@ def load(path: str | os.PathLike, like: Any = None) -> Saved:
     if like is None:
         for name, x in params.items():
             if jax.dtypes.canonicalize_dtype(x.dtype) != x.dtype:
-                raise ValueError(f"params.{name}: expected jax_enable_x64, as it is {x.dtype} in {path}, "
-                                 "got it switched off")  # fmt: skip
+                raise ValueError(
+                    f"params.{name}: expected jax_enable_x64, as it is {x.dtype} in {path}, "
+                    "got it switched off"
+                )
     params = params if like is None else _restored(path, params, like)
     config, versions = (json.loads(attributes[name]) for name in ("config", "versions"))
     return Saved(jax.tree.map(jnp.asarray, params), scaling, config, versions)

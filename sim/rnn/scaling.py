@@ -48,13 +48,16 @@ def scaling(experiments: Experiment | Sequence[Experiment]) -> Scaling:
         for name, x in (("xs", e.xs), ("y", e.y)):
             width = np.shape(getattr(experiments[0], name))[1:]
             if len(np.shape(x)) != 2 or np.shape(x)[1:] != width:
-                raise ValueError(f"experiments[{i}].{name}: expected an array (N, "
-                                 f"{width[0] if width else 'width'}), got shape {np.shape(x)}")  # fmt: skip
+                raise ValueError(
+                    f"experiments[{i}].{name}: expected an array (N, "
+                    f"{width[0] if width else 'width'}), got shape {np.shape(x)}"
+                )
     u, y = (np.concatenate([np.asarray(e[i]) for e in experiments]) for i in (0, 1))
     for name, x in (("xs", u), ("y", y)):
         if np.isinf(x).any():
-            raise ValueError(f"{name}: expected finite numbers, or NaN where one is missing, "
-                             "got infinity")  # fmt: skip
+            raise ValueError(
+                f"{name}: expected finite numbers, or NaN where one is missing, got infinity"
+            )
         empty = np.isnan(x).all(axis=0)
         if empty.any():
             raise ValueError(f"{name}: expected numbers, got NaN only in column {np.argmax(empty)}")

@@ -32,8 +32,15 @@ class Params(NamedTuple):
     net: Any
 
 
-def params(key: jax.Array, inputs: int, outputs: int, states: int,
-           hidden: Sequence[int] = (8,), *, dtype: Any = None) -> Params:  # fmt: skip
+def params(
+    key: jax.Array,
+    inputs: int,
+    outputs: int,
+    states: int,
+    hidden: Sequence[int] = (8,),
+    *,
+    dtype: Any = None,
+) -> Params:
     """A random start without a record: slowly forgetting states, a network that begins as zero.
 
     `from_linear` starts better where there is a record.
@@ -144,8 +151,10 @@ def _like(params):
             raise ValueError(f"params.{name}: expected shape {shape}, got {np.shape(leaf)}")
     ends = np.shape(net[0][0])[0], np.shape(net[-1][0])[1]
     if ends != (n[0] + m[0], n[0] + p[0]):
-        raise ValueError(f"params.net: expected {n[0] + m[0]} inputs and {n[0] + p[0]} outputs, "
-                         f"got {ends[0]} and {ends[1]}")  # fmt: skip
+        raise ValueError(
+            f"params.net: expected {n[0] + m[0]} inputs and {n[0] + p[0]} outputs, "
+            f"got {ends[0]} and {ends[1]}"
+        )
     return jax.ShapeDtypeStruct(n, params.A.dtype)
 
 

@@ -19,8 +19,14 @@ class State(NamedTuple):
     v: Any
 
 
-def piece(n: int = 3, hold: Literal["zero", "cubic"] = "zero", params: Params = Params(),
-          initial: State | None = None, path: str | None = None, start=State(1.0, 2.0)):
+def piece(
+    n: int = 3,
+    hold: Literal["zero", "cubic"] = "zero",
+    params: Params = Params(),
+    initial: State | None = None,
+    path: str | None = None,
+    start=State(1.0, 2.0),
+):
     if n > 9:
         raise ValueError(f"n: expected at most 9, got {n}")
     return n, hold, params, initial, path, start
@@ -40,10 +46,16 @@ def test_values_arrive_as_the_signature_says():
     ("values", "message"),
     [
         ({"hodl": "zero"}, "input.hodl: unknown key; did you mean 'hold'?"),
-        ({"quite": 1}, "input.quite: unknown key; known here: hold, initial, n, params, path, start"),
+        (
+            {"quite": 1},
+            "input.quite: unknown key; known here: hold, initial, n, params, path, start",
+        ),
         ({"n": 2.5}, "input.n: expected a whole number, got 2.5"),
         ({"n": True}, "input.n: expected a whole number, got True"),
-        ({"hold": "cubc"}, "input.hold: expected one of zero, cubic, got 'cubc'; did you mean 'cubic'?"),
+        (
+            {"hold": "cubc"},
+            "input.hold: expected one of zero, cubic, got 'cubc'; did you mean 'cubic'?",
+        ),
         ({"params": {"maas": 1}}, "input.params.maas: unknown key; did you mean 'mass'?"),
         ({"params": {"mass": "heavy"}}, "input.params.mass: expected a finite number or a list"),
         ({"params": {"mass": float("nan")}}, "input.params.mass: expected a finite number"),

@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 import scipy.signal
+
 from experiments import classics
 
 XS = np.random.default_rng(0).normal(size=(3, 20))

@@ -32,8 +32,20 @@ def test_a_model_is_listed_with_the_defaults_of_its_code(name):
 
 def test_the_top_level_lists_every_key_with_its_default():
     values = load("config")
-    groups = {"model", "integrator", "estimator", "update", "design", "data", "fit", "network", "learn", "input", "output",
-              "runtime"}
+    groups = {
+        "model",
+        "integrator",
+        "estimator",
+        "update",
+        "design",
+        "data",
+        "fit",
+        "network",
+        "learn",
+        "input",
+        "output",
+        "runtime",
+    }
     keys = set(values) - {"defaults", "hydra"}
     assert keys == set(Config.__dataclass_fields__) - groups
     for kind, name in ((Output, "output/standard"), (Runtime, "runtime/float64")):

@@ -61,7 +61,14 @@ def test_a_hold_made_in_blocks_is_the_whole_one(small_blocks, hold):
 @pytest.mark.parametrize("record", ["input=chirp", "input=prbs input.hold=cubic"])
 def test_the_file_is_the_same_in_chunks_of_any_length(small_blocks, tmp_path, monkeypatch, record):
     monkeypatch.chdir(tmp_path)
-    argv = ["model=linear", *record.split(), "dt=0.1", "duration=50", "output=data", "output.save_every=2"]
+    argv = [
+        "model=linear",
+        *record.split(),
+        "dt=0.1",
+        "duration=50",
+        "output=data",
+        "output.save_every=2",
+    ]
     for chunk in (30, 200):
         assert run([*argv, f"output.chunk={chunk}", f"output.dir=by{chunk}"]) == 0
     one, other = read("by30/trajectory.nc"), read("by200/trajectory.nc")

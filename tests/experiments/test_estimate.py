@@ -10,7 +10,6 @@ from experiments.observations import columns, lidar_radar, pendulum, series
 from experiments.run import run
 from sim.netcdf import read
 from sim.trajectory import trajectory
-
 from tests.compliance import TIME_IS_ELAPSED, complaints
 
 
@@ -47,7 +46,11 @@ def test_the_nile(scansim, published):
     data = read("out/trajectory.nc")
     np.testing.assert_array_equal(data.flow, nile["data_1871_1970"])
     np.testing.assert_array_equal(data.time, np.arange(1871, 1971))
-    assert (data.time.units, data.flow.units, data.level_smoothed.units) == ("year", "1e8 m3", "1e8 m3")
+    assert (data.time.units, data.flow.units, data.level_smoothed.units) == (
+        "year",
+        "1e8 m3",
+        "1e8 m3",
+    )
     assert agrees(data.loglik.sum(), nile["loglik_exact_diffuse_99_observations"])
     assert agrees(told["metrics"]["loglik"]["total"], nile["loglik_exact_diffuse_99_observations"])
     assert agrees(data.level_filtered[-1], nile["final_filtered_mean"])
@@ -66,9 +69,11 @@ def test_the_nile(scansim, published):
 def test_the_pendulum(scansim, shared, published, name):
     values = published["pendulum"]["EKF" if name == "extended" else "UKF_alpha1_beta0_kappa1"]
     code, told, said = scansim(
-        "experiment=pendulum_estimate", f"estimator={name}_pendulum", "output=data",
+        "experiment=pendulum_estimate",
+        f"estimator={name}_pendulum",
+        "output=data",
         f"input.path={shared / 'data' / 'pendulum.json'}",
-    )  # fmt: skip
+    )
     assert code == 0, said
     assert agrees(told["metrics"]["loglik"]["total"], values["loglik"])
     for kind, digits in (("filtered", "filter_rmse"), ("smoothed", "smoother_rmse")):
@@ -105,8 +110,17 @@ def test_lidar_and_radar_and_that_every_part_is_cf_compliant(scansim, shared, pu
 
 def test_a_csv_file_with_gaps(scansim, tmp_path):
     (tmp_path / "r.csv").write_text("t,y,x\n0,1.5,1\n0.5,,1\n1,0.5,1\n1.5,1.25,1\n2,nan,1\n")
-    argv = ["task=estimate", "estimator=local_level", "input=observations", "input.path=r.csv", "dt=null",
-            "duration=null", "input.time=t", "input.truth.level=x", "output.save_every=2"]
+    argv = [
+        "task=estimate",
+        "estimator=local_level",
+        "input=observations",
+        "input.path=r.csv",
+        "dt=null",
+        "duration=null",
+        "input.time=t",
+        "input.truth.level=x",
+        "output.save_every=2",
+    ]
     code, told, said = scansim(*argv)
     assert code == 0, said
     data = read("out/trajectory.nc")
@@ -129,9 +143,11 @@ def test_float32_and_a_shorter_record_with_gaps_from_its_first_year_on(scansim):
 
 
 @pytest.mark.parametrize("growth", [3.0, 1e60])
-def test_estimates_that_leave_the_finite_numbers_are_kept_as_far_as_they_go(scansim, tmp_path, growth):
+def test_estimates_that_leave_the_finite_numbers_are_kept_as_far_as_they_go(
+    scansim, tmp_path, growth
+):
     (tmp_path / "ownfilters").mkdir()
-    (tmp_path / "ownfilters" / "bad.py").write_text('''
+    (tmp_path / "ownfilters" / "bad.py").write_text("""
 import jax.numpy as jnp
 from experiments.estimators import Estimator
 from filters.extended import extended
@@ -143,9 +159,16 @@ def estimator(growth: float = 1.0):
     model = Nonlinear(f=lambda x, u, t: growth * x, h=lambda x, u, t: jnp.exp(x), Q=[1.0], R=[1.0])
     one = {"x": Quantity("m", "x")}
     return Estimator(extended(model), Gaussian([1.0], [[1.0]]), one, {"y": Quantity("m", "y")})
-''')
-    own = ["allow=[ownfilters]", "task=estimate", "estimator._target_=ownfilters.bad.estimator",
-           f"estimator.growth={growth}", "input=nile", "dt=null", "duration=null"]
+""")
+    own = [
+        "allow=[ownfilters]",
+        "task=estimate",
+        "estimator._target_=ownfilters.bad.estimator",
+        f"estimator.growth={growth}",
+        "input=nile",
+        "dt=null",
+        "duration=null",
+    ]
     code, told, said = scansim(*own)
     assert code == 3 and told["status"] == "diverged" and "is not finite at step" in said
     kept = told["diverged"]["step"] - 1
@@ -184,8 +207,13 @@ def test_a_series_may_have_gaps_and_columns():
         series((1,))
 
 
-LINEAR = ["estimator=linear", "estimator.A=[[0,1],[-9.81,0]]", "estimator.covariance=[1,4]",
-          "estimator.R=[0.01]", "estimator.Qc=[[0.1]]"]
+LINEAR = [
+    "estimator=linear",
+    "estimator.A=[[0,1],[-9.81,0]]",
+    "estimator.covariance=[1,4]",
+    "estimator.R=[0.01]",
+    "estimator.Qc=[[0.1]]",
+]
 RECORD = ["task=estimate", "input=observations", "input.path=r.csv", "dt=null", "duration=null"]
 
 
@@ -219,8 +247,12 @@ def test_a_linear_model_between_any_times_from_a_netcdf_file_with_gaps(scansim, 
     times = [*time, *(time[-1] + np.median(np.diff(time)) * np.arange(1, 5))]
     m, P, loglik, found = np.zeros(2), np.diag([1.0, 4.0]), 0.0, []
     for k, dt in enumerate(np.diff(times, prepend=time[0])):
+
         def turn(s):
-            return np.array([[np.cos(w * s), np.sin(w * s) / w], [-w * np.sin(w * s), np.cos(w * s)]])
+            return np.array(
+                [[np.cos(w * s), np.sin(w * s) / w], [-w * np.sin(w * s), np.cos(w * s)]]
+            )
+
         nodes, weights = np.polynomial.legendre.leggauss(30)
         responses = [turn(0.5 * dt * (1 + s))[:, 1:] for s in nodes]
         Q = sum(0.1 * 0.5 * dt * a * c @ c.T for a, c in zip(weights, responses, strict=True))
@@ -239,17 +271,26 @@ def test_a_linear_model_between_any_times_from_a_netcdf_file_with_gaps(scansim, 
     np.testing.assert_allclose(ahead.y_forecast_upper - ahead.y_forecast, half, rtol=1e-6)
 
 
-def test_a_model_between_any_times_and_an_update_that_an_outlier_does_not_move(scansim, swing, tmp_path):
+def test_a_model_between_any_times_and_an_update_that_an_outlier_does_not_move(
+    scansim, swing, tmp_path
+):
     common = [*RECORD, "output=data", "input.columns=[y]"]
     linear = [*LINEAR, "input.truth.position=angle"]
-    continuous = ["estimator=continuous", "input.truth.angle=angle", "estimator.R=[0.01]",
-                  "estimator.model.initial.angle=0.4", "estimator.model.params.damping=0"]
+    continuous = [
+        "estimator=continuous",
+        "input.truth.angle=angle",
+        "estimator.R=[0.01]",
+        "estimator.model.initial.angle=0.4",
+        "estimator.model.params.damping=0",
+    ]
     rmse = {}
     for update in ("none", "gate", "huber", "student_t"):
         argv = continuous if update == "student_t" else linear
         code, told, said = scansim(*common, *argv, f"update={update}")
         assert code == 0 and (update == "none") == (f"and {update}" not in said), said
-        [rmse[update]] = (v for name, v in told["metrics"]["rmse"].items() if name.endswith("smoothed"))
+        [rmse[update]] = (
+            v for name, v in told["metrics"]["rmse"].items() if name.endswith("smoothed")
+        )
         (tmp_path / "out").rename(tmp_path / update)
     assert told["title"] == "Pendulum"
     assert max(rmse["gate"], rmse["student_t"], rmse["huber"]) < 0.1 < rmse["none"], rmse

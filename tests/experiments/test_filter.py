@@ -10,7 +10,6 @@ import scipy.signal
 from experiments.run import run
 from sim.netcdf import read
 from sim.trajectory import trajectory
-
 from tests.compliance import TIME_IS_ELAPSED, complaints
 
 TIME = np.arange(400) * 0.005
@@ -38,7 +37,9 @@ def scansim(tmp_path, monkeypatch, capsys):
 
 def write(force, time=TIME, path="r.csv"):
     rows = zip(time, force, strict=True)
-    text = "".join(f"{t},{'' if np.isnan(v) else repr(float(v))},{k}\n" for k, (t, v) in enumerate(rows))
+    text = "".join(
+        f"{t},{'' if np.isnan(v) else repr(float(v))},{k}\n" for k, (t, v) in enumerate(rows)
+    )
     Path(path).write_text("time,force,count\n" + text)
 
 
@@ -53,7 +54,11 @@ def test_a_csv_file_is_filtered_as_scipy_would(scansim, zero_phase):
     np.testing.assert_array_equal(data.force, FORCE)
     np.testing.assert_allclose(data.time, TIME, rtol=1e-12)
     about = data.force_filtered.attrs
-    assert (about["filter_method"], about["filter_fs"], about["filter_cutoff"]) == ("butter", 200.0, 10.0)
+    assert (about["filter_method"], about["filter_fs"], about["filter_cutoff"]) == (
+        "butter",
+        200.0,
+        10.0,
+    )
     assert data.attrs["design"] == "filters.iir.design.butter" and "model" not in data.attrs
     assert (told["status"], told["steps"], told["title"]) == ("done", 400, "R, filtered")
     phase = "zero phase" if zero else "causal"
@@ -69,9 +74,19 @@ def test_two_columns_of_a_netcdf_file_keep_their_units_and_order(scansim):
     stored = trajectory({"force": FORCE, "angle": FORCE**2}, dt=5.0, first=0, quantities=about)
     stored.time.attrs["units"] = "ms"
     stored.to_netcdf("r.nc", engine="netcdf4")
-    argv = ["task=filter", "design=iirnotch", "design.cutoff=50", "design.Q=5", "input=observations",
-            "input.path=r.nc", "input.columns=[force,angle]", "dt=null", "duration=1", "output=data",
-            "output.save_every=2"]
+    argv = [
+        "task=filter",
+        "design=iirnotch",
+        "design.cutoff=50",
+        "design.Q=5",
+        "input=observations",
+        "input.path=r.nc",
+        "input.columns=[force,angle]",
+        "dt=null",
+        "duration=1",
+        "output=data",
+        "output.save_every=2",
+    ]
     code, told, said = scansim(*argv)
     assert code == 0, said
     data = read("out/trajectory.nc")
@@ -90,8 +105,15 @@ def test_the_file_is_cf_compliant(scansim):
 
 
 def test_a_series_of_years_in_float32(scansim):
-    code, _, said = scansim("experiment=lowpass", "input=nile", "design=bessel", "design.cutoff=0.1",
-                            "design.order=2", "runtime=float32", "zero_phase=false")  # fmt: skip
+    code, _, said = scansim(
+        "experiment=lowpass",
+        "input=nile",
+        "design=bessel",
+        "design.cutoff=0.1",
+        "design.order=2",
+        "runtime=float32",
+        "zero_phase=false",
+    )
     assert code == 0 and "cutoff 0.1 year-1, sampled at 1 year-1, causal" in said, said
     data = read("out/trajectory.nc")
     sos = scipy.signal.bessel(2, 0.1, fs=1.0, output="sos")
@@ -105,9 +127,10 @@ def test_a_gap_is_held_or_goes_through(scansim, tmp_path):
     write(force)
     code, told, said = scansim(*LOWPASS)
     assert code == 4 and told is None
-    assert said == ("scansim: input.path: r.csv: force: expected a finite number in every sample, got nan "
-                    "in sample 200; gap may be 'hold' or 'propagate'\n").replace(
-                        "r.csv", str(tmp_path / "r.csv"))
+    assert said == (
+        "scansim: input.path: r.csv: force: expected a finite number in every sample, got nan "
+        "in sample 200; gap may be 'hold' or 'propagate'\n"
+    ).replace("r.csv", str(tmp_path / "r.csv"))
     assert scansim(*LOWPASS, "gap=propagate", "zero_phase=false")[0] == 0
     assert int(np.isnan(read("out/trajectory.nc").force_filtered).sum()) == 200
     Path("out").rename("propagated")
@@ -120,16 +143,27 @@ def test_a_gap_is_held_or_goes_through(scansim, tmp_path):
 
 
 def test_a_design_of_ones_own_and_one_that_is_unstable(scansim, tmp_path):
-    (tmp_path / "owndesigns.py").write_text('''
+    (tmp_path / "owndesigns.py").write_text("""
 def one_pole(w0, fs, pole=0.5):
     return [1.0], [1.0, -pole]
-''')
-    own = ["task=filter", "allow=[owndesigns]", "design._target_=owndesigns.one_pole", "design.cutoff=10",
-           "input=observations", "input.path=r.csv", "input.columns=[force]", "dt=null", "duration=null"]
+""")
+    own = [
+        "task=filter",
+        "allow=[owndesigns]",
+        "design._target_=owndesigns.one_pole",
+        "design.cutoff=10",
+        "input=observations",
+        "input.path=r.csv",
+        "input.columns=[force]",
+        "dt=null",
+        "duration=null",
+    ]
     code, _, said = scansim(*own, "output=data")
     assert code == 0, said
     expected = scipy.signal.lfilter([1.0], [1.0, -0.5], FORCE)
-    np.testing.assert_allclose(read("out/trajectory.nc").force_filtered, expected, rtol=1e-9, atol=1e-11)
+    np.testing.assert_allclose(
+        read("out/trajectory.nc").force_filtered, expected, rtol=1e-9, atol=1e-11
+    )
     Path("out").rename("stable")
     code, told, said = scansim(*own, "design.pole=100")
     assert code == 2 and told is None
@@ -161,9 +195,14 @@ def test_a_mistake_is_one_line_and_leaves_nothing(scansim, argv, message):
 
 @pytest.mark.parametrize(
     ("late", "message"),
-    [(0.003, "expected regular samples, 0.005 s apart, got an interval of 0.008 s before sample 7"),
-     (-0.006, "expected finite times that increase, got 0.029 after 0.03 in sample 7")],
-)  # fmt: skip
+    [
+        (
+            0.003,
+            "expected regular samples, 0.005 s apart, got an interval of 0.008 s before sample 7",
+        ),
+        (-0.006, "expected finite times that increase, got 0.029 after 0.03 in sample 7"),
+    ],
+)
 def test_irregular_times_are_one_line(scansim, late, message):
     time = TIME.copy()
     time[7] += late

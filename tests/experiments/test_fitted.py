@@ -11,10 +11,9 @@ from experiments import fit_summary
 from experiments.fitted import Fitted, Trace, read_fit, written_fit
 from experiments.report import report
 from sim.netcdf import read
-
 from tests.compliance import TIME_IS_ELAPSED, complaints
 
-ODD = "<b>µ</b> $a$b$ & \"co\" </script>"
+ODD = '<b>µ</b> $a$b$ & "co" </script>'
 
 
 def trace(name, count, band=True, output="y", input="u"):
@@ -23,10 +22,15 @@ def trace(name, count, band=True, output="y", input="u"):
     measured = simulated + 0.1 * np.cos(50 * time)
     measured[count // 3 : count // 2] = np.nan
     return Trace(
-        name, time, {input: np.cos(time)}, {output: measured}, {output: simulated},
+        name,
+        time,
+        {input: np.cos(time)},
+        {output: measured},
+        {output: simulated},
         {output: 0.02 + 0 * time} if band else {},
-        {"rmse": {output: 0.07}, "fit_percent": {output: np.nan}}, {output: "mm", input: "N"},
-    )  # fmt: skip
+        {"rmse": {output: 0.07}, "fit_percent": {output: np.nan}},
+        {output: "mm", input: "N"},
+    )
 
 
 def fitted(*traces, title="A fit"):
@@ -34,28 +38,42 @@ def fitted(*traces, title="A fit"):
     value, error = np.array([1.23456, 2.0, 3.0, -0.1]), np.array([0.0123, np.nan, np.inf, 4.0])
     lags = np.arange(6)
     return Fitted(
-        title, traces or (trace("training", 40), trace("test", 25, band=False), trace("a", 30)),
-        ("mass", "gain[0]", "initial.position", ODD), ("kg", "1", "m", "µm"),
-        value, 1.5 * value, error, value - 1.96 * error, value + 1.96 * error,
-        np.diag([0.0123**2, 0, 0, 16]), np.array([3.0, 0.5, 0.1]),
-        {"whiteness y": (lags, 0.5**lags, 0.2, 1e-5),
-         "whiteness_y": (0.01 * np.arange(-3, 3), np.zeros(6), np.full(6, 0.3), 0.7)},
+        title,
+        traces or (trace("training", 40), trace("test", 25, band=False), trace("a", 30)),
+        ("mass", "gain[0]", "initial.position", ODD),
+        ("kg", "1", "m", "µm"),
+        value,
+        1.5 * value,
+        error,
+        value - 1.96 * error,
+        value + 1.96 * error,
+        np.diag([0.0123**2, 0, 0, 16]),
+        np.array([3.0, 0.5, 0.1]),
+        {
+            "whiteness y": (lags, 0.5**lags, 0.2, 1e-5),
+            "whiteness_y": (0.01 * np.arange(-3, 3), np.zeros(6), np.full(6, 0.3), 0.7),
+        },
         ("mass and gain: only their\nratio is determined", ODD),
         (("this fit", {"rmse": 0.07}), ("theirs", {"rmse": 0.08, "FIT": 90.0}), ("none", {})),
-        {"compile": 1.5, "fit": 0.25}, profile=np.array([[1.2, 1.3], [np.nan, np.nan], [-np.inf, 4.0], [0.0, 1.0]]),
-    )  # fmt: skip
+        {"compile": 1.5, "fit": 0.25},
+        profile=np.array([[1.2, 1.3], [np.nan, np.nan], [-np.inf, 4.0], [0.0, 1.0]]),
+    )
 
 
 @pytest.mark.parametrize(
     "given",
     [
         fitted(),
-        fitted(trace(ODD, 12, output=ODD, input="parameter"), trace(ODD, 9, output="ü", input="loss"),
-               trace("time", 7, output="ö", input="1 b"), title=ODD),
+        fitted(
+            trace(ODD, 12, output=ODD, input="parameter"),
+            trace(ODD, 9, output="ü", input="loss"),
+            trace("time", 7, output="ö", input="1 b"),
+            title=ODD,
+        ),
         fitted()._replace(tests={}, said=(), published=(), seconds={}, loss=np.zeros(0)),
     ],
     ids=["plain", "odd names", "without tests"],
-)  # fmt: skip
+)
 def test_what_is_written_is_read(tmp_path, given):
     written_fit(tmp_path / "fit.nc", given, {"config": "a: 1", "seed": 3})
     found = read_fit(tmp_path / "fit.nc")
@@ -75,7 +93,9 @@ def test_the_file_shows_the_first_experiment_and_the_others_by_name(tmp_path):
     assert "test_y_sd" not in data and data.a_y_sd.experiment == "a"
     assert data.parameter_estimated.values.tolist() == [1, 0, 1, 1]
     assert data.covariance.dims == ("parameter", "parameter_2")
-    assert data.set_index(parameter="parameter_name").parameter_value.sel(parameter="mass") == 1.23456
+    assert (
+        data.set_index(parameter="parameter_name").parameter_value.sel(parameter="mass") == 1.23456
+    )
     assert (data.attrs["title"], data.attrs["config"]) == ("A fit", "a: 1\nb: 2")
 
 
@@ -126,9 +146,25 @@ def test_a_report_tells_everything_and_fetches_nothing(tmp_path):
     assert not {"script", "link", "img", "b", "i"} & set(page.tags)  # what names hold is text
     assert page.tags.count("svg") == 4 and page.tags.count("details") == 1
     assert len(page.ids) == len(set(page.ids))
-    for said in (ODD, "a: <i>", "1.235", "± 0.012", "1.210 to 1.259", "fixed", "not determined", "mass",
-                 "ratio is determined", "RMSE", "0.07 mm", "theirs", "whiteness y", "residual (mm)",
-                 "700 samples; on the right the 300", "compile 1.50 s", "loss 3 to 0.1"):  # fmt: skip
+    for said in (
+        ODD,
+        "a: <i>",
+        "1.235",
+        "± 0.012",
+        "1.210 to 1.259",
+        "fixed",
+        "not determined",
+        "mass",
+        "ratio is determined",
+        "RMSE",
+        "0.07 mm",
+        "theirs",
+        "whiteness y",
+        "residual (mm)",
+        "700 samples; on the right the 300",
+        "compile 1.50 s",
+        "loss 3 to 0.1",
+    ):
         assert said in page.text, said
     for svg in re.findall(r"<svg.*?</svg>", text, re.S):
         ElementTree.fromstring(svg)
@@ -162,13 +198,20 @@ def test_a_simulation_that_diverged_and_a_record_without_samples_are_told(tmp_pa
 
 def test_the_summary_is_plain_text_in_columns(tmp_path, capsys):
     (tmp_path / "fit.nc").write_bytes(b"0" * 1500)
-    fit_summary.show(fitted(title="[bold]A fit[/]"), {"file": tmp_path / "fit.nc", "report": tmp_path / "no"})
+    fit_summary.show(
+        fitted(title="[bold]A fit[/]"), {"file": tmp_path / "fit.nc", "report": tmp_path / "no"}
+    )
     said = capsys.readouterr().out
     lines = said.splitlines()
     assert lines[0] == "[bold]A fit[/]" and "\x1b" not in said
     head, mass = (next(x for x in lines if x.startswith(f"  {n} ")) for n in ("parameter", "mass"))
-    for column, entry in [("value", "1.235"), ("±", "± 0.012"), ("95 %", "1.210 to 1.259"), ("units", "kg"),
-                          ("start", "1.85184")]:  # fmt: skip
+    for column, entry in [
+        ("value", "1.235"),
+        ("±", "± 0.012"),
+        ("95 %", "1.210 to 1.259"),
+        ("units", "kg"),
+        ("start", "1.85184"),
+    ]:
         assert mass.startswith(entry, head.index(column))
     assert ODD in said and "  gain[0]" in said
     assert "structure (whiteness y, p 1e-05)" in said and "whiteness_y, p" not in said

@@ -34,11 +34,18 @@ def test_a_start_without_a_stretch_is_random_and_says_so(tmp_path, monkeypatch, 
     monkeypatch.setattr(report, "_figure", lambda *_: "")
     table = np.column_stack([0.1 * np.arange(N), U, IN_TURN])
     np.savetxt("r.csv", table, delimiter=",", header="time,u,a,b", comments="")
-    argv = "network=state_space network.hidden=[3] learn=least_squares learn.warmup=10 learn.steps=1"
-    code = run(["task=learn", "data.path=r.csv", "data.output=[a,b]", "output.figure=null", *argv.split()])
+    argv = (
+        "network=state_space network.hidden=[3] learn=least_squares learn.warmup=10 learn.steps=1"
+    )
+    code = run(
+        ["task=learn", "data.path=r.csv", "data.output=[a,b]", "output.figure=null", *argv.split()]
+    )
     said = "".join(capsys.readouterr())
     assert code == 0, said
-    assert "finding the records have too few samples in a row without a gap for n4sid with 2 states" in said
+    assert (
+        "finding the records have too few samples in a row without a gap for n4sid with 2 states"
+        in said
+    )
 
 
 @pytest.mark.parametrize(("samples", "enough"), [(6, False), (7, True)])

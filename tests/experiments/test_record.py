@@ -14,7 +14,16 @@ def write(path, text):
     return str(path)
 
 
-@pytest.mark.parametrize("text", [TEXT, TEXT.replace("\n", ",\n").replace("y,", "y"), "\ufeff" + TEXT, TEXT.replace(",", ";"), TEXT.replace(",", "\t")])
+@pytest.mark.parametrize(
+    "text",
+    [
+        TEXT,
+        TEXT.replace("\n", ",\n").replace("y,", "y"),
+        "\ufeff" + TEXT,
+        TEXT.replace(",", ";"),
+        TEXT.replace(",", "\t"),
+    ],
+)
 def test_csv_columns_by_name(tmp_path, text):
     found = record(write(tmp_path / "r.csv", text), reference={"level": "y"})
     np.testing.assert_array_equal(found.u, [[1.5], [2.5], [3.5]])
@@ -58,10 +67,16 @@ def test_an_unknown_column_is_named(tmp_path, keys, message):
     ("text", "message"),
     [
         ("time,u\n0,1\n1,abc\n", "'abc' to float64 at row 2, column 2$"),
-        ("time;u\n0,0;1\n0,5;2\n", "'0,0' .* at row 1, column 1; decimals are written with a point"),
+        (
+            "time;u\n0,0;1\n0,5;2\n",
+            "'0,0' .* at row 1, column 1; decimals are written with a point",
+        ),
         ("time,u\n0,1\n1\n", "r.csv: "),
         ("time,u\n", "expected at least 2 samples, got 0"),
-        ("time,u,y\n0,1,2\n1,1,234.5,2\n", "expected 3 fields in each row, as there are names, got 4 in row 2: '1,1,234.5,2'"),
+        (
+            "time,u,y\n0,1,2\n1,1,234.5,2\n",
+            "expected 3 fields in each row, as there are names, got 4 in row 2: '1,1,234.5,2'",
+        ),
         ("", "expected a line of column names, got an empty line"),
         ("time u\n0 1\n1 2\n", "expected columns parted by comma, semicolon or tab"),
         ("time,u\n0,1\n1,\n2,3\n", "column 'u' has no finite value in sample 1"),
@@ -73,12 +88,16 @@ def test_a_bad_file_is_an_input_error(tmp_path, text, message):
 
 
 def test_two_columns_of_one_name_are_not_one(tmp_path):
-    with pytest.raises(ValueError, match=r"input.columns\[0\]: expected one column 'u' in .*, got 2"):
+    with pytest.raises(
+        ValueError, match=r"input.columns\[0\]: expected one column 'u' in .*, got 2"
+    ):
         record(write(tmp_path / "r.csv", "time,u,u\n0,1,2\n1,2,3\n"))
 
 
 def test_text_in_a_netcdf_file_is_named(tmp_path):
-    xarray.Dataset({"u": ("time", ["a", "b"])}, {"time": [0.0, 1.0]}).to_netcdf(tmp_path / "r.nc", engine="netcdf4")
+    xarray.Dataset({"u": ("time", ["a", "b"])}, {"time": [0.0, 1.0]}).to_netcdf(
+        tmp_path / "r.nc", engine="netcdf4"
+    )
     with pytest.raises(OSError, match="expected numbers in column 'u', got text"):
         record(str(tmp_path / "r.nc"))
 

@@ -38,18 +38,29 @@ def test_the_default_run_leaves_a_file_and_a_figure_and_says_where(scansim, tmp_
     assert code == 0
     [directory] = (tmp_path / "runs" / "simulate").iterdir()
     assert {p.name for p in directory.iterdir()} == {
-        ".hydra", "run.json", "run.log", "trajectory.nc", "trajectory.png", "checkpoints"
+        ".hydra",
+        "run.json",
+        "run.log",
+        "trajectory.nc",
+        "trajectory.png",
+        "checkpoints",
     }
     assert str(directory.relative_to(tmp_path) / "trajectory.nc") in said
     assert str(directory.relative_to(tmp_path) / "trajectory.png") in said
     assert (directory / "trajectory.png").read_bytes()[:4] == b"\x89PNG"
     told = json.loads((directory / "run.json").read_text())
     assert told["status"] == "done" and told["precision"] == "float64" and told["steps"] == 200
-    assert {"python", "jax", "jaxlib", "numpy", "xarray", "netCDF4", "scansim"} == set(told["versions"])
-    assert {"commit", "device", "seed", "compile_seconds", "run_seconds", "config_hash"} <= set(told)
+    assert {"python", "jax", "jaxlib", "numpy", "xarray", "netCDF4", "scansim"} == set(
+        told["versions"]
+    )
+    assert {"commit", "device", "seed", "compile_seconds", "run_seconds", "config_hash"} <= set(
+        told
+    )
     data = read(directory / "trajectory.nc")
     assert data.sizes["time"] == 201 and float(data.x[0]) == 1.0
-    assert data.attrs["config_hash"] == told["config_hash"] and "sigma: 10.0" in data.attrs["config"]
+    assert (
+        data.attrs["config_hash"] == told["config_hash"] and "sigma: 10.0" in data.attrs["config"]
+    )
 
 
 def test_the_run_is_the_rollout(scansim):
@@ -57,8 +68,17 @@ def test_the_run_is_the_rollout(scansim):
     from sim import rollout
     from sim.models import pendulum
 
-    argv = ["model=pendulum", "integrator=heun", "model.params.length=2", "model.initial.angle=0.3",
-            "dt=0.1", "duration=2", "substeps=2", "output=data", "output.save_every=5"]
+    argv = [
+        "model=pendulum",
+        "integrator=heun",
+        "model.params.length=2",
+        "model.initial.angle=0.3",
+        "dt=0.1",
+        "duration=2",
+        "substeps=2",
+        "output=data",
+        "output.save_every=5",
+    ]
     assert scansim(*argv)[0] == 0
     model = pendulum.model(pendulum.Params(length=2.0), pendulum.State(0.3, 0.0))
     stepper = heun(model.field, 0.05)
@@ -83,7 +103,9 @@ def test_backwards_undoes_forwards(scansim):
 
 
 def test_float32(scansim):
-    code, told, _ = scansim("runtime=float32", "duration=1", "experiment=identification", "output=data")
+    code, told, _ = scansim(
+        "runtime=float32", "duration=1", "experiment=identification", "output=data"
+    )
     data = read("out/trajectory.nc")
     assert code == 0 and told["precision"] == "float32"
     assert {data[name].dtype for name in ("x", "y")} == {np.dtype("float32")}
@@ -116,14 +138,26 @@ def test_a_piece_chosen_beside_a_recipe_comes_without_the_recipe_s_settings(scan
     assert code == 0, said
     assert set(read("out/trajectory.nc").data_vars) == {"angle", "angular_velocity", "torque"}
     assert told["title"] == "Pendulum"
-    assert scansim("experiment=kepler", "model=lorenz", "integrator=rk4", "duration=1", folder="other")[0] == 0
+    assert (
+        scansim(
+            "experiment=kepler", "model=lorenz", "integrator=rk4", "duration=1", folder="other"
+        )[0]
+        == 0
+    )
     assert scansim(*argv, "input=sine", folder="same")[0] == 0  # the recipe's own choice
     assert float(abs(read("same/trajectory.nc").force).max()) == pytest.approx(0.5, rel=0.2)
 
 
 @pytest.mark.parametrize("signal", ["step", "ramp", "chirp", "multisine", "prbs", "noise"])
 def test_every_input_drives_and_is_kept(scansim, signal):
-    argv = ["experiment=duffing", "dt=0.05", "duration=20", f"input={signal}", "output=data", "seed=3"]
+    argv = [
+        "experiment=duffing",
+        "dt=0.05",
+        "duration=20",
+        f"input={signal}",
+        "output=data",
+        "seed=3",
+    ]
     assert scansim(*argv)[0] == 0
     force = read("out/trajectory.nc").force
     assert force.units == "N" and float(abs(force).max()) > 0.1
@@ -150,8 +184,17 @@ def test_cascaded_tanks_from_the_recorded_voltage(scansim, shared):
 def test_a_netcdf_file_of_one_run_drives_another(scansim):
     one = ["experiment=duffing", "duration=4", "t0=2.5", "output=data"]
     assert scansim(*one, folder="first")[0] == 0
-    two = ["model=duffing", "input=file", "dt=null", "duration=null", "input.path=first/trajectory.nc",
-           "input.columns=[force]", "input.reference.position=position", "input.hold=cubic", "output=data"]
+    two = [
+        "model=duffing",
+        "input=file",
+        "dt=null",
+        "duration=null",
+        "input.path=first/trajectory.nc",
+        "input.columns=[force]",
+        "input.reference.position=position",
+        "input.hold=cubic",
+        "output=data",
+    ]
     code, told, _ = scansim(*two, folder="second")
     assert code == 0
     assert told["metrics"]["rmse"]["position"] < 1e-6
@@ -179,8 +222,9 @@ def test_a_run_directory_is_claimed_once(scansim):
 
 
 def test_a_sweep_is_every_combination(scansim, tmp_path):
-    code, _, said = scansim("-m", "dt=0.01,0.02", "integrator=rk4,heun", "duration=1", "output=data",
-                            folder=None)
+    code, _, said = scansim(
+        "-m", "dt=0.01,0.02", "integrator=rk4,heun", "duration=1", "output=data", folder=None
+    )
     assert code == 0
     [sweep] = (tmp_path / "runs" / "simulate").iterdir()
     told = [json.loads((sweep / f"{i}" / "run.json").read_text()) for i in range(4)]
@@ -191,7 +235,7 @@ def test_a_sweep_is_every_combination(scansim, tmp_path):
 
 def test_a_model_of_ones_own(scansim, tmp_path):
     (tmp_path / "ownmodels").mkdir()
-    (tmp_path / "ownmodels" / "rocket.py").write_text('''
+    (tmp_path / "ownmodels" / "rocket.py").write_text("""
 from typing import NamedTuple
 from jax.tree_util import Partial
 from sim.models import Model, Quantity
@@ -205,8 +249,13 @@ def rocket(thrust, t, y, u):
 
 def model(thrust: float = 15.0, initial: State = State(0, 0)):
     return Model("rocket", Partial(rocket, thrust), initial, {"height": Quantity("m", "height")})
-''')
-    own = ["allow=[ownmodels]", "model._target_=ownmodels.rocket.model", "duration=2", "output=data"]
+""")
+    own = [
+        "allow=[ownmodels]",
+        "model._target_=ownmodels.rocket.model",
+        "duration=2",
+        "output=data",
+    ]
     assert scansim(*own, "model.thrust=19.81")[0] == 0
     height = read("out/trajectory.nc").height
     assert height.dtype == np.float64  # though the initial state is of whole numbers
@@ -215,11 +264,18 @@ def model(thrust: float = 15.0, initial: State = State(0, 0)):
     assert code == 2 and "did you mean 'thrust'?" in said
 
 
-LONG = ["experiment=duffing", "duration=40", "output.chunk=100", "output.save_every=2", "output=data"]
+LONG = [
+    "experiment=duffing",
+    "duration=40",
+    "output.chunk=100",
+    "output.save_every=2",
+    "output=data",
+]
 
 
 @pytest.mark.parametrize(
-    ("number", "code", "status"), [(signal.SIGTERM, 75, "stopped"), (signal.SIGINT, 130, "interrupted")]
+    ("number", "code", "status"),
+    [(signal.SIGTERM, 75, "stopped"), (signal.SIGINT, 130, "interrupted")],
 )
 def test_a_stopped_run_goes_on_bit_for_bit(scansim, monkeypatch, number, code, status):
     assert scansim(*LONG, folder="whole")[0] == 0
@@ -250,9 +306,20 @@ def test_a_stopped_run_goes_on_bit_for_bit(scansim, monkeypatch, number, code, s
 def test_sigterm_from_outside(tmp_path):
     """The real signal to the real process."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "experiments.run", "duration=1e7", "output=data", "output.dir=out",
-         "output.save_every=1000", "output.chunk=100000"],
-        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE, text=True,
+        [
+            sys.executable,
+            "-m",
+            "experiments.run",
+            "duration=1e7",
+            "output=data",
+            "output.dir=out",
+            "output.save_every=1000",
+            "output.chunk=100000",
+        ],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE,
+        text=True,
     )
     try:
         until = time.monotonic() + 60
@@ -271,7 +338,9 @@ def test_sigterm_from_outside(tmp_path):
 def test_an_error_inside_a_run_is_logged(scansim, monkeypatch):
     import sim.netcdf
 
-    monkeypatch.setattr(sim.netcdf, "_append", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+    monkeypatch.setattr(
+        sim.netcdf, "_append", lambda *_: (_ for _ in ()).throw(OSError("disk full"))
+    )
     code, told, said = scansim("duration=1", "output=data")
     assert code == 4 and told["status"] == "failed" and "disk full" in said
     assert "Traceback" not in said and "Traceback" in Path("out/run.log").read_text()

@@ -4,16 +4,15 @@ import json
 
 import jax.numpy as jnp
 import numpy as np
+
 from filters.cubature import cubature
 from filters.extended import extended
 from filters.gauss_hermite import gauss_hermite
 from filters.gaussian import Gaussian
 from filters.iterated import iterated_extended
 from filters.nonlinear import Nonlinear
-from filters.rts import rts
 from filters.unscented import unscented
 from sim import rollout
-
 from tests.filters.derivatives import quick
 
 FILTERS = {
@@ -84,9 +83,12 @@ def lidar_radar(shared):
     G = np.zeros((len(dt), 4, 2))
     G[:, [0, 1], [0, 1]], G[:, [2, 3], [0, 1]] = dt[:, None] ** 2 / 2, dt[:, None]
     model = Nonlinear(
-        constant_velocity, lidar_and_radar, np.eye(4),
-        [0.0225, 0.0225, 0.09, 0.0009, 0.09], residual=wrapped,
-    )  # fmt: skip
+        constant_velocity,
+        lidar_and_radar,
+        np.eye(4),
+        [0.0225, 0.0225, 0.09, 0.0009, 0.09],
+        residual=wrapped,
+    )
     prior = Gaussian(np.array([*ys[0, :2], 0, 0]), np.diag([1.0, 1, 1000, 1000]))
     xs = {"y": ys[1:], "u": dt, "Q": 9 * G @ np.swapaxes(G, 1, 2)}
     return model, prior, xs, np.stack(truth)

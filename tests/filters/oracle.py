@@ -62,7 +62,9 @@ def posterior(prior, models, inputs, ys, upto=None, on_first=False):
     m = mean.ravel() + gain @ v
     P = cov - gain @ H @ cov
     sign, logdet = np.linalg.slogdet(S) if len(y) else (1, 0.0)
-    loglik = -0.5 * (v @ np.linalg.solve(S, v) + logdet + len(y) * np.log(2 * np.pi)) if len(y) else 0.0
+    loglik = (
+        -0.5 * (v @ np.linalg.solve(S, v) + logdet + len(y) * np.log(2 * np.pi)) if len(y) else 0.0
+    )
     blocks = P.reshape(len(mean), n, len(mean), n)
     return m.reshape(mean.shape), np.stack([blocks[k, :, k] for k in range(len(mean))]), loglik
 
@@ -79,10 +81,15 @@ def random_case(n, m, p, N, seed, missing=0.0, varying=False):
         F = rng.normal(size=(n, n))
         F *= 0.9 / max(np.abs(np.linalg.eigvals(F)).max(), 0.1)
         return dict(
-            F=F, Q=definite(n), H=rng.normal(size=(m, n)), R=definite(m),
-            B=rng.normal(size=(n, p)), D=rng.normal(size=(m, p)),
-            b=rng.normal(size=n), d=rng.normal(size=m),
-        )  # fmt: skip
+            F=F,
+            Q=definite(n),
+            H=rng.normal(size=(m, n)),
+            R=definite(m),
+            B=rng.normal(size=(n, p)),
+            D=rng.normal(size=(m, p)),
+            b=rng.normal(size=n),
+            d=rng.normal(size=m),
+        )
 
     models = [model() for _ in range(N)] if varying else [model()] * N
     ys = rng.normal(size=(N, m)) * 2

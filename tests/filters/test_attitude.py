@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+
 from filters import (
     Gaussian,
     Nonlinear,
@@ -17,7 +18,6 @@ from filters import (
     unscented,
 )
 from sim import rollout
-
 from tests.filters.derivatives import quick
 from tests.filters.nonlinear_models import filtered, smoothed
 
@@ -68,7 +68,9 @@ def sights(references):
 
 def model(references=REFERENCES):
     noise = np.full(3, (GYRO * DT) ** 2)
-    return Nonlinear(spin, sights(references), noise, np.full(6, SIGHT**2), retract=turned, local=turn)
+    return Nonlinear(
+        spin, sights(references), noise, np.full(6, SIGHT**2), retract=turned, local=turn
+    )
 
 
 @pytest.fixture(scope="module")
@@ -142,11 +144,16 @@ def test_what_knows_no_manifold_says_so(record):
     estimates = filtered(extended(model()), PRIOR, xs)
     with pytest.raises(ValueError, match=r"parallel_rts: expected means \(N, 3\).* got \(150, 4\)"):
         parallel_rts(estimates)
-    with pytest.raises(ValueError, match="backward_sampler: expected retract and local for a state"):
+    with pytest.raises(
+        ValueError, match="backward_sampler: expected retract and local for a state"
+    ):
         posterior_samples(jax.random.key(0), estimates, 2)
     with pytest.raises(ValueError, match="fixed_lag: expected retract and local for a state"):
         filtered(fixed_lag(extended(model()), 2), PRIOR, xs)
-    for half in (lambda: backward_sampler(turned), lambda: fixed_lag(extended(model()), 2, local=turn)):
+    for half in (
+        lambda: backward_sampler(turned),
+        lambda: fixed_lag(extended(model()), 2, local=turn),
+    ):
         with pytest.raises(ValueError, match="expected retract and local together"):
             half()
 
@@ -155,8 +162,13 @@ def test_a_forecast_is_of_the_observation_itself_whatever_its_residual():
     def wrapped(y, mu):
         return jnp.arctan2(jnp.sin(y - mu), jnp.cos(y - mu))
 
-    compass = Nonlinear(lambda x, u, t: x + 1.0, lambda x, u, t: x % 360, [1.0], [1.0],
-                        residual=lambda y, mu: jnp.rad2deg(wrapped(jnp.deg2rad(y), jnp.deg2rad(mu))))
+    compass = Nonlinear(
+        lambda x, u, t: x + 1.0,
+        lambda x, u, t: x % 360,
+        [1.0],
+        [1.0],
+        residual=lambda y, mu: jnp.rad2deg(wrapped(jnp.deg2rad(y), jnp.deg2rad(mu))),
+    )
     ahead = forecast(extended(compass))
     future = filtered(ahead, Gaussian([357.5], [[1.0]]), np.full((4, 1), np.nan))
     np.testing.assert_allclose(future.mu[:, 0], [358.5, 359.5, 0.5, 1.5], atol=1e-9)

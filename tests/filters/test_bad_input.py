@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.tree_util import Partial
+
 from filters.continuous import continuous_extended
 from filters.diffuse import diffuse_kalman
 from filters.discretise import intervals
@@ -19,9 +21,7 @@ from filters.robust import gate, huber, robust, student_t
 from filters.square_root import square_root_kalman
 from filters.steady_state import steady_state_kalman
 from integrators import rk4
-from jax.tree_util import Partial
 from sim import rollout
-
 from tests.filters.derivatives import quick
 from tests.filters.nonlinear_models import FILTERS as NONLINEAR
 
@@ -113,7 +113,9 @@ def test_a_prior_that_is_none_is_named(name):
 
 @every
 def test_a_prior_of_another_size_is_an_error_with_a_name(name):
-    names = r"f: expected .*\(3,\)|Qc?: expected .*as the prior has" if name in FUNCTIONS else "prior|m"
+    names = (
+        r"f: expected .*\(3,\)|Qc?: expected .*as the prior has" if name in FUNCTIONS else "prior|m"
+    )
     refused(EVERY[name], f"({names}).* got", prior=Gaussian(np.ones(3), np.eye(3)))
 
 
@@ -193,7 +195,9 @@ def test_time_that_goes_backwards_is_named():
     for t, t0 in (([1.0, 0.5, 2.0], 0.0), ([1.0, 2.0, 3.0], 1.5), ([1.0, np.nan, 2.0], 0.0)):
         with pytest.raises(ValueError, match="t: expected finite times that do not decrease"):
             intervals(t, t0)
-    stepper = continuous_extended(Partial(rate, MODEL.F), Partial(times, MODEL.H), *MODEL[1:4:2], rk4)
+    stepper = continuous_extended(
+        Partial(rate, MODEL.F), Partial(times, MODEL.H), *MODEL[1:4:2], rk4
+    )
     xs = {"y": YS, "t": np.array([1.0, 0.5, 2.0]), "dt": np.array([1.0, -0.5, 1.5])}
     estimates = rollout(stepper.step, stepper.init(PRIOR), xs)[1]
     # A length that only the running step sees: not a number from there on, not a guess.
@@ -225,8 +229,14 @@ def test_particles_without_any_observation_are_prediction_alone():
     ("call", "words"),
     [
         (lambda: particles(np.zeros((N, 2))), "log_density: expected a number or shape"),
-        (lambda: particles(np.zeros((N, 1)), transition=lambda x, u, t, noise: x[0]), "transition: expected"),
-        (lambda: bootstrap(lambda x, u, t, noise: x, unit_normal).init(np.zeros(3)), "particles: expected"),
+        (
+            lambda: particles(np.zeros((N, 1)), transition=lambda x, u, t, noise: x[0]),
+            "transition: expected",
+        ),
+        (
+            lambda: bootstrap(lambda x, u, t, noise: x, unit_normal).init(np.zeros(3)),
+            "particles: expected",
+        ),
     ],
 )
 def test_a_mistake_about_particles_is_named(call, words):

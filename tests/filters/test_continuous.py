@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+
 from filters.continuous import continuous_extended
 from filters.discretise import LinearSDE, discretise, intervals
 from filters.gaussian import Gaussian
@@ -12,7 +13,6 @@ from filters.rts import rts
 from integrators import rk4
 from sim import rollout
 from sim.piece import Piece
-
 from tests.filters.derivatives import check_gradient, quick
 from tests.filters.oracle import check_covariances
 
@@ -52,11 +52,16 @@ def test_equals_exact_discretisation_on_a_linear_model_to_fourth_order():
         xs = {"y": YS, "u": us, **intervals(T, 0.0)}
         estimates, back = quick(smoothed)(stepper, xs)
         check_covariances(estimates.P, estimates.P_pred, estimates.S, back.P)
-        errors.append(max(
-            np.abs(a - b).max() for a, b in zip(
-                jax.tree.leaves((estimates._replace(innovation=0.0), back)),
-                jax.tree.leaves((exact[0]._replace(innovation=0.0), exact[1])), strict=True)
-        ))  # fmt: skip
+        errors.append(
+            max(
+                np.abs(a - b).max()
+                for a, b in zip(
+                    jax.tree.leaves((estimates._replace(innovation=0.0), back)),
+                    jax.tree.leaves((exact[0]._replace(innovation=0.0), exact[1])),
+                    strict=True,
+                )
+            )
+        )
     assert errors[2] < 1e-7
     assert 3.5 < np.log2(errors[0] / errors[1]) < 4.6
 
@@ -110,7 +115,11 @@ def test_a_batch_is_a_loop_over_its_members():
     batch = quick(jax.vmap(run))(Rs, many)
     for k in range(2):
         alone = quick(run)(Rs[k], jax.tree.map(lambda a, k=k: a[k], many))
-        jax.tree.map(lambda a, b, k=k: np.testing.assert_allclose(a[k], b, rtol=1e-9, atol=1e-12), batch, alone)
+        jax.tree.map(
+            lambda a, b, k=k: np.testing.assert_allclose(a[k], b, rtol=1e-9, atol=1e-12),
+            batch,
+            alone,
+        )
     assert not np.allclose(batch.m[0], batch.m[1])
 
 

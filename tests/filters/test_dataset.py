@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
+
 from filters.dataset import PARTS, dataset
 from filters.gaussian import Gaussian
 from filters.kalman import LinearGaussian, kalman
@@ -19,13 +20,24 @@ def found():
     ys = jnp.array([[0.1], [jnp.nan], [0.4], [0.3]])
     stepper, smoother = kalman(model), rts()
     estimates = rollout(stepper.step, stepper.init(Gaussian([0.0, 0.0], np.eye(2))), ys)[1]
-    return estimates, rollout(smoother.step, smoother.init(estimates), estimates, reverse=True)[1], ys
+    return (
+        estimates,
+        rollout(smoother.step, smoother.init(estimates), estimates, reverse=True)[1],
+        ys,
+    )
 
 
 def test_by_default_means_and_standard_deviations_are_kept(found):
     estimates, smoothed, ys = found
-    data = dataset(estimates, smoothed, dt=0.1, t0=2.0, states=STATES, observed=OBSERVED,
-                   signals={"y": ys[:, 0], "x_true": np.zeros(4)})  # fmt: skip
+    data = dataset(
+        estimates,
+        smoothed,
+        dt=0.1,
+        t0=2.0,
+        states=STATES,
+        observed=OBSERVED,
+        signals={"y": ys[:, 0], "x_true": np.zeros(4)},
+    )
     kinds = {f"{s}_{k}{e}" for s in "xv" for k in ("filtered", "smoothed") for e in ("", "_sd")}
     assert set(data) == kinds | {"y", "x_true"}
     np.testing.assert_array_equal(data.v_smoothed, smoothed.m[:, 1])

@@ -5,6 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.linalg
+from jax.tree_util import Partial
+
 from filters.continuous import continuous_extended
 from filters.diffuse import diffuse_kalman
 from filters.diffuse_smoother import diffuse_smoother
@@ -26,18 +28,18 @@ from filters.square_root import square_root_kalman
 from filters.square_root_rts import square_root_rts
 from filters.steady_state import riccati, steady_state_kalman
 from integrators import rk4
-from jax.tree_util import Partial
 from sim import rollout
-
 from tests.filters.derivatives import check_gradient, quick
 from tests.filters.oracle import random_case
 
 LEVEL = LinearGaussian(F=np.eye(1), Q=np.eye(1), H=np.eye(1), R=np.eye(1))
 # The position is observed without noise, and noise moves the velocity alone.
 PERFECT = LinearGaussian(
-    F=np.array([[1.0, 1.0], [0.0, 1.0]]), Q=np.diag([0.0, 1.0]),
-    H=np.array([[1.0, 0.0]]), R=np.zeros((1, 1)),
-)  # fmt: skip
+    F=np.array([[1.0, 1.0], [0.0, 1.0]]),
+    Q=np.diag([0.0, 1.0]),
+    H=np.array([[1.0, 0.0]]),
+    R=np.zeros((1, 1)),
+)
 YS = np.array([[0.3], [np.nan], [-0.4], [1.1]])
 
 
@@ -54,7 +56,9 @@ def test_the_information_form_keeps_its_likelihood_with_accurate_sensors(varianc
     prior, models, _, ys = random_case(3, 2, 1, 6, 3, 0.2)
     model = LinearGaussian(*(models[0][name] for name in "FQHR"))
     model = model._replace(F=0.5 * model.F + np.eye(3), R=variance * np.eye(2))
-    one, other = (compiled(form, model, Gaussian(*prior), ys) for form in (kalman, information_kalman))
+    one, other = (
+        compiled(form, model, Gaussian(*prior), ys) for form in (kalman, information_kalman)
+    )
     np.testing.assert_allclose(other.loglik, one.loglik, rtol=1e-6, atol=1e-5)
     np.testing.assert_allclose(other.m, one.m, rtol=1e-6, atol=1e-6)
 
@@ -72,7 +76,9 @@ def test_a_transition_that_loses_rank_leaves_no_direction_of_rounding():
     stepper = diffuse_kalman(model)
     exact = rollout(stepper.step, stepper.init(first, direction, on_first=True), ys)[1]
     for name in ("m", "P", "loglik"):
-        np.testing.assert_allclose(getattr(found, name), getattr(exact, name), rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(
+            getattr(found, name), getattr(exact, name), rtol=1e-9, atol=1e-12
+        )
 
 
 def test_a_perfect_sensor_that_leaves_no_noise_is_named():
@@ -86,7 +92,9 @@ def test_a_perfect_sensor_that_leaves_no_noise_is_named():
     np.testing.assert_allclose(one.m[[0, 2, 3], 0], YS[[0, 2, 3], 0], rtol=1e-12)
     Q = np.array([[0.25, 0.5], [0.5, 1.0]])
     both = quick(parallel_kalman)(PERFECT._replace(Q=Q), prior, YS)
-    np.testing.assert_allclose(both.m, compiled(kalman, PERFECT._replace(Q=Q), prior, YS).m, rtol=1e-9)
+    np.testing.assert_allclose(
+        both.m, compiled(kalman, PERFECT._replace(Q=Q), prior, YS).m, rtol=1e-9
+    )
     F, _, H, R = PERFECT[:4]
     expected = scipy.linalg.solve_discrete_are(F.T, H.T, Q + 0.1 * np.eye(2), R)
     np.testing.assert_allclose(quick(riccati)(F, Q + 0.1 * np.eye(2), H, R), expected, rtol=1e-9)
@@ -138,8 +146,13 @@ def test_a_smoother_takes_no_estimate_of_a_part_of_the_state(name):
     "factory", [information_kalman, steady_state_kalman, square_root_kalman, diffuse_kalman]
 )
 def test_a_filter_with_a_belief_of_its_own_is_refused_at_once(factory):
-    for name, wrap in (("forecast", forecast), ("fixed_lag", lambda stepper: fixed_lag(stepper, 1))):
-        with pytest.raises(ValueError, match=f"{name}: expected a filter that gaussian_filter made"):
+    for name, wrap in (
+        ("forecast", forecast),
+        ("fixed_lag", lambda stepper: fixed_lag(stepper, 1)),
+    ):
+        with pytest.raises(
+            ValueError, match=f"{name}: expected a filter that gaussian_filter made"
+        ):
             wrap(factory(LEVEL))
 
 
@@ -173,7 +186,9 @@ def first_and_bearing(x, u, t):
 @pytest.mark.parametrize("factory", [extended, iterated_extended])
 def test_a_forecast_is_linearised_at_the_mean_ahead(factory):
     stepper = forecast(factory(Nonlinear(still, square, np.full(1, 0.1), np.full(1, 0.2))))
-    run = quick(lambda ys: rollout(stepper.step, stepper.init(Gaussian(np.full(1, 2.0), np.eye(1))), ys)[1])
+    run = quick(
+        lambda ys: rollout(stepper.step, stepper.init(Gaussian(np.full(1, 2.0), np.eye(1))), ys)[1]
+    )
     future = run(np.full((2, 1), np.nan))
     np.testing.assert_allclose(future.mu, 4.0)
     np.testing.assert_allclose(future.S[:, 0, 0], [16 * 1.1 + 0.2, 16 * 1.2 + 0.2])
@@ -194,7 +209,9 @@ def test_a_missing_row_that_is_no_number_teaches_nothing(name):
         stepper = robust(extended(Nonlinear(still, first_and_bearing, R, R)), student_t(np.inf))
     found = quick(lambda xs: rollout(stepper.step, stepper.init(prior), xs)[1])(xs)
     np.testing.assert_allclose(found.m, [[0.3 * 1.1 / 1.2, 0.0]], rtol=1e-9)
-    np.testing.assert_allclose(found.loglik, [-0.5 * (0.09 / 1.2 + np.log(2 * np.pi * 1.2))], rtol=1e-9)
+    np.testing.assert_allclose(
+        found.loglik, [-0.5 * (0.09 / 1.2 + np.log(2 * np.pi * 1.2))], rtol=1e-9
+    )
 
 
 def test_a_prior_of_mixed_scales_that_is_no_covariance_is_named():
@@ -230,7 +247,10 @@ def test_a_nonlinear_filter_from_the_first_observed_state_is_the_linear_one():
         return F @ x
 
     bent = Nonlinear(Partial(f, model.F), Partial(f, model.H), model.Q, model.R)
-    one, other = (compiled(form, m, Gaussian(*prior), ys, True) for form, m in ((kalman, model), (extended, bent)))
+    one, other = (
+        compiled(form, m, Gaussian(*prior), ys, True)
+        for form, m in ((kalman, model), (extended, bent))
+    )
     for a, b in zip(one, other, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
 

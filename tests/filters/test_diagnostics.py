@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
+
 from filters.chi_square import chi2_quantile
 from filters.diagnostics import (
     autocorrelation,
@@ -20,7 +21,6 @@ from filters.diagnostics import (
 from filters.gaussian import Gaussian
 from filters.kalman import LinearGaussian, kalman
 from sim import rollout
-
 from tests.filters.derivatives import quick
 
 WAVE = np.sin(np.arange(40) ** 1.5)
@@ -99,7 +99,11 @@ def test_a_right_model_passes_and_a_wrong_one_fails(runs):
     @jax.vmap
     def tests(estimates, count):
         z = standardised(estimates.innovation, estimates.S)
-        return consistency(nis(estimates.innovation, estimates.S), count), ljung_box(z, 8), jarque_bera(z)
+        return (
+            consistency(nis(estimates.innovation, estimates.S), count),
+            ljung_box(z, 8),
+            jarque_bera(z),
+        )
 
     @quick
     def over_the_runs(estimates):
@@ -124,8 +128,10 @@ def test_bounds_of_one_step_and_of_an_average():
 def test_autocorrelation_and_whiteness_are_those_of_statsmodels():
     # statsmodels 0.15: acf(WAVE), acf(GAPS, missing="conservative"), acorr_ljungbox(model_df=1)
     found = quick(autocorrelation, static_argnums=1)(np.stack([WAVE, GAPS], axis=1), 4)
-    exact = [[-0.04748958, 0.06040376, 0.10874619, -0.06900196],
-             [-0.00204776, -0.04817496, 0.08637496, -0.09292916]]  # fmt: skip
+    exact = [
+        [-0.04748958, 0.06040376, 0.10874619, -0.06900196],
+        [-0.00204776, -0.04817496, 0.08637496, -0.09292916],
+    ]
     np.testing.assert_allclose(found.r.T, exact, atol=5e-9)
     np.testing.assert_allclose(found.bound[0, 0], 1.959964 * np.sqrt(39 / (40 * 42)), rtol=1e-6)
     test = quick(lambda z: ljung_box(z, 4, fitted=1))(WAVE)
@@ -134,7 +140,9 @@ def test_autocorrelation_and_whiteness_are_those_of_statsmodels():
 
 def test_normality_is_that_of_scipy_with_gaps_left_out():
     exact = scipy.stats.jarque_bera(GAPS[~np.isnan(GAPS)])
-    np.testing.assert_allclose(quick(jarque_bera)(GAPS), (exact.statistic, exact.pvalue), rtol=1e-12)
+    np.testing.assert_allclose(
+        quick(jarque_bera)(GAPS), (exact.statistic, exact.pvalue), rtol=1e-12
+    )
     assert jax.eval_shape(jarque_bera, GAPS.astype("float32")).p.dtype == "float32"
 
 

@@ -6,12 +6,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+
 from filters.diffuse import diffuse_kalman
 from filters.diffuse_smoother import diffuse_smoother
 from filters.gaussian import Gaussian
 from filters.kalman import LinearGaussian
 from sim import rollout
-
 from tests.filters.derivatives import check_gradient, quick
 from tests.filters.oracle import check_covariances, random_case
 from tests.filters.test_kalman import as_xs
@@ -40,7 +40,9 @@ def test_the_nile_as_published(nile):
         jnp.eye(1), jnp.array([nile["sigma2_eta"]]), jnp.eye(1), jnp.array([nile["sigma2_eps"]])
     )
     estimates, smoothed = compiled(model, Gaussian(jnp.zeros(1), jnp.zeros((1, 1))), flow(nile))
-    np.testing.assert_allclose(estimates.loglik.sum(), nile["loglik_with_diffuse_constant"], atol=5e-8)
+    np.testing.assert_allclose(
+        estimates.loglik.sum(), nile["loglik_with_diffuse_constant"], atol=5e-8
+    )
     observed = np.asarray(estimates.loglik) + 0.5 * np.log(2 * np.pi) * np.asarray(estimates.spent)
     np.testing.assert_allclose(
         observed.sum(), nile["loglik_exact_diffuse_99_observations"], atol=5e-8
@@ -50,7 +52,9 @@ def test_the_nile_as_published(nile):
     np.testing.assert_allclose(estimates.P[-1, 0, 0], nile["final_filtered_variance"], atol=5e-7)
     for year, mean in nile["smoothed_mean"].items():
         np.testing.assert_allclose(smoothed.m[int(year) - 1871, 0], mean, atol=5e-7)
-    np.testing.assert_allclose(smoothed.P[50, 0, 0], nile["smoothed_variance_mid_series"], atol=5e-6)
+    np.testing.assert_allclose(
+        smoothed.P[50, 0, 0], nile["smoothed_variance_mid_series"], atol=5e-6
+    )
 
 
 def test_the_maximum_of_the_likelihood_is_that_published(nile):
@@ -74,9 +78,11 @@ def test_a_local_linear_trend_with_gaps_as_statsmodels_has_it(nile):
     ys = flow(nile)
     ys[[3, 20, 21, 50]] = np.nan
     model = LinearGaussian(
-        F=jnp.array([[1.0, 1.0], [0.0, 1.0]]), Q=jnp.array([1469.1, 5.0]),
-        H=jnp.array([[1.0, 0.0]]), R=jnp.array([15099.0]),
-    )  # fmt: skip
+        F=jnp.array([[1.0, 1.0], [0.0, 1.0]]),
+        Q=jnp.array([1469.1, 5.0]),
+        H=jnp.array([[1.0, 0.0]]),
+        R=jnp.array([15099.0]),
+    )
     prior = Gaussian(jnp.zeros(2), jnp.zeros((2, 2)))
     estimates, smoothed = compiled(model, prior, ys, on_first=True)
     np.testing.assert_allclose(estimates.loglik.sum(), -608.4505562833496, rtol=1e-12)
@@ -92,9 +98,10 @@ def test_a_local_linear_trend_with_gaps_as_statsmodels_has_it(nile):
         rtol=1e-10,
     )
     np.testing.assert_allclose(
-        smoothed.P[0], [[4863.385798744657, -238.2032435613164], [-238.2032435613164, 96.083452925639]],
+        smoothed.P[0],
+        [[4863.385798744657, -238.2032435613164], [-238.2032435613164, 96.083452925639]],
         rtol=1e-9,
-    )  # fmt: skip
+    )
     # Over the whole record the prior a step earlier is as diffuse, and F has determinant 1.
     earlier, again = compiled(model, prior, ys)
     np.testing.assert_allclose(earlier.loglik.sum(), estimates.loglik.sum(), rtol=1e-12)
@@ -106,8 +113,10 @@ def test_an_arima_as_statsmodels_has_it(nile):
     moves = jnp.array([[0.0], [1.0], [-0.6]])
     model = LinearGaussian(
         F=jnp.array([[1.0, 1.0, 0.0], [0.0, 0.3, 1.0], [0.0, 0.0, 0.0]]),
-        Q=20000.0 * moves @ moves.T, H=jnp.array([[1.0, 1.0, 0.0]]), R=jnp.array([0.0]),
-    )  # fmt: skip
+        Q=20000.0 * moves @ moves.T,
+        H=jnp.array([[1.0, 1.0, 0.0]]),
+        R=jnp.array([0.0]),
+    )
     P = np.zeros((3, 3))
     P[1:, 1:] = [[21978.021978021978, -12000.0], [-12000.0, 7200.0]]
     prior = Gaussian(jnp.zeros(3), jnp.asarray(P))
@@ -193,7 +202,11 @@ def test_gradients_with_missing_data_against_differences():
 def test_float32_in_the_loop_and_mistakes():
     level = diffuse_kalman(LinearGaussian(jnp.eye(2), jnp.ones(2), jnp.eye(2)[:1], jnp.ones(1)))
     prior = Gaussian(np.zeros(2, np.float32), np.zeros((2, 2), np.float32))
-    scan = quick(lambda ys: rollout(level.step, level.init(prior), ys)[1]).lower(np.ones((4, 1), np.float32)).compile()
+    scan = (
+        quick(lambda ys: rollout(level.step, level.init(prior), ys)[1])
+        .lower(np.ones((4, 1), np.float32))
+        .compile()
+    )
     assert "custom-call" not in scan.as_text()
     estimates = scan(np.ones((4, 1), np.float32))
     assert estimates.m.dtype == np.float32

@@ -5,11 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.linalg
+
 from filters.discretise import LinearSDE, discretise, intervals
 from filters.gaussian import Gaussian
 from filters.kalman import LinearGaussian, kalman
 from sim import rollout
-
 from tests.filters.derivatives import check_gradient, quick
 
 compiled = quick(discretise)
@@ -18,9 +18,12 @@ compiled = quick(discretise)
 def random(n=3, seed=0):
     rng = np.random.default_rng(seed)
     return LinearSDE(
-        A=rng.normal(size=(n, n)), Qc=np.array([[0.7]]), L=rng.normal(size=(n, 1)),
-        B=rng.normal(size=(n, 2)), b=rng.normal(size=n),
-    )  # fmt: skip
+        A=rng.normal(size=(n, n)),
+        Qc=np.array([[0.7]]),
+        L=rng.normal(size=(n, 1)),
+        B=rng.normal(size=(n, 2)),
+        b=rng.normal(size=n),
+    )
 
 
 def van_loan(sde, dt):
@@ -83,8 +86,9 @@ def test_an_irregular_record_is_the_regular_one_with_gaps():
 
     gaps = ys.copy()
     gaps[[2, 3]] = np.nan
-    regular, irregular = estimate(intervals(t, 0.0)["dt"], gaps), estimate(
-        intervals(t[kept], 0.0)["dt"], ys[kept]
+    regular, irregular = (
+        estimate(intervals(t, 0.0)["dt"], gaps),
+        estimate(intervals(t[kept], 0.0)["dt"], ys[kept]),
     )
     np.testing.assert_allclose(irregular.P, regular.P[kept], atol=1e-12)
     np.testing.assert_allclose(irregular.loglik.sum(), regular.loglik.sum(), rtol=1e-12)
@@ -93,15 +97,27 @@ def test_an_irregular_record_is_the_regular_one_with_gaps():
 @pytest.mark.parametrize(
     "call, words",
     [
-        (lambda: intervals([1.0, 0.5], 0.0), "t: expected finite times that do not decrease, got 0.5 s at sample 1 after 1 s"),
+        (
+            lambda: intervals([1.0, 0.5], 0.0),
+            "t: expected finite times that do not decrease, got 0.5 s at sample 1 after 1 s",
+        ),
         (lambda: intervals([1.0, 2.0], 3.0), "got 1 s at sample 0 after 3 s"),
         (lambda: intervals([1.0, np.nan], 0.0), "t: expected finite times"),
-        (lambda: discretise(random(), [0.1, -0.1]), "dt: expected finite steps of at least 0 s, got -0.1"),
+        (
+            lambda: discretise(random(), [0.1, -0.1]),
+            "dt: expected finite steps of at least 0 s, got -0.1",
+        ),
         (lambda: discretise(LinearSDE(np.ones((2, 3))), 0.1), "A: expected a square matrix"),
-        (lambda: discretise(LinearSDE(np.eye(2), np.eye(1)), 0.1), r"Qc: expected \(2, 2\), got \(1, 1\)"),
-        (lambda: discretise(LinearSDE(np.eye(2), -np.eye(2)), 0.1), "Qc: expected variances of at least 0, got -1"),
+        (
+            lambda: discretise(LinearSDE(np.eye(2), np.eye(1)), 0.1),
+            r"Qc: expected \(2, 2\), got \(1, 1\)",
+        ),
+        (
+            lambda: discretise(LinearSDE(np.eye(2), -np.eye(2)), 0.1),
+            "Qc: expected variances of at least 0, got -1",
+        ),
     ],
-)  # fmt: skip
+)
 def test_mistakes_are_named(call, words):
     with pytest.raises(ValueError, match=words):
         call()

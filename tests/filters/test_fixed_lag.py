@@ -6,12 +6,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+
 from filters.fixed_lag import fixed_lag
 from filters.gaussian import Gaussian
 from filters.kalman import LinearGaussian, kalman
 from sim import rollout
 from sim.live import live
-
 from tests.filters.derivatives import check_gradient
 from tests.filters.oracle import posterior, random_case
 from tests.filters.test_kalman import as_xs
@@ -24,7 +24,9 @@ def lagged(lag, model, prior, xs, on_first=False):
 
 
 @pytest.mark.parametrize("on_first", [False, True])
-@pytest.mark.parametrize(("n", "m", "lag", "varying"), [(2, 1, 1, True), (3, 2, 4, False), (10, 2, 5, False)])
+@pytest.mark.parametrize(
+    ("n", "m", "lag", "varying"), [(2, 1, 1, True), (3, 2, 4, False), (10, 2, 5, False)]
+)
 def test_equals_the_joint_gaussian_conditioned_so_far(n, m, lag, varying, on_first):
     prior, models, inputs, ys = case = random_case(n, m, 2, 7, 4, 0.3, varying)
     xs = as_xs(models, inputs, ys, varying)

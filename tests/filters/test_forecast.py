@@ -4,11 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+
 from filters.forecast import forecast, interval
 from filters.gaussian import Gaussian
 from filters.kalman import LinearGaussian, kalman
 from sim import rollout
-
 from tests.filters.derivatives import quick
 from tests.filters.oracle import full, posterior, random_case
 from tests.filters.test_kalman import as_xs
@@ -91,7 +91,9 @@ def test_from_every_point_at_once_in_float32_and_its_gradient():
     F, H = models[0]["F"], models[0]["H"][0]
     expected = sum(H @ np.linalg.matrix_power(F, j) * (3 - j) for j in range(3))
     for derivative in (jax.jacfwd, jax.jacrev):
-        np.testing.assert_allclose(quick(derivative(total))(jnp.asarray(model.b)), expected, rtol=1e-9)
+        np.testing.assert_allclose(
+            quick(derivative(total))(jnp.asarray(model.b)), expected, rtol=1e-9
+        )
 
 
 def test_mistakes_are_named():

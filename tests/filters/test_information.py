@@ -4,13 +4,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+
 from filters.diffuse import diffuse_kalman
 from filters.gaussian import Gaussian
 from filters.information import Information, information_kalman
 from filters.kalman import LinearGaussian
 from filters.rts import rts
 from sim import rollout
-
 from tests.filters.derivatives import check_gradient, quick
 from tests.filters.oracle import check_covariances, posterior, random_case
 from tests.filters.test_kalman import as_xs
@@ -76,7 +76,9 @@ def test_gradients_float32_and_the_loop():
     assert "custom-call" not in scan.as_text()
     estimates = scan(*single)
     assert estimates.Y.dtype == np.float32
-    np.testing.assert_allclose(estimates.loglik.sum(), posterior(prior, models, inputs, ys)[2], rtol=1e-4)
+    np.testing.assert_allclose(
+        estimates.loglik.sum(), posterior(prior, models, inputs, ys)[2], rtol=1e-4
+    )
 
 
 def test_mistakes_are_named():

@@ -4,12 +4,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.optimize import minimize
+
 from filters.extended import extended
 from filters.gaussian import Gaussian
 from filters.iterated import iterated_extended
 from filters.nonlinear import Nonlinear
-from scipy.optimize import minimize
-
 from tests.filters.nonlinear_models import filtered
 
 R = np.array([0.01, 0.0004])
@@ -52,9 +52,11 @@ def test_range_and_bearing_end_at_the_most_probable_state(y):
     H = jax.jacfwd(lambda x: radar(x, None, None))(found.m)
     P = np.linalg.inv(np.linalg.inv(prior.P) + H.T @ np.diag(1 / R) @ H)
     np.testing.assert_allclose(found.P, P, rtol=1e-6, atol=1e-9)
-    laplace = -cost(found.m, prior, y) + 0.5 * (
-        np.linalg.slogdet(P)[1] - np.linalg.slogdet(prior.P)[1] - np.log(R).sum()
-    ) - np.log(2 * np.pi)  # fmt: skip
+    laplace = (
+        -cost(found.m, prior, y)
+        + 0.5 * (np.linalg.slogdet(P)[1] - np.linalg.slogdet(prior.P)[1] - np.log(R).sum())
+        - np.log(2 * np.pi)
+    )
     np.testing.assert_allclose(found.loglik, laplace, rtol=1e-6)
 
 

@@ -1,15 +1,13 @@
 """The Kalman filter and smoother against the joint Gaussian of the whole record."""
 
-import jax.numpy as jnp
 import numpy as np
-import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from filters.gaussian import Gaussian
 from filters.kalman import LinearGaussian, kalman
 from filters.rts import rts
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from sim import rollout
-
 from tests.filters.derivatives import quick
 from tests.filters.oracle import check_covariances, posterior, random_case
 

@@ -1,14 +1,13 @@
 """A wheel whose attitude is a unit vector: the filter of its angle, exactly."""
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+
 from filters.gaussian import Gaussian
 from filters.kalman import LinearGaussian, kalman
 from filters.nonlinear import Nonlinear
 from filters.rts import rts
-
 from tests.filters.derivatives import check_gradient
 from tests.filters.nonlinear_models import FILTERS, filtered, run, smoothed
 

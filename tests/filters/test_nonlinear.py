@@ -4,6 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.tree_util import Partial
+
 from filters.extended import extended
 from filters.gauss_hermite import gauss_hermite
 from filters.gaussian import Gaussian
@@ -11,8 +13,6 @@ from filters.kalman import LinearGaussian, kalman
 from filters.nonlinear import Nonlinear
 from filters.rts import rts
 from filters.unscented import unscented
-from jax.tree_util import Partial
-
 from tests.filters.derivatives import check_gradient, quick
 from tests.filters.nonlinear_models import FILTERS, filtered, height, run, smoothed, swing
 from tests.filters.oracle import check_covariances, random_case
@@ -35,16 +35,19 @@ def linear(case, noise_in=()):
     functions = Nonlinear(
         Partial(affine, model["F"], model["B"], model["b"]),
         Partial(affine, model["H"], model["D"], model["d"]),
-        model["Q"], model["R"], noise_in=noise_in,
-    )  # fmt: skip
+        model["Q"],
+        model["R"],
+        noise_in=noise_in,
+    )
     return LinearGaussian(**model), functions, Gaussian(*prior), {"y": ys, "u": inputs}
 
 
 def same(found, expected, tolerance=1e-9):
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance),
-        found, expected,
-    )  # fmt: skip
+        found,
+        expected,
+    )
 
 
 @every_filter
@@ -84,9 +87,12 @@ def test_noise_may_have_another_size_than_the_state():
     push = np.array([0.5, 1.0])
     step = np.array([[1.0, 1.0], [0.0, 1.0]])
     pushed = Nonlinear(
-        lambda x, u, t, w: step @ x + push * w, lambda x, u, t: x[:1], [[0.3]], [0.1],
+        lambda x, u, t, w: step @ x + push * w,
+        lambda x, u, t: x[:1],
+        [[0.3]],
+        [0.1],
         noise_in=("f",),
-    )  # fmt: skip
+    )
     exact = LinearGaussian(step, 0.3 * np.outer(push, push), [[1.0, 0.0]], [0.1])
     expected = filtered(kalman(exact), PRIOR, RECORD)
     for factory in FILTERS.values():
@@ -117,9 +123,11 @@ def test_gradient_of_the_likelihood(name):
 
     def loglik(theta):
         model = Nonlinear(
-            lambda x, u, t: swing(x, u, t, dt=0.3, g=theta[0]), height,
-            theta[1] * jnp.eye(2), theta[2:3],
-        )  # fmt: skip
+            lambda x, u, t: swing(x, u, t, dt=0.3, g=theta[0]),
+            height,
+            theta[1] * jnp.eye(2),
+            theta[2:3],
+        )
         prior = Gaussian(theta[3:], jnp.asarray(PRIOR.P))
         return run(FILTERS[name](model), prior, RECORD).loglik.sum()
 

@@ -8,12 +8,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+
 from filters.gaussian import Gaussian
 from filters.kalman import LinearGaussian, kalman
 from filters.parallel import parallel_kalman, parallel_rts
 from filters.rts import rts
 from sim import rollout
-
 from tests.filters.derivatives import check_gradient, quick
 from tests.filters.oracle import check_covariances, random_case
 from tests.filters.test_kalman import as_xs
@@ -104,9 +104,11 @@ print("same")
 
 def test_runs_with_time_cut_over_two_devices():
     done = subprocess.run(
-        [sys.executable, "-c", TWO_DEVICES], capture_output=True, text=True,
+        [sys.executable, "-c", TWO_DEVICES],
+        capture_output=True,
+        text=True,
         env={**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=2"},
-    )  # fmt: skip
+    )
     assert done.stdout == "same\n", done.stderr
 
 

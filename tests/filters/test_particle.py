@@ -4,14 +4,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.tree_util import Partial
+
 from filters.gaussian import Gaussian
 from filters.kalman import LinearGaussian, kalman
 from filters.particle import _chosen, bootstrap, draws
 from filters.resampling import ancestors_of
-from jax.tree_util import Partial
 from sim import rollout
 from sim.live import live
-
 from tests.filters.derivatives import quick
 
 A, SD_Q, SD_R = 0.9, 0.7, 0.8

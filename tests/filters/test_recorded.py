@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+
 from filters.extended import extended
 from filters.iterated import iterated_extended
 from filters.rts import rts
 from filters.unscented import unscented
-
 from tests.filters.nonlinear_models import FILTERS, filtered, lidar_radar, pendulum, smoothed
 
 

@@ -4,12 +4,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+
 from filters.chi_square import chi2_quantile
 from filters.gaussian import Gaussian
 from filters.kalman import LinearGaussian, kalman
 from filters.robust import gate, huber, robust, student_t
 from sim import Stepper, rollout
-
 from tests.filters.derivatives import check_gradient, quick
 from tests.filters.oracle import random_case
 
@@ -37,7 +37,9 @@ def test_an_infinite_threshold_is_the_plain_filter(name):
     compiled, exact = (jax.jit(run), 0) if name == "gate" else (filtered, 1e-9)
     plain = compiled(model, prior, ys, None)
     found = compiled(model, prior, ys, UPDATES[name](np.inf))
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=exact, atol=exact), found, plain)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=exact, atol=exact), found, plain
+    )
 
 
 @pytest.fixture(scope="module")
@@ -139,8 +141,14 @@ def test_a_step_stays_in_its_loop(update):
         (lambda: gate(-1.0), "threshold: expected a number above 0, got -1.0"),
         (lambda: student_t(0.0), "dof: expected a number above 0"),
         (lambda: huber(1.0, iterations=0), "iterations: expected an integer of at least 1"),
-        (lambda: robust(Stepper(None, None), gate(1.0)), "with_update: expected a filter that gaussian_filter"),
-        (lambda: filtered(*case(), gate(np.ones(2))), "threshold: expected a number or one for each of 0"),
+        (
+            lambda: robust(Stepper(None, None), gate(1.0)),
+            "with_update: expected a filter that gaussian_filter",
+        ),
+        (
+            lambda: filtered(*case(), gate(np.ones(2))),
+            "threshold: expected a number or one for each of 0",
+        ),
     ],
 )
 def test_a_mistake_is_named(call, message):

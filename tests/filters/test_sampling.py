@@ -1,16 +1,13 @@
 """Samples of the state path against the joint posterior."""
 
-from functools import partial
-
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
+
 from filters.gaussian import Gaussian
 from filters.kalman import LinearGaussian, kalman
 from filters.sampling import backward_sampler, posterior_samples
 from sim import rollout
-
 from tests.filters.derivatives import check_gradient, quick
 from tests.filters.oracle import joint, posterior, random_case
 from tests.filters.test_kalman import as_xs

@@ -4,11 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+
 from filters.gaussian import Gaussian
 from filters.kalman import LinearGaussian, kalman
 from filters.series import kalman_series
 from sim import rollout
-
 from tests.filters.derivatives import quick
 from tests.filters.oracle import random_case
 
@@ -19,7 +19,9 @@ def case(n, m, series, dtype=np.float64):
     ys = rng.normal(size=(6, m, series))
     ys[rng.random(ys.shape) < 0.3] = np.nan
     xs = {"y": ys, "u": rng.normal(size=(6, 2, series))}
-    return jax.tree.map(lambda a: jnp.asarray(a, dtype), (LinearGaussian(**models[0]), Gaussian(*prior), xs))
+    return jax.tree.map(
+        lambda a: jnp.asarray(a, dtype), (LinearGaussian(**models[0]), Gaussian(*prior), xs)
+    )
 
 
 def one_by_one(model, prior, xs):
@@ -45,9 +47,14 @@ def loss(run):
 
 @pytest.mark.parametrize(
     ("n", "m", "series", "dtype", "tolerance"),
-    [(1, 1, 1, float, 1e-12), (4, 2, 40, float, 1e-12), (6, 3, 17, float, 1e-12),
-     (2, 0, 3, float, 1e-12), (3, 2, 33, np.float32, 2e-4)],
-)  # fmt: skip
+    [
+        (1, 1, 1, float, 1e-12),
+        (4, 2, 40, float, 1e-12),
+        (6, 3, 17, float, 1e-12),
+        (2, 0, 3, float, 1e-12),
+        (3, 2, 33, np.float32, 2e-4),
+    ],
+)
 def test_equals_each_series_on_its_own(n, m, series, dtype, tolerance):
     args = case(n, m, series, dtype)
     got, want = quick(together)(*args), quick(one_by_one)(*args)
@@ -63,9 +70,11 @@ def test_gradients_in_both_modes_equal_those_of_vmap():
     got, want = (quick(jax.grad(loss(f), (0, 1)))(*args) for f in (together, one_by_one))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9), got, want)
     model, prior, xs = args
-    _, tangent = quick(lambda F: jax.jvp(
-        lambda F: loss(together)(model._replace(F=F), prior, xs), (F,), (jnp.ones_like(F),)
-    ))(model.F)  # fmt: skip
+    _, tangent = quick(
+        lambda F: jax.jvp(
+            lambda F: loss(together)(model._replace(F=F), prior, xs), (F,), (jnp.ones_like(F),)
+        )
+    )(model.F)
     np.testing.assert_allclose(tangent, want[0].F.sum(), rtol=1e-9)
 
 
@@ -74,7 +83,7 @@ def test_each_series_may_have_its_own_prior_and_each_step_its_own_matrices():
     own = Gaussian(
         prior.m[:, None] + jnp.arange(18.0)[None],
         prior.P[..., None] * (1 + jnp.arange(18.0))[None, None],
-    )  # fmt: skip
+    )
     Fs = jnp.stack([model.F * (1 + 0.01 * k) for k in range(6)])
     e = quick(together)(model, own, xs | {"F": Fs})
     stepper = kalman(model)
@@ -88,7 +97,9 @@ def test_each_series_may_have_its_own_prior_and_each_step_its_own_matrices():
 def test_says_what_it_expected():
     model, prior, xs = case(3, 2, 5)
     stepper = kalman_series(model, 5)
-    with pytest.raises(ValueError, match=r"y: expected shape \(2, 5\), the series last, got \(5, 2\)"):
+    with pytest.raises(
+        ValueError, match=r"y: expected shape \(2, 5\), the series last, got \(5, 2\)"
+    ):
         stepper.step(stepper.init(prior), {"y": xs["y"][0].T, "u": xs["u"][0]})
     with pytest.raises(ValueError, match=r"u: expected shape \(2, 5\)"):
         stepper.step(stepper.init(prior), {"y": xs["y"][0], "u": jnp.zeros(2)})

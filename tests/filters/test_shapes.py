@@ -3,16 +3,16 @@
 import jax
 import numpy as np
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
 from filters.diffuse import diffuse_kalman
 from filters.gaussian import Gaussian
 from filters.information import information_kalman
 from filters.kalman import LinearGaussian
 from filters.parallel import parallel_kalman
 from filters.square_root import square_root_kalman
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
 from sim import rollout
-
 from tests.filters.derivatives import quick
 from tests.filters.oracle import check_covariances, posterior, random_case
 from tests.filters.test_kalman import as_xs

@@ -4,12 +4,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+
 from filters.gaussian import Gaussian
 from filters.kalman import LinearGaussian, kalman
 from filters.square_root import square_root_kalman
 from filters.square_root_rts import square_root_rts
 from sim import rollout
-
 from tests.filters.derivatives import check_gradient, quick
 from tests.filters.oracle import check_covariances, posterior, random_case
 from tests.filters.test_kalman import as_xs
@@ -47,7 +47,9 @@ def test_all_that_kalman_emits():
     model, xs = LinearGaussian(**models[0]), as_xs(models, inputs, ys, True)
     ours, _ = compiled(model, Gaussian(*prior), xs, True)
     full = kalman(model)
-    theirs = quick(lambda xs: rollout(full.step, full.init(Gaussian(*prior), on_first=True), xs)[1])(xs)
+    theirs = quick(
+        lambda xs: rollout(full.step, full.init(Gaussian(*prior), on_first=True), xs)[1]
+    )(xs)
     for name in theirs._fields:
         np.testing.assert_allclose(getattr(ours, name), getattr(theirs, name), atol=1e-12)
 
@@ -56,9 +58,11 @@ def singular(q=1.0, r=0.5, dtype=float):
     """A tracker whose noise has rank one and whose sensors share theirs."""
     gain = jnp.array([[0.5], [1.0]], dtype)
     return LinearGaussian(
-        F=jnp.array([[1.0, 1.0], [0.0, 1.0]], dtype), Q=q * (gain @ gain.T), H=jnp.eye(2, dtype=dtype),
+        F=jnp.array([[1.0, 1.0], [0.0, 1.0]], dtype),
+        Q=q * (gain @ gain.T),
+        H=jnp.eye(2, dtype=dtype),
         R=r * jnp.ones((2, 2), dtype),
-    )  # fmt: skip
+    )
 
 
 def test_singular_noise_prior_and_transition():
@@ -101,7 +105,10 @@ def test_float32_survives_where_the_covariance_form_fails():
     rng = np.random.default_rng(0)
     ys = (1e-4 * rng.normal(size=(N, 2))).astype(dtype)
     ys[100:][rng.random((N - 100, 2)) < 0.3] = np.nan
-    model, prior = LinearGaussian(F, Q, H, R), Gaussian(np.zeros(n, dtype), 1e6 * np.eye(n, dtype=dtype))
+    model, prior = (
+        LinearGaussian(F, Q, H, R),
+        Gaussian(np.zeros(n, dtype), 1e6 * np.eye(n, dtype=dtype)),
+    )
 
     covariance = kalman(model)
     P = jax.jit(lambda ys: rollout(covariance.step, covariance.init(prior), ys)[1].P)(ys)
@@ -120,7 +127,9 @@ def test_float32_survives_where_the_covariance_form_fails():
     double, _ = jax.tree.map(lambda a: a.astype(float), (model, prior))
     exact, smooth = compiled(double, Gaussian(*(a.astype(float) for a in prior)), ys.astype(float))
     for ours, theirs in ((estimates, exact), (smoothed, smooth)):
-        ours, theirs = (jax.tree.map(lambda a: np.asarray(a, float)[100:], e) for e in (ours, theirs))
+        ours, theirs = (
+            jax.tree.map(lambda a: np.asarray(a, float)[100:], e) for e in (ours, theirs)
+        )
         sigma = np.linalg.norm(theirs.root, axis=2)
         assert np.max(np.abs(np.linalg.norm(ours.root, axis=2) / sigma - 1)) < 0.05
         assert np.max(np.abs(ours.m - theirs.m) / sigma) < 0.5
@@ -128,5 +137,7 @@ def test_float32_survives_where_the_covariance_form_fails():
 
 def test_a_step_stays_in_the_loop():
     prior, models, inputs, ys = random_case(4, 2, 1, 5, 0)
-    text = compiled.lower(LinearGaussian(**models[0]), Gaussian(*prior), {"y": ys, "u": inputs}, False)
+    text = compiled.lower(
+        LinearGaussian(**models[0]), Gaussian(*prior), {"y": ys, "u": inputs}, False
+    )
     assert "custom-call" not in text.compile().as_text()

@@ -7,12 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.linalg
+
 from filters.gaussian import Gaussian
 from filters.kalman import LinearGaussian, kalman
 from filters.rts import rts
 from filters.steady_state import riccati, steady_state, steady_state_kalman
 from sim import rollout
-
 from tests.filters.derivatives import check_gradient, quick
 from tests.filters.oracle import check_covariances, random_case
 
@@ -40,7 +40,9 @@ def test_gradient_in_both_modes_and_its_own():
     model, direction = constant(2, 1, 1), constant(2, 1, 2)
 
     def along(e):
-        return jnp.sum(jnp.sin(riccati(*(a + e * d for a, d in zip(model, direction, strict=True)))))
+        return jnp.sum(
+            jnp.sin(riccati(*(a + e * d for a, d in zip(model, direction, strict=True))))
+        )
 
     check_gradient(along, 0.0)
     slope, second = quick(jax.grad(along)), quick(jax.jacfwd(jax.grad(along)))
@@ -52,7 +54,9 @@ def test_published_values(shared):
     nile, tracker = published["nile"], published["alpha_beta"]
     level = LinearGaussian([[1.0]], [nile["sigma2_eta"]], [[1.0]], [nile["sigma2_eps"]])
     rest = settled(level)
-    np.testing.assert_allclose(rest.P_pred[0, 0], nile["steady_state_predicted_variance"], atol=5e-7)
+    np.testing.assert_allclose(
+        rest.P_pred[0, 0], nile["steady_state_predicted_variance"], atol=5e-7
+    )
     np.testing.assert_allclose(rest.K[0, 0], nile["steady_state_gain"], atol=5e-11)
     np.testing.assert_allclose(rest.P[0, 0], nile["final_filtered_variance"], atol=5e-7)
     for dt in (1.0, 0.1):  # noise of the acceleration such that the index is 0.2
@@ -92,7 +96,9 @@ def test_a_step_stays_in_the_loop_and_differentiates():
     F, Q, H, R = constant(4, 2)
     ys = jnp.ones((5, 2))
     stepper = steady_state_kalman(LinearGaussian(F, Q, H, R))
-    run = quick(lambda stepper: rollout(stepper.step, stepper.init(jnp.zeros(4)), ys)[1].loglik.sum())
+    run = quick(
+        lambda stepper: rollout(stepper.step, stepper.init(jnp.zeros(4)), ys)[1].loglik.sum()
+    )
     assert "custom-call" not in run.lower(stepper).compile().as_text()
 
     F, Q, H, R = constant(2, 1)
@@ -106,7 +112,9 @@ def test_a_step_stays_in_the_loop_and_differentiates():
 
 def test_mistakes_are_named():
     with pytest.raises(ValueError, match="every mode that does not decay to be observed by H"):
-        steady_state(LinearGaussian(2 * jnp.eye(2), jnp.eye(2), jnp.array([[1.0, 0.0]]), jnp.eye(1)))
+        steady_state(
+            LinearGaussian(2 * jnp.eye(2), jnp.eye(2), jnp.array([[1.0, 0.0]]), jnp.eye(1))
+        )
     stepper = steady_state_kalman(LinearGaussian(*constant(2, 1)))
     with pytest.raises(ValueError, match="expected 'y' and 'u' for a constant model, got 'F'"):
         xs = {"y": np.zeros((3, 1)), "F": np.zeros((3, 2, 2))}

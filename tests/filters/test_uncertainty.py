@@ -8,11 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.optimize
+
 from filters.gaussian import Gaussian
 from filters.kalman import LinearGaussian, kalman
 from filters.uncertainty import delta, observed_information, uncertainty
 from sim import rollout
-
 from tests.filters.derivatives import quick
 
 
@@ -104,7 +104,9 @@ def test_an_estimated_error_is_the_spread_of_the_estimates():
         one = jnp.ones((1, 1))
         model = LinearGaussian(F=one * p["a"], Q=one, H=one, R=1e-6 * one)
         stepper = kalman(model)
-        return rollout(stepper.step, stepper.init(Gaussian(y[0], 1e-6 * one)), y[1:])[1].loglik.sum()
+        return rollout(stepper.step, stepper.init(Gaussian(y[0], 1e-6 * one)), y[1:])[
+            1
+        ].loglik.sum()
 
     @quick
     @jax.vmap
@@ -141,9 +143,15 @@ def test_params_are_any_pytree_and_keep_their_order(dtype):
     [
         (lambda: uncertainty(lambda p: p**2, 0.0), "params: expected a maximum .* eigenvalue -2"),
         (lambda: uncertainty(lambda p: 0.0 * p, 0.0), "params: expected a maximum .* eigenvalue"),
-        (lambda: uncertainty(lambda p: -(p**2), jnp.zeros(2)), r"loglik: expected a scalar, got shape \(2,\)"),
+        (
+            lambda: uncertainty(lambda p: -(p**2), jnp.zeros(2)),
+            r"loglik: expected a scalar, got shape \(2,\)",
+        ),
         (lambda: uncertainty(lambda p: 0.0, {}), "params: expected at least one"),
-        (lambda: delta(jnp.exp, 0.0, jnp.eye(2)), r"covariance: expected \(1, 1\) for 1 parameters"),
+        (
+            lambda: delta(jnp.exp, 0.0, jnp.eye(2)),
+            r"covariance: expected \(1, 1\) for 1 parameters",
+        ),
     ],
 )
 def test_a_mistake_is_named(call, message):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy.signal import freqz, lfilter
+
 from sim.fit.best_linear import best_linear
 
 B, A = [0.2, 0.3], [1.0, -1.2, 0.5]
@@ -65,7 +66,9 @@ def test_noise_of_the_input_that_the_output_follows_is_no_noise_of_the_response(
     rng = np.random.default_rng(3)
     u = np.tile(multisine(rng), 6)
     u = u + 0.1 * rng.normal(size=u.shape)
-    both = best_linear(u, np.stack([2 * u, 2 * u + 0.1 * rng.normal(size=u.shape)], axis=1), DT, period=N)
+    both = best_linear(
+        u, np.stack([2 * u, 2 * u + 0.1 * rng.normal(size=u.shape)], axis=1), DT, period=N
+    )
     assert both.response.shape == both.noise_variance.shape == (len(both.frequency), 2)
     assert np.max(both.noise_variance[:, 0]) < 1e-20 < 1e-8 < np.min(both.noise_variance[:, 1])
 

@@ -37,14 +37,23 @@ def end(rise):
 
 @pytest.mark.parametrize(
     "bounds, start",
-    [((0, 1), 0.5), ((0, 1), 0.0), ((0, 1e6), 0.5), ((0, np.inf), 0.5), ((-10, 0), -0.5), ((-np.inf, 0), -0.1)],
+    [
+        ((0, 1), 0.5),
+        ((0, 1), 0.0),
+        ((0, 1e6), 0.5),
+        ((0, np.inf), 0.5),
+        ((-10, 0), -0.5),
+        ((-np.inf, 0), -0.1),
+    ],
 )
 def test_a_bound_that_holds_in_a_sum_of_squares(bounds, start):
     side = 1 if bounds[0] == 0 else -1
     e = Experiment(side * X, Y[:, None])
     found = fit(Simulation(line), {"a": 0.0, "b": start}, e, parameters={"b": bounds})
     trust = found.uncertainty
-    assert found.message.startswith("converged") and found.message.endswith("; b is held by its bound 0")
+    assert found.message.startswith("converged") and found.message.endswith(
+        "; b is held by its bound 0"
+    )
     assert trust.held == ("b is held by its bound 0",) and not trust.open
     # The other as if it were alone, but for the degrees of freedom.
     sd = np.sqrt(squares(0) / 58 / 60)
@@ -52,15 +61,24 @@ def test_a_bound_that_holds_in_a_sum_of_squares(bounds, start):
     np.testing.assert_allclose(bands(found).sd, sd, rtol=1e-4)
     assert np.isnan(trust.interval()[1]).all() and np.isfinite(trust.interval()[0]).all()
     expected = end(squares(0) * t.ppf(0.975, 58) ** 2 / 58)
-    np.testing.assert_allclose(profile(found, "b").interval, sorted([0, side * expected]), rtol=1e-3, atol=1e-6)
+    np.testing.assert_allclose(
+        profile(found, "b").interval, sorted([0, side * expected]), rtol=1e-3, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("start", [0.5, 0.0])
 def test_a_bound_that_holds_in_a_likelihood(start):
     e = Experiment((jnp.asarray(Y), jnp.asarray(X)), Y[:, None])
-    found = fit(Prediction(filtered), {"a": 0.0, "b": start}, e, parameters={"b": (0, 1)},
-                states=Gaussian(np.zeros(1), np.zeros((1, 1))))  # fmt: skip
-    assert found.message.startswith("converged") and found.message.endswith("; b is held by its bound 0")
+    found = fit(
+        Prediction(filtered),
+        {"a": 0.0, "b": start},
+        e,
+        parameters={"b": (0, 1)},
+        states=Gaussian(np.zeros(1), np.zeros((1, 1))),
+    )
+    assert found.message.startswith("converged") and found.message.endswith(
+        "; b is held by its bound 0"
+    )
     trust = found.uncertainty
     np.testing.assert_allclose(trust.standard_error, [0.1 / np.sqrt(60), np.nan], rtol=1e-4)
     assert not trust.open
@@ -88,7 +106,9 @@ def test_a_value_far_from_a_bound_in_units_of_its_error_is_not_held():
     wide = fit(Simulation(line), {"a": 0.0, "b": 0.5}, e, parameters={"b": (0, 1e6)})
     free = fit(Simulation(line), {"a": 0.0, "b": 0.5}, e)
     assert wide.uncertainty.held == () and "bound" not in wide.message
-    np.testing.assert_allclose(wide.uncertainty.standard_error, free.uncertainty.standard_error, rtol=1e-4)
+    np.testing.assert_allclose(
+        wide.uncertainty.standard_error, free.uncertainty.standard_error, rtol=1e-4
+    )
     below = fit(Simulation(line), {"a": 0.0, "b": 0.5}, e, parameters={"b": (-np.inf, 5.0)})
     got, expected = profile(below, "b"), profile(free, "b")
     np.testing.assert_allclose(got.interval, expected.interval, rtol=1e-3)

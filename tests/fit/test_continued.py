@@ -44,7 +44,10 @@ def some():
         ({"start": {"a": 0.2, "b": 1.5, "c": 1.0}}, "another: start and parameters$"),
         ({"parameters": {"b": "positive"}}, "another: parameters$"),
         ({"parameters": {"b": Prior(1.0, 1.0)}}, "another: parameters$"),
-        ({"experiments": RECORD._replace(y=RECORD.y + 1e-6 * (U == U[7])[:, None])}, "another: experiments$"),
+        (
+            {"experiments": RECORD._replace(y=RECORD.y + 1e-6 * (U[7] == U)[:, None])},
+            "another: experiments$",
+        ),
         ({"experiments": RECORD._replace(xs=U[::-1])}, "another: experiments$"),
         ({"experiments": [RECORD, RECORD], "states": 0.1}, "another: experiments and states$"),
         ({"states": 0.2}, "another: states$"),
@@ -53,11 +56,14 @@ def some():
         ({"validation": RECORD}, "another: validation$"),
         ({"objective": Simulation(model, robust=Huber())}, "another: objective$"),
         ({"solver": GaussNewton()}, "that of another, a sim.fit.least_squares.Search$"),
-        ({"objective": Truncated(SIMULATION, 8)}, "that of another, a sim.fit.least_squares.Search$"),
+        (
+            {"objective": Truncated(SIMULATION, 8)},
+            "that of another, a sim.fit.least_squares.Search$",
+        ),
         ({"search": 3}, "expected the search of a Fit, as found.search, got int$"),
         ({"search": {"z": 3}}, "expected the search of a Fit, as found.search, got dict$"),
     ],
-)  # fmt: skip
+)
 def test_what_is_another_is_named(some, change, words):
     with pytest.raises(ValueError, match=f"^search: .*{words}") as error:
         fit(**{**GIVEN, "search": some.search, **change})
@@ -66,20 +72,30 @@ def test_what_is_another_is_named(some, change, words):
 
 def test_a_whole_fit_goes_on_as_its_search_does(some):
     found = fit(**GIVEN, search=some)
-    for a, b in zip(jax.tree.leaves(found.search), jax.tree.leaves(fit(**GIVEN).search), strict=True):
+    for a, b in zip(
+        jax.tree.leaves(found.search), jax.tree.leaves(fit(**GIVEN).search), strict=True
+    ):
         np.testing.assert_array_equal(a, b)
     # Copies of the same numbers are the same problem.
-    again = {**GIVEN, "start": {k: np.array(v) for k, v in START.items()}, "experiments": [RECORD._replace(xs=U.copy())]}
+    again = {
+        **GIVEN,
+        "start": {k: np.array(v) for k, v in START.items()},
+        "experiments": [RECORD._replace(xs=U.copy())],
+    }
     assert fit(**again, search=found).params == found.params
 
 
 def test_the_best_of_many_and_a_shot_go_on_too():
-    for found in (multistart(SIMULATION, START, RECORD, 3, states=0.1).best,
-                  shoot(SIMULATION, START, RECORD, 4, states=0.1)):  # fmt: skip
+    for found in (
+        multistart(SIMULATION, START, RECORD, 3, states=0.1).best,
+        shoot(SIMULATION, START, RECORD, 4, states=0.1),
+    ):
         again = fit(**GIVEN, search=found)
         assert again.loss[-1] == found.loss[-1] and "converged" in again.message
     apart = found._replace(search=found.search._replace(mark=None))
-    with pytest.raises(ValueError, match="one that knows the problem it began with, got one without"):
+    with pytest.raises(
+        ValueError, match="one that knows the problem it began with, got one without"
+    ):
         fit(**GIVEN, search=apart)
 
 

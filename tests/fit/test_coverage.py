@@ -30,9 +30,7 @@ def covers(intervals, truth):
 
 def lag(p):
     """s' = s + h (tanh(u) − s) / T, seen as c s: a parameter each of gain and pace."""
-    return Stepper(
-        jnp.asarray, lambda s, u: 2 * (s + 0.2 * (jnp.tanh(u) - s) / p["T"],)
-    )
+    return Stepper(jnp.asarray, lambda s, u: 2 * (s + 0.2 * (jnp.tanh(u) - s) / p["T"],))
 
 
 LAG = Simulation(lag, lambda p, y, u: (p["c"] * y)[None])
@@ -124,8 +122,14 @@ def test_a_prediction_by_a_kalman_filter():
     truth, found = {"a": 0.7, "b": 1.0, "sd": 0.5}, []
     for y in ys:
         e = Experiment({"u": u, "y": y}, y)
-        one = fit(Prediction(driven), truth, e, parameters={"sd": "positive"},
-                  states=Gaussian(np.zeros(1), np.zeros((1, 1))), tolerance=1e-6)  # fmt: skip
+        one = fit(
+            Prediction(driven),
+            truth,
+            e,
+            parameters={"sd": "positive"},
+            states=Gaussian(np.zeros(1), np.zeros((1, 1))),
+            tolerance=1e-6,
+        )
         found.append(one.uncertainty.interval(0.95))
     covers(found, [0.7, 1.0, 0.5])
 
@@ -142,9 +146,14 @@ def test_variances_by_a_likelihood_of_few_samples():
     ys = x[..., None] + rng.normal(size=(COUNT, 120, 1))
     truth, found = {"level": 0.1, "noise": 1.0}, []
     for y in ys:
-        one = fit(Prediction(wandering), truth, Experiment(y, y), tolerance=1e-6,
-                  parameters={"level": "positive", "noise": "positive"},
-                  states=Gaussian(np.zeros(1), np.zeros((1, 1))))  # fmt: skip
+        one = fit(
+            Prediction(wandering),
+            truth,
+            Experiment(y, y),
+            tolerance=1e-6,
+            parameters={"level": "positive", "noise": "positive"},
+            states=Gaussian(np.zeros(1), np.zeros((1, 1))),
+        )
         found.append(one.uncertainty.interval(0.95))
     covers(found, [0.1, 1.0])
     assert (np.array(found)[:, :, 0] > 0).all()

@@ -107,9 +107,7 @@ def test_a_likelihood_in_windows_is_that_of_the_records():
     # Rate zero: the parameters stay, and the losses of the windows add up to the loss.
     ys = [jnp.asarray(np.random.default_rng(n).normal(size=(n, 1))) for n in (5, 9)]
     prior = Gaussian(np.zeros(1), np.eye(1))
-    problem, z = assembled(
-        Prediction(level), 0.5, [Experiment(y, y) for y in ys], None, prior
-    )
+    problem, z = assembled(Prediction(level), 0.5, [Experiment(y, y) for y in ys], None, prior)
     solver = optax.sgd(0.1)
     after = advanced(solver, 9, None, problem, begun(solver, 0, problem, z), 0.0)
     slope = quick(jax.grad(loss, 1))(problem, z) / (2 * 9)
@@ -143,8 +141,14 @@ def test_descent_moves_an_initial_state_whatever_its_unit(solver):
 
     u = np.random.default_rng(9).normal(size=60)
     y = lfilter([5e5], [1.0, -0.9], u, zi=[0.9 * 3e6])[0]
-    found = fit(Simulation(large), {"a": 0.5, "b": 1.0}, Experiment(u, y[:, None]), states=1e6,
-                solver=solver, steps=300)  # fmt: skip
+    found = fit(
+        Simulation(large),
+        {"a": 0.5, "b": 1.0},
+        Experiment(u, y[:, None]),
+        states=1e6,
+        solver=solver,
+        steps=300,
+    )
     np.testing.assert_allclose([found.params["a"], found.params["b"]], [0.9, 0.5], rtol=1e-3)
     np.testing.assert_allclose(found.states[0], 3e6, rtol=1e-3)
     np.testing.assert_allclose(found.uncertainty.value[2], found.states[0])
@@ -169,8 +173,15 @@ def test_validation_stops_a_fit_that_learns_the_noise():
         return Experiment(jnp.asarray(u), jnp.asarray(y[:, None]))
 
     training, validation = noisy(40), noisy(200)
-    found = fit(Simulation(taps), jnp.zeros(25), training, solver=optax.adam(0.05),
-                validation=validation, patience=15, steps=400)  # fmt: skip
+    found = fit(
+        Simulation(taps),
+        jnp.zeros(25),
+        training,
+        solver=optax.adam(0.05),
+        validation=validation,
+        patience=15,
+        steps=400,
+    )
     best = np.argmin(found.validation)
     assert 0 < best == len(found.validation) - 16 and len(found.loss) == len(found.validation)
     assert found.message.startswith("stopped early: the loss on the validation experiments")
@@ -207,8 +218,18 @@ def test_a_fit_continued_from_a_file_equals_an_uninterrupted_one(objective, solv
     e, other = recorded(30, noise=0.1), recorded(30, 1, noise=0.1)
 
     def run(steps, search=None):
-        return fit(objective, START, e, states=0.1, solver=solver, steps=steps, search=search,
-                   tolerance=0.0, validation=other, parameters={"a": [0.0, 1.0]})  # fmt: skip
+        return fit(
+            objective,
+            START,
+            e,
+            states=0.1,
+            solver=solver,
+            steps=steps,
+            search=search,
+            tolerance=0.0,
+            validation=other,
+            parameters={"a": [0.0, 1.0]},
+        )
 
     save(tmp_path / "search.npz", run(2).search)
     search = load(tmp_path / "search.npz", run(0).search)

@@ -22,10 +22,14 @@ def test_records_of_several_intervals_are_no_fit():
         return Stepper(jnp.asarray, lambda s, _: 2 * (s * (1 - 0.1 * p["k"]),))
 
     def run(*records):
-        return fit(Simulation(decay), {"k": 0.5}, records, states=1.0, free_states=False).params["k"]
+        return fit(Simulation(decay), {"k": 0.5}, records, states=1.0, free_states=False).params[
+            "k"
+        ]
 
     own, slow = sampled(T, None, np.exp(-T)), sampled(2 * T, None, np.exp(-2 * T))
-    with pytest.raises(ValueError, match=r"experiments\[2\]: expected samples 0.1 s apart, as experiments\[1\]"):
+    with pytest.raises(
+        ValueError, match=r"experiments\[2\]: expected samples 0.1 s apart, as experiments\[1\]"
+    ):
         run(Experiment(None, own.y), own, slow)
     # Printed times are rounded; and who knows better leaves the interval out.
     k = run(own, sampled(T + 1e-5 * np.arange(9), None, np.exp(-T)))

@@ -37,8 +37,9 @@ def test_the_state_from_the_first_samples_predicts_the_rest(dtype, first):
     np.testing.assert_allclose(predicted(SPRING, p, found, record), y, atol=2 * tolerance)
 
 
-@pytest.mark.parametrize("n, words", [(1, "samples of at least one step"), (62, "most 60, got 62"),
-                                      (0, "n: expected")])  # fmt: skip
+@pytest.mark.parametrize(
+    "n, words", [(1, "samples of at least one step"), (62, "most 60, got 62"), (0, "n: expected")]
+)
 def test_samples_that_do_not_do_are_named(n, words):
     e = Experiment(U, jnp.ones((60, 1)), jnp.ones(1))
     with pytest.raises(ValueError, match=words):
@@ -51,7 +52,9 @@ def test_an_output_may_be_missing_in_all_of_them():
     both = Simulation(spring, lambda p, y, u: y)
     e = Experiment(U, jnp.zeros((60, 2)))
     record = e._replace(y=predicted(both, {"k": 3.0}, TRUTH, e).at[:15, 1].set(jnp.nan))
-    np.testing.assert_allclose(initial_state(both, {"k": 3.0}, record, 15, jnp.zeros(2)), TRUTH, atol=1e-6)
+    np.testing.assert_allclose(
+        initial_state(both, {"k": 3.0}, record, 15, jnp.zeros(2)), TRUTH, atol=1e-6
+    )
     with pytest.raises(ValueError, match="as the 2 numbers of a state, got 0"):
         initial_state(both, {"k": 3.0}, record._replace(y=record.y * jnp.nan), 15, jnp.zeros(2))
 

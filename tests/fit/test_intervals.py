@@ -29,8 +29,9 @@ def test_an_interval_is_that_of_the_search(kind, bounds, dtype):
     reach = 1.959964 * error / np.abs(slope)
     ends = [kind.value(jnp.asarray(z + side * reach), (2,)) for side in (-1, 1)]
     found = Uncertainty(("a", "b"), value, error, None, (), np.inf, np.tile(bounds, (2, 1)))
-    np.testing.assert_allclose(found.interval(), np.sort(np.stack(ends, axis=1)),
-                               rtol=2e-6, atol=1e-6)  # fmt: skip
+    np.testing.assert_allclose(
+        found.interval(), np.sort(np.stack(ends, axis=1)), rtol=2e-6, atol=1e-6
+    )
 
 
 def test_what_is_not_determined_fills_its_range_and_what_is_on_a_bound_stays_there():
@@ -49,11 +50,20 @@ def test_ranges_stand_in_the_order_of_the_names():
     start = {"L": np.eye(2), "c": 1.0, "d": 1.0, "g": np.ones(2)}
     kinds = {"L": "positive_definite", "c": "fixed", "g": (0.5, 3.0)}
     es = [Experiment(None, jnp.ones((9, 1)))] * 2
-    problem, z = assembled(Simulation(model), start, es, kinds, {"x": 2.0}, state_kinds={"x": "positive"})
+    problem, z = assembled(
+        Simulation(model), start, es, kinds, {"x": 2.0}, state_kinds={"x": "positive"}
+    )
     found = unasked(problem, z, "nothing was asked")
     lower = dict(zip(found.names, found.bounds[:, 0], strict=True))
     assert lower == {
-        "L[0, 0]": 0, "L[0, 1]": -np.inf, "L[1, 0]": -np.inf, "L[1, 1]": 0, "d": -np.inf,
-        "g[0]": 0.5, "g[1]": 0.5, "states[0].x": 0, "states[1].x": 0,
-    }  # fmt: skip
+        "L[0, 0]": 0,
+        "L[0, 1]": -np.inf,
+        "L[1, 0]": -np.inf,
+        "L[1, 1]": 0,
+        "d": -np.inf,
+        "g[0]": 0.5,
+        "g[1]": 0.5,
+        "states[0].x": 0,
+        "states[1].x": 0,
+    }
     assert (found.bounds[:, 1] == np.where(found.bounds[:, 0] == 0.5, 3, np.inf)).all()

@@ -20,9 +20,7 @@ from sim.fit.problem import evaluated
 
 def lag(p):
     """s' = s + h (tanh(u) − s) / T, seen as c s: a parameter each of gain and pace."""
-    return Stepper(
-        jnp.asarray, lambda s, u: 2 * (s + 0.2 * (jnp.tanh(u) - s) / p["T"],)
-    )
+    return Stepper(jnp.asarray, lambda s, u: 2 * (s + 0.2 * (jnp.tanh(u) - s) / p["T"],))
 
 
 LAG = Simulation(lag, lambda p, y, u: (p["c"] * y)[None])
@@ -151,11 +149,14 @@ def test_fixed_flags_and_counts_stay_so_and_a_bound_that_holds_is_said():
     assert found.message.endswith("; a is held by its bound 0.9")
 
 
-@pytest.mark.parametrize("bounds", [
-    {"T": (0.8, 5.0), "c": (-4.0, 3.0)},  # which the start lies on
-    {"T": [0, np.inf], "c": [-np.inf, 4]},
-    {"T": (-np.inf, 1.8), "c": (0.5, np.inf)},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "bounds",
+    [
+        {"T": (0.8, 5.0), "c": (-4.0, 3.0)},  # which the start lies on
+        {"T": [0, np.inf], "c": [-np.inf, 4]},
+        {"T": (-np.inf, 1.8), "c": (0.5, np.inf)},
+    ],
+)
 def test_bounds_on_two_sides_and_on_one(bounds):
     found = fit(LAG, {"T": 0.8, "c": 3.0}, RECORDS, states=0.2, parameters=bounds)
     free = fit(LAG, START, RECORDS, states=0.2)
@@ -228,11 +229,18 @@ NAMED = Experiment({"u": jnp.ones(9)}, jnp.ones((9, 1)))
         ({"start": START | {"f": jnp.tanh}}, "start: expected real numbers, got f = "),
         ({"objective": lag}, "objective: expected Simulation, Prediction or Truncated"),
         ({"states": None}, "states: expected an initial state, which the model takes, got None"),
-        ({"objective": Simulation(alone)}, "states: expected None, as the model takes none, got one"),
-        ({"experiments": [RECORDS[0], NAN]},
-         r"experiments\[1\].xs: expected finite inputs, got 1 of 9 that are not, first at 3"),
-        ({"experiments": [RECORDS[0], NAMED], "objective": Truncated(LAG, 5)},
-         "experiments: expected inputs of one structure, to lie side by side in windows, got others"),
+        (
+            {"objective": Simulation(alone)},
+            "states: expected None, as the model takes none, got one",
+        ),
+        (
+            {"experiments": [RECORDS[0], NAN]},
+            r"experiments\[1\].xs: expected finite inputs, got 1 of 9 that are not, first at 3",
+        ),
+        (
+            {"experiments": [RECORDS[0], NAMED], "objective": Truncated(LAG, 5)},
+            "experiments: expected inputs of one structure, to lie side by side in windows, got others",
+        ),
         ({"states": [0.0, 0.1]}, "states: expected one for each of 3 experiments, got 2"),
         ({"start": {"T": np.nan, "c": 1.0}}, "start: expected finite numbers, got T = nan"),
     ],

@@ -47,9 +47,12 @@ def nile(shared):
 @pytest.fixture(scope="module")
 def river(nile):
     return fit(
-        Prediction(level), {"noise": 1e4, "level": 1e3}, observed(nile["data_1871_1970"]),
-        parameters={"noise": "positive", "level": "positive"}, states=NOTHING,
-    )  # fmt: skip
+        Prediction(level),
+        {"noise": 1e4, "level": 1e3},
+        observed(nile["data_1871_1970"]),
+        parameters={"noise": "positive", "level": "positive"},
+        states=NOTHING,
+    )
 
 
 def test_the_level_of_the_nile_as_published(nile, river):
@@ -87,8 +90,10 @@ def test_a_profile_is_that_by_scipy(nile, river, name, other):
 
     best = np.log(river.params[name])
     bound = smallest(best) + 0.5 * chi2.ppf(0.9, 1)
-    ends = [brentq(lambda held: smallest(held) - bound, *sorted((best, best + away)), xtol=1e-6)
-            for away in (-2.5, 2.5)]  # fmt: skip
+    ends = [
+        brentq(lambda held: smallest(held) - bound, *sorted((best, best + away)), xtol=1e-6)
+        for away in (-2.5, 2.5)
+    ]
     got = profile(river, name, level=0.9)
     np.testing.assert_allclose(got.interval, np.exp(ends), rtol=1e-4)
     expected = [smallest(np.log(v)) - smallest(best) for v in got.value]
@@ -101,7 +106,8 @@ def test_a_band_is_of_the_predictions(nile, river):
     p = {name: float(river.params[name]) for name in river.uncertainty.names}
     means = local_level(ys, **p)[1]
     slope = [
-        (local_level(ys, **p | {name: 1.00001 * p[name]})[1] - means) / (1e-5 * p[name]) for name in p
+        (local_level(ys, **p | {name: 1.00001 * p[name]})[1] - means) / (1e-5 * p[name])
+        for name in p
     ]
     variance = np.einsum("pk,pq,qk->k", slope, river.uncertainty.covariance, slope)
     band = bands(river)
@@ -136,8 +142,13 @@ def white(p):
 @pytest.mark.parametrize("dtype, tight", [(float, 1e-12), (np.float32, 1e-5)])
 def test_a_profile_goes_to_where_a_likelihood_breaks(dtype, tight):
     y = np.random.default_rng(0).normal(size=20)
-    found = fit(Prediction(white), {"noise": dtype(1.0), "gain": dtype(1.0)}, observed(y),
-                parameters={"noise": (0.0, 2.0), "gain": "fixed"}, states=NOTHING)  # fmt: skip
+    found = fit(
+        Prediction(white),
+        {"noise": dtype(1.0), "gain": dtype(1.0)},
+        observed(y),
+        parameters={"noise": (0.0, 2.0), "gain": "fixed"},
+        states=NOTHING,
+    )
     assert found.params["noise"].dtype == dtype
     got = profile(found, "noise", [0.15, 0.3, 0.5, 1.2, 1.6], level=0.999)
 
@@ -173,14 +184,19 @@ def test_an_autoregression_as_published_with_its_standard_errors():
     # arima(lh, order = c(3, 0, 0)), the example in the manual of R.
     y = np.array(LH.split(), float)
     start = {"ar": np.full(3, 0.1), "mean": 2.0, "variance": 1.0}
-    found = fit(Prediction(autoregressive, stationary), start, observed(y),
-                parameters={"variance": "positive"})  # fmt: skip
+    found = fit(
+        Prediction(autoregressive, stationary),
+        start,
+        observed(y),
+        parameters={"variance": "positive"},
+    )
     p = found.params
     np.testing.assert_allclose(p["ar"], [0.6448, -0.0634, -0.2198], atol=6e-5)
     np.testing.assert_allclose([p["mean"], p["variance"]], [2.3931, 0.1787], atol=6e-5)
     np.testing.assert_allclose(-found.loss[-1], -27.09, atol=6e-3)
-    np.testing.assert_allclose(found.uncertainty.standard_error[:4],
-                               [0.1394, 0.1668, 0.1421, 0.0963], atol=1e-4)  # fmt: skip
+    np.testing.assert_allclose(
+        found.uncertainty.standard_error[:4], [0.1394, 0.1668, 0.1421, 0.0963], atol=1e-4
+    )
     # The loss is minus the logarithm of the joint density of the whole record.
     n, ar = len(y), p["ar"]
     F = np.concatenate([ar[None], np.eye(3)[:-1]])
@@ -194,9 +210,12 @@ def test_the_slope_of_a_likelihood_with_a_prior_is_that_of_differences():
     y = np.array(LH.split(), float)[:12]
     y[4] = np.nan
     problem, z = assembled(
-        Prediction(level), {"noise": 0.2, "level": 0.1}, observed(y),
-        {"noise": "positive", "level": {"mean": 0.3, "sd": 0.1, "kind": [0.0, 1.0]}}, NOTHING,
-    )  # fmt: skip
+        Prediction(level),
+        {"noise": 0.2, "level": 0.1},
+        observed(y),
+        {"noise": "positive", "level": {"mean": 0.3, "sd": 0.1, "kind": [0.0, 1.0]}},
+        NOTHING,
+    )
     assert len(z) == 2  # the prior of a filter is not searched
     check_gradient(lambda z: loss(problem, z), z)
     free = problem.parameters(z)
@@ -207,8 +226,13 @@ def test_the_slope_of_a_likelihood_with_a_prior_is_that_of_differences():
 
 def test_what_a_likelihood_leaves_open_is_named():
     y = np.random.default_rng(0).normal(size=20)
-    problem, z = assembled(Prediction(white), {"noise": 0.5, "gain": 2.0}, observed(y),
-                           {"noise": "positive", "gain": "positive"}, NOTHING)  # fmt: skip
+    problem, z = assembled(
+        Prediction(white),
+        {"noise": 0.5, "gain": 2.0},
+        observed(y),
+        {"noise": "positive", "gain": "positive"},
+        NOTHING,
+    )
     found = informed(problem, z)
     assert found.open == (
         "gain and noise: the data determine only a combination of them, not each",
@@ -218,8 +242,13 @@ def test_what_a_likelihood_leaves_open_is_named():
 
 def test_a_solver_for_squares_is_refused():
     with pytest.raises(ValueError, match=r"solver: GaussNewton\(\) takes a Simulation"):
-        fit(Prediction(level), {"noise": 1.0, "level": 1.0}, observed(LH.split()[:5]),
-            states=NOTHING, solver=GaussNewton())  # fmt: skip
+        fit(
+            Prediction(level),
+            {"noise": 1.0, "level": 1.0},
+            observed(LH.split()[:5]),
+            states=NOTHING,
+            solver=GaussNewton(),
+        )
     with pytest.raises(ValueError, match="solver: expected None, GaussNewton.. or a trans"):
         fit(Prediction(level), {"noise": 1.0}, observed([1.0, 2.0]), solver="adam")
     assert jax.config.jax_numpy_dtype_promotion == "strict"
@@ -241,8 +270,13 @@ one.defvjp(lambda x: (one(x), None), lambda _, g: (0 * g,))
 
 def test_a_likelihood_without_a_curvature_is_searched_by_its_slope():
     y = np.random.default_rng(0).normal(size=20)
-    found = fit(Prediction(lambda p: white(jax.tree.map(once, p))), {"noise": 0.5, "gain": 1.0},
-                observed(y), parameters={"noise": "positive", "gain": "fixed"}, states=NOTHING)  # fmt: skip
+    found = fit(
+        Prediction(lambda p: white(jax.tree.map(once, p))),
+        {"noise": 0.5, "gain": 1.0},
+        observed(y),
+        parameters={"noise": "positive", "gain": "fixed"},
+        states=NOTHING,
+    )
     np.testing.assert_allclose(found.params["noise"], np.mean(y**2), rtol=1e-4)
     assert found.message.startswith("converged")
     assert "no forward-mode derivative" in found.uncertainty.open[0]

@@ -64,8 +64,15 @@ def test_the_fit_of_the_prediction_error_is_that_of_scipy():
     start = n4sid(u, y, 2)
     known = {"A": "fixed", "C": "fixed", "D": "fixed"}
     objective, e = Simulation(linear), Experiment((u, y), y)
-    found = fit(objective, start.system, e, states=start.x0, parameters=known, free_states=False,
-                tolerance=1e-14)  # fmt: skip
+    found = fit(
+        objective,
+        start.system,
+        e,
+        states=start.x0,
+        parameters=known,
+        free_states=False,
+        tolerance=1e-14,
+    )
 
     def errors(z):
         B, K = z.reshape(2, 2, 2)
@@ -84,11 +91,18 @@ def test_the_fit_of_the_prediction_error_is_that_of_scipy():
 def test_all_matrices_at_once_come_nearer_to_the_truth_than_where_they_began():
     u, y, _ = recorded(600, 3, noise=0.5)
     start = n4sid(u, y, 2)
-    found = fit(Simulation(linear), start.system, Experiment((u, y), y), states=start.x0,
-                parameters={"D": "fixed"})  # fmt: skip
+    found = fit(
+        Simulation(linear),
+        start.system,
+        Experiment((u, y), y),
+        states=start.x0,
+        parameters={"D": "fixed"},
+    )
     assert found.message.startswith("converged")
     # The state may be turned: that is said, and the simulated output has a finite band.
-    assert "A[0, 0]" in found.uncertainty.open[0] and "only a combination" in found.uncertainty.open[0]
+    assert (
+        "A[0, 0]" in found.uncertainty.open[0] and "only a combination" in found.uncertainty.open[0]
+    )
     assert np.isfinite(bands(found).sd).all()
 
     def response(system):
@@ -117,12 +131,18 @@ def test_a_series_without_input():
     ("change", "words"),
     [
         (lambda: linear((1, 2)), r"params: expected sim.fit.Linear, got tuple"),
-        (lambda: linear(TRUTH._replace(K=np.zeros((1, 2)))), r"params.K: expected shape \(2, 2\), got \(1, 2\)"),
+        (
+            lambda: linear(TRUTH._replace(K=np.zeros((1, 2)))),
+            r"params.K: expected shape \(2, 2\), got \(1, 2\)",
+        ),
         (lambda: linear(TRUTH).init(np.zeros(3)), r"x0: expected shape \(2,\), got \(3,\)"),
         (lambda: outputs(TRUTH, None, np.zeros((5, 3))), r"u: expected shape \(2,\), got \(3,\)"),
-        (lambda: outputs(TRUTH, None, (np.zeros((5, 2)), np.zeros(5))), r"y: expected shape \(2,\), got \(\)"),
+        (
+            lambda: outputs(TRUTH, None, (np.zeros((5, 2)), np.zeros(5))),
+            r"y: expected shape \(2,\), got \(\)",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_mistake_is_one_line(change, words):
     with pytest.raises(ValueError, match=words):
         change()

@@ -80,9 +80,12 @@ def test_the_best_of_many_maxima_of_a_likelihood(dtype):
     y = jnp.asarray(Y[:, None], dtype)
     start = jax.tree.map(lambda v: jnp.asarray(v, dtype), {**GIVEN["start"], "noise": 1.0})
     given = GIVEN | {
-        "objective": Prediction(innovations), "start": start, "experiments": Experiment(y, y),
-        "parameters": GIVEN["parameters"] | {"noise": "positive"}, "first": 8,
-    }  # fmt: skip
+        "objective": Prediction(innovations),
+        "start": start,
+        "experiments": Experiment(y, y),
+        "parameters": GIVEN["parameters"] | {"noise": "positive"},
+        "first": 8,
+    }
     found = multistart(starts=24, batch=8, **given)
     # By linear regression at each of many frequencies: the largest likelihood of all.
     w = np.linspace(0.795, 0.805, 10001)[:, None]

@@ -21,9 +21,13 @@ def noisy(p):
 @pytest.mark.parametrize("size", [1e-6, 1.0, 1e4])
 def test_a_covariance_is_found_in_any_unit(size):
     y = np.random.default_rng(0).normal(size=(80, 2)) @ [[1.0, 0.9], [0.0, 0.3]] * size
-    found = fit(Prediction(noisy), 0.5 * size**2 * np.eye(2), Experiment(jnp.asarray(y), y),
-                parameters={"parameter": "positive_definite"},
-                states=Gaussian(np.zeros(2), np.zeros((2, 2))))  # fmt: skip
+    found = fit(
+        Prediction(noisy),
+        0.5 * size**2 * np.eye(2),
+        Experiment(jnp.asarray(y), y),
+        parameters={"parameter": "positive_definite"},
+        states=Gaussian(np.zeros(2), np.zeros((2, 2))),
+    )
     assert found.message.startswith("converged") and not found.uncertainty.open
     np.testing.assert_allclose(found.params, y.T @ y / 80, rtol=1e-5)
     # Of a covariance S of N samples: sd S_ij = √((S_ii S_jj + S_ij²) / N).
@@ -45,7 +49,9 @@ def test_a_covariance_is_found_in_any_unit(size):
 
 
 def regression(p):
-    filter = kalman(LinearGaussian(jnp.zeros((1, 1)), 1e-9 * jnp.eye(1), jnp.eye(1), p["r"][None, None]))
+    filter = kalman(
+        LinearGaussian(jnp.zeros((1, 1)), 1e-9 * jnp.eye(1), jnp.eye(1), p["r"][None, None])
+    )
     return Stepper(filter.init, lambda c, x: filter.step(c, (x[0] - p["b"] * x[1])[None]))
 
 
@@ -55,8 +61,13 @@ def test_a_coefficient_that_starts_at_zero_is_found_in_any_unit(unit):
     x = rng.normal(size=50)
     y = 2 * x + rng.normal(size=50)
     e = Experiment((jnp.asarray(y), jnp.asarray(unit * x)), y[:, None])
-    found = fit(Prediction(regression), {"b": 0.0, "r": 5.0}, e, parameters={"r": "positive"},
-                states=Gaussian(np.zeros(1), np.zeros((1, 1))))  # fmt: skip
+    found = fit(
+        Prediction(regression),
+        {"b": 0.0, "r": 5.0},
+        e,
+        parameters={"r": "positive"},
+        states=Gaussian(np.zeros(1), np.zeros((1, 1))),
+    )
     best = x @ y / (x @ x)
     expected = [best / unit, np.mean((y - best * x) ** 2)]
     np.testing.assert_allclose(found.uncertainty.value, expected, rtol=1e-5)

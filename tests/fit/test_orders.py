@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import scipy.stats
+
 from sim.fit.orders import aic, aicc, bic, log_likelihood, select
 
 

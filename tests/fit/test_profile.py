@@ -43,8 +43,14 @@ def bent():
     rng = np.random.default_rng(1)
     y = 0.3 ** np.arange(1.0, 9.0) + 0.08 * rng.normal(size=8)
     e = Experiment(None, jnp.asarray(y)[:, None])
-    return fit(Simulation(decay), {"a": 0.5}, e, states=1.0, free_states=False,
-               parameters={"a": (0.0, 1.0)})  # fmt: skip
+    return fit(
+        Simulation(decay),
+        {"a": 0.5},
+        e,
+        states=1.0,
+        free_states=False,
+        parameters={"a": (0.0, 1.0)},
+    )
 
 
 def test_a_linear_models_profile_is_its_interval(line):
@@ -97,7 +103,9 @@ def test_a_band_is_that_of_a_linear_regression(line):
     np.testing.assert_allclose(band.simulated[:, 0], rows[1] @ solved, atol=1e-5)
     sd = np.sqrt(np.sum(rows[1] @ cov * rows[1], axis=1))
     np.testing.assert_allclose(band.sd[:, 0], sd, rtol=1e-4)
-    np.testing.assert_allclose(band.interval(0.9)[1] - band.simulated, t.ppf(0.95, len(y) - 5) * band.sd)
+    np.testing.assert_allclose(
+        band.interval(0.9)[1] - band.simulated, t.ppf(0.95, len(y) - 5) * band.sd
+    )
     # Another record, from a state that is known.
     known = rows[1][:, :2]
     sd = np.sqrt(np.sum(known @ cov[:2, :2] * known, axis=1))

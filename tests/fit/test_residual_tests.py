@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from filters.diagnostics import autocorrelation, ljung_box
 from scipy.signal import lfilter
+
+from filters.diagnostics import autocorrelation, ljung_box
 from sim.fit.residual_tests import cross_correlation, whiteness
 from tests.filters.derivatives import quick
 
@@ -37,7 +38,9 @@ def coloured(seed, n, pole):
 
 @pytest.mark.parametrize("colour_e, colour_u", [(0.0, 0.95), (0.9, 0.9), (-0.8, 0.0)])
 @pytest.mark.parametrize("missing", [0.0, 0.2])
-def test_unrelated_records_pass_at_the_stated_rate_whatever_their_colours(colour_e, colour_u, missing):
+def test_unrelated_records_pass_at_the_stated_rate_whatever_their_colours(
+    colour_e, colour_u, missing
+):
     runs, outside, p, back = 200, [], [], []
     for run in range(runs):
         e, u = coloured(2 * run, 600, colour_e), coloured(2 * run + 1, 600, colour_u)
@@ -102,7 +105,9 @@ def test_words_say_where_a_residual_is_not_white():
 def test_mistakes_are_named():
     with pytest.raises(ValueError, match="u: expected an input that varies, got input 1 constant"):
         cross_correlation(E[:, 0], np.stack([E[:, 1], np.full(300, 0.1)], axis=1))
-    with pytest.raises(ValueError, match=r"residual: expected the lengths of u, \[300\], got \[299\]"):
+    with pytest.raises(
+        ValueError, match=r"residual: expected the lengths of u, \[300\], got \[299\]"
+    ):
         cross_correlation(E[1:], E)
     with pytest.raises(ValueError, match="lags: expected an integer from 1 to 299, got 300"):
         whiteness(E, 300)

@@ -43,8 +43,13 @@ def test_a_likelihood_counts_what_the_filter_says_and_leaves_out_what_was_known(
         return kalman(LinearGaussian([[0.0]], [[1e-12]], [[1.0]], p["R"][None, None]))
 
     prior = Gaussian(np.zeros(1), np.eye(1) * 1e-12)
-    found = fit(Prediction(model), {"R": 1.0}, Experiment(jnp.asarray(y), y), states=prior,
-                parameters={"R": {"kind": "positive", "mean": 3.0, "sd": 2.0}})  # fmt: skip
+    found = fit(
+        Prediction(model),
+        {"R": 1.0},
+        Experiment(jnp.asarray(y), y),
+        states=prior,
+        parameters={"R": {"kind": "positive", "mean": 3.0, "sd": 2.0}},
+    )
     R, got = float(found.params["R"]), criteria(found)
     expected = -0.5 * np.sum(y**2 / R + np.log(2 * np.pi * R))
     np.testing.assert_allclose(got.loglik, expected, rtol=1e-9)

@@ -9,8 +9,17 @@ from scipy.optimize import least_squares
 
 from sim import Stepper, rollout
 from sim.fit import (
-    Experiment, GaussNewton, Huber, Simulation, StudentT, Truncated, bands, coloured, fit, profile,
-)  # fmt: skip
+    Experiment,
+    GaussNewton,
+    Huber,
+    Simulation,
+    StudentT,
+    Truncated,
+    bands,
+    coloured,
+    fit,
+    profile,
+)
 
 U = np.random.default_rng(0).normal(size=400)
 TRUTH = {"a": 0.8, "b": 0.5}
@@ -41,8 +50,14 @@ def record(outliers, seed=1, dtype=np.float64):
 def fitted(e, robust, objective=lambda s: s, **kwargs):
     kind = e.y.dtype.type
     start = {"a": kind(0.5), "b": kind(1.0)}
-    return fit(objective(Simulation(lag, seen, robust=robust)), start, e, states=kind(0),
-               free_states=False, **kwargs)  # fmt: skip
+    return fit(
+        objective(Simulation(lag, seen, robust=robust)),
+        start,
+        e,
+        states=kind(0),
+        free_states=False,
+        **kwargs,
+    )
 
 
 @pytest.mark.parametrize("robust", [Huber(), StudentT()])
@@ -52,12 +67,16 @@ def test_gross_errors_move_the_squares_and_not_the_robust_loss(robust):
     for name, true in TRUTH.items():
         assert abs(found.params[name] - true) < 0.03 < abs(off.params["b"] - 0.5)
     low, high = found.uncertainty.interval(0.99).T
-    assert ((low < [0.8, 0.5]) & ([0.8, 0.5] < high)).all()
+    assert ((low < [0.8, 0.5]) & (high > [0.8, 0.5])).all()
     assert 0.08 < found.noise[0] < 0.13 < 1 < off.noise[0]
     clean = fitted(record(0.0), None).uncertainty.standard_error
-    assert ((0.9 < found.uncertainty.standard_error / clean)
-            & (found.uncertainty.standard_error / clean < 1.4)).all()  # fmt: skip
-    np.testing.assert_allclose(coloured(found).standard_error, found.uncertainty.standard_error, rtol=0.25)
+    assert (
+        (found.uncertainty.standard_error / clean > 0.9)
+        & (found.uncertainty.standard_error / clean < 1.4)
+    ).all()
+    np.testing.assert_allclose(
+        coloured(found).standard_error, found.uncertainty.standard_error, rtol=0.25
+    )
     assert bands(found).sd.max() < 0.05
     # Near its minimum the robust loss is a parabola as that of the squares it stands for.
     own = found.uncertainty.interval()[1]
@@ -70,16 +89,27 @@ def test_the_estimate_is_that_of_scipy():
     y = np.asarray(e.y)[:, 0]
     there = np.isfinite(y)
     scale = 1.5 / float(found.problem.weights[0])
-    theirs = least_squares(lambda x: (y - np.asarray(outputs(*x)))[there], [0.5, 1.0], loss="huber",
-                           f_scale=scale, xtol=1e-14, ftol=1e-14, gtol=1e-14)  # fmt: skip
+    theirs = least_squares(
+        lambda x: (y - np.asarray(outputs(*x)))[there],
+        [0.5, 1.0],
+        loss="huber",
+        f_scale=scale,
+        xtol=1e-14,
+        ftol=1e-14,
+        gtol=1e-14,
+    )
     np.testing.assert_allclose([found.params["a"], found.params["b"]], theirs.x, rtol=1e-6)
-    np.testing.assert_allclose(found.loss[-1], theirs.cost * found.problem.weights[0] ** 2, rtol=1e-9)
+    np.testing.assert_allclose(
+        found.loss[-1], theirs.cost * found.problem.weights[0] ** 2, rtol=1e-9
+    )
 
 
 def test_a_clean_record_costs_five_percent_of_efficiency():
     """The scatter of 60 estimates beside that of the squares, and the standard errors' own word."""
-    found = [[fitted(record(0.0, seed), robust, tolerance=1e-6) for robust in (Huber(), None)]
-             for seed in range(60)]  # fmt: skip
+    found = [
+        [fitted(record(0.0, seed), robust, tolerance=1e-6) for robust in (Huber(), None)]
+        for seed in range(60)
+    ]
     b = np.array([[one.params["b"] for one in pair] for pair in found]) - 0.5
     told = np.mean([[one.uncertainty.standard_error[1] for one in pair] for pair in found], axis=0)
     assert 1.0 < (told[0] / told[1]) ** 2 < 1.12

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from sim.fit.scores import scores
 
 RNG = np.random.default_rng(0)
@@ -54,5 +55,7 @@ def test_a_model_that_diverged_has_no_score_and_a_constant_output_no_relative_on
 def test_mistakes_are_named():
     with pytest.raises(ValueError, match=r"yhat: expected the shape of y, \(50, 2\), got \(50,\)"):
         scores(Y, MODEL[:, 0])
-    with pytest.raises(ValueError, match="y: expected numbers in each output, got NaN alone in output 1"):
+    with pytest.raises(
+        ValueError, match="y: expected numbers in each output, got NaN alone in output 1"
+    ):
         scores(Y * [1, np.nan], MODEL)

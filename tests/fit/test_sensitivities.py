@@ -37,8 +37,10 @@ def both_ways(monkeypatch, problem, z):
 
 def same(found, forward, rtol=1e-9):
     assert np.isclose(found.loss, forward.loss, rtol=rtol)
-    for a, b in ((found.R.T @ found.R, forward.R.T @ forward.R),
-                 (found.R.T @ found.q, forward.R.T @ forward.q)):  # fmt: skip
+    for a, b in (
+        (found.R.T @ found.R, forward.R.T @ forward.R),
+        (found.R.T @ found.q, forward.R.T @ forward.q),
+    ):
         np.testing.assert_allclose(a, b, rtol=rtol, atol=rtol * float(jnp.max(jnp.abs(b))))
 
 

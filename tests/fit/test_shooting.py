@@ -27,9 +27,7 @@ FIRST = State(1.0, 1.0, 20.0)
 
 def growth(p):
     """s' = s + h (a s (1 − s) + b u): a record of s itself."""
-    return Stepper(
-        jnp.asarray, lambda s, u: 2 * (s + 0.1 * (p["a"] * s * (1 - s) + p["b"] * u),)
-    )
+    return Stepper(jnp.asarray, lambda s, u: 2 * (s + 0.1 * (p["a"] * s * (1 - s) + p["b"] * u),))
 
 
 GROWTH, TRUTH = Simulation(growth), {"a": 1.5, "b": 0.5}
@@ -131,7 +129,12 @@ def test_segments_begin_at_given_states():
     ],
 )
 def test_mistakes_are_named(change, words):
-    given = {"objective": GROWTH, "start": START, "experiments": RECORDS, "segments": 6,
-             "states": 0.5} | change  # fmt: skip
+    given = {
+        "objective": GROWTH,
+        "start": START,
+        "experiments": RECORDS,
+        "segments": 6,
+        "states": 0.5,
+    } | change
     with pytest.raises(ValueError, match=words):
         shoot(**given)

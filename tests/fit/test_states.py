@@ -72,7 +72,9 @@ def test_a_fixed_entry_stays_and_the_others_are_found():
     free = fit(MASS, START, RECORDS, states=GUESS)
     assert (found.uncertainty.standard_error < free.uncertainty.standard_error[[0, 1, 3]]).all()
     # All of them fixed is as none estimated.
-    both = fit(MASS, START, RECORDS, states=GUESS, state_kinds={"velocity": "fixed", "position": "fixed"})
+    both = fit(
+        MASS, START, RECORDS, states=GUESS, state_kinds={"velocity": "fixed", "position": "fixed"}
+    )
     none = fit(MASS, START, RECORDS, states=GUESS, free_states=False)
     assert both.uncertainty.names == ("k",) and both.params["k"] == none.params["k"]
 
@@ -83,9 +85,14 @@ def test_a_prior_pulls_each_state_as_a_row_of_a_regression():
     def falling(p):
         return Stepper(jnp.asarray, lambda s, _: (s, s + p["bias"]))
 
-    e = [Experiment(None, jnp.asarray([[1.0], [2.0]])), Experiment(None, jnp.asarray([[4.0], [7.0]]))]
+    e = [
+        Experiment(None, jnp.asarray([[1.0], [2.0]])),
+        Experiment(None, jnp.asarray([[4.0], [7.0]])),
+    ]
     kinds = {"state": {"mean": 0.5, "sd": 0.5}}
-    problem, z = assembled(Simulation(falling), {"bias": 0.1}, e, {"bias": Prior(0.0, 1.0)}, 2.0, None, kinds)
+    problem, z = assembled(
+        Simulation(falling), {"bias": 0.1}, e, {"bias": Prior(0.0, 1.0)}, 2.0, None, kinds
+    )
     assert problem.known == 3
     problem = problem.weighted(jnp.asarray([2.0]))
     r, found = np.asarray(rows(problem, z)), evaluated(problem, z)
@@ -103,8 +110,13 @@ def test_bounds_and_signs_hold_the_states(window):
     kinds = {"position": (0.5, np.inf), "velocity": Prior(0.5, 0.1, Positive())}
     objective, solver = MASS, None
     if window:
-        objective, solver = Truncated(MASS, window), optax.adam(optax.exponential_decay(0.1, 60, 0.7))
-    found = fit(objective, START, RECORDS, states=GUESS, state_kinds=kinds, solver=solver, steps=400)
+        objective, solver = (
+            Truncated(MASS, window),
+            optax.adam(optax.exponential_decay(0.1, 60, 0.7)),
+        )
+    found = fit(
+        objective, START, RECORDS, states=GUESS, state_kinds=kinds, solver=solver, steps=400
+    )
     assert float(found.states[0].position) == pytest.approx(1.0, abs=0.05)
     assert 0.5 <= float(found.states[1].position) < 0.505
     assert float(found.states[0].velocity) == pytest.approx(0.5, abs=0.15)
@@ -141,15 +153,27 @@ def test_the_prior_of_a_filter_is_estimated_in_part():
         return kalman(LinearGaussian(one, p * one, one, one))
 
     y = jnp.asarray(np.random.default_rng(2).normal(size=(30, 1)) + 5)
-    found = fit(Prediction(level), 0.1, Experiment(y, y), states=Gaussian(np.full(1, 4.0), np.zeros((1, 1))),
-                state_kinds={"P": "fixed"}, parameters={"parameter": "positive"})  # fmt: skip
+    found = fit(
+        Prediction(level),
+        0.1,
+        Experiment(y, y),
+        states=Gaussian(np.full(1, 4.0), np.zeros((1, 1))),
+        state_kinds={"P": "fixed"},
+        parameters={"parameter": "positive"},
+    )
     assert found.uncertainty.names == ("parameter", "states[0].m[0]")
     assert np.abs(found.uncertainty.value[1] - 5) < 3 * found.uncertainty.standard_error[1]
     assert found.states[0].P == 0
     # Free, its covariance would be searched into the negative.
     for some in ({"free_states": True}, {"state_kinds": {"m": "free"}}):
         with pytest.raises(ValueError, match="state_kinds: expected a kind for P, .* got none"):
-            fit(Prediction(level), 0.1, Experiment(y, y), states=Gaussian(np.full(1, 4.0), np.eye(1)), **some)
+            fit(
+                Prediction(level),
+                0.1,
+                Experiment(y, y),
+                states=Gaussian(np.full(1, 4.0), np.eye(1)),
+                **some,
+            )
 
 
 @pytest.mark.parametrize(
@@ -159,12 +183,14 @@ def test_the_prior_of_a_filter_is_estimated_in_part():
         ({"state_kinds": {"position": "fixt"}}, "state_kinds: position: no kind 'fixt'"),
         ({"state_kinds": {"position": (1, 2)}}, "state_kinds: position: expected a start between"),
         ({"state_kinds": ["position"]}, "state_kinds: expected kinds by name, got list"),
-        ({"state_kinds": {"position": "fixed"}, "free_states": False},
-         "state_kinds: expected none, as no initial state is estimated, got position"),
+        (
+            {"state_kinds": {"position": "fixed"}, "free_states": False},
+            "state_kinds: expected none, as no initial state is estimated, got position",
+        ),
         ({"states": State(np.nan, 0.0)}, "states: expected finite numbers, got position = nan"),
         ({"states": [State(0.0, 0.0), State(0.0, np.zeros(2))]}, "states: .* one structure and"),
     ],
-)  # fmt: skip
+)
 def test_mistakes_are_named(change, words):
     with pytest.raises(ValueError, match=words):
         fit(MASS, START, RECORDS, **{"states": GUESS} | change)

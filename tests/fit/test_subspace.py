@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy.linalg import solve_discrete_are
+
 from sim.fit.subspace import n4sid
 
 
@@ -133,10 +134,22 @@ def test_mistakes_are_named():
     for args, options, said in [
         ((np.ones(300), y), {}, "u: expected a record that varies, got column 0 constant at 1"),
         ((u, 0 * y), {}, "y: expected a record that varies, got column 0 constant at 0"),
-        ((np.sin(np.arange(300)), y), {}, r"u: expected an input that excites \d+ directions .* got 2"),
-        ((u[:30], y[:30]), {"horizon": 10}, "y: expected at least 59 samples in a record for horizon 10"),
+        (
+            (np.sin(np.arange(300)), y),
+            {},
+            r"u: expected an input that excites \d+ directions .* got 2",
+        ),
+        (
+            (u[:30], y[:30]),
+            {"horizon": 10},
+            "y: expected at least 59 samples in a record for horizon 10",
+        ),
         ((u[:9], y), {}, r"u: expected the lengths of y, \[300\], got \[9\]"),
-        ((u, gap), {}, "y: expected finite numbers, got nan at sample 9 of column 0; give the parts"),
+        (
+            (u, gap),
+            {},
+            "y: expected finite numbers, got nan at sample 9 of column 0; give the parts",
+        ),
         ((u, y, 5), {"horizon": 4}, "horizon: expected at least 6 for order 5, got 4"),
         ((u, y, 0), {}, "order: expected an integer of at least 1, got 0"),
         ((u[1:], u[:-1], 4), {}, "order: expected at most 1, all that the record shows, got 4"),

@@ -50,7 +50,9 @@ def test_a_prior_far_off_does_not_outweigh_good_data(prior):
 def test_a_prior_that_the_data_contradict_keeps_its_standard_deviation(sd):
     """Its row is large, and says nothing of the noise."""
     y, B, noise, covariance = regression(0.5, Prior(0.5, sd))
-    found = fit(LINEAR, {"B": np.zeros((1, 3))}, Experiment(U, y[:, None]), parameters={"B": Prior(0.5, sd)})
+    found = fit(
+        LINEAR, {"B": np.zeros((1, 3))}, Experiment(U, y[:, None]), parameters={"B": Prior(0.5, sd)}
+    )
     np.testing.assert_allclose(found.noise, noise, rtol=0.01)
     error = np.sqrt(np.diagonal(covariance))
     np.testing.assert_allclose(found.uncertainty.standard_error, error, rtol=0.01)
@@ -59,13 +61,18 @@ def test_a_prior_that_the_data_contradict_keeps_its_standard_deviation(sd):
     flat = fit(LINEAR, {"B": np.zeros((1, 3))}, Experiment(U, y[:, None]))
     if sd == 1e6:  # it is as none
         np.testing.assert_allclose(found.params["B"], flat.params["B"], rtol=1e-5)
-        np.testing.assert_allclose(found.uncertainty.covariance, flat.uncertainty.covariance, rtol=1e-6)
+        np.testing.assert_allclose(
+            found.uncertainty.covariance, flat.uncertainty.covariance, rtol=1e-6
+        )
 
 
 def test_a_parameter_of_which_the_data_say_nothing_keeps_what_was_known():
     """In its covariance, under coloured residuals, by its profile, and in bands."""
+
     def apart(p):
-        return Stepper(lambda: jnp.zeros(()), lambda s, u: (s, (p["b"] * u[0] + p["c"] * u[1])[None]))
+        return Stepper(
+            lambda: jnp.zeros(()), lambda s, u: (s, (p["b"] * u[0] + p["c"] * u[1])[None])
+        )
 
     u = np.stack([np.linspace(-1, 1, 12), np.zeros(12)], axis=1)
     y = 2 * u[:, :1] + 0.1 * np.random.default_rng(5).normal(size=(12, 1))
@@ -79,7 +86,9 @@ def test_a_parameter_of_which_the_data_say_nothing_keeps_what_was_known():
     np.testing.assert_allclose(other[1], [other[0][0], 0.3], rtol=1e-6)
     reach = 0.3 * student.ppf(0.975, 11)
     np.testing.assert_allclose(profile(found, "c").interval, [4 - reach, 4 + reach], rtol=1e-4)
-    np.testing.assert_allclose(profile(found, "b").interval, profile(alone, "b").interval, rtol=1e-4)
+    np.testing.assert_allclose(
+        profile(found, "b").interval, profile(alone, "b").interval, rtol=1e-4
+    )
     seen = Experiment(np.array([[0.0, 1.0]]), np.zeros((1, 1)))
     np.testing.assert_allclose(bands(found, seen).sd, 0.3, rtol=1e-6)
 
@@ -91,7 +100,9 @@ def test_intervals_with_a_prior_cover_as_stated():
     for _ in range(300):
         truth = rng.normal(1.0, 0.2, 3)
         y = u @ truth + 0.5 * rng.normal(size=12)
-        found = fit(LINEAR, {"B": np.ones((1, 3))}, Experiment(u, y[:, None]), parameters={"B": prior})
+        found = fit(
+            LINEAR, {"B": np.ones((1, 3))}, Experiment(u, y[:, None]), parameters={"B": prior}
+        )
         low, high = found.uncertainty.interval(0.9).T
         inside.append((low <= truth) & (truth <= high))
     assert 0.88 <= np.mean(inside) <= 0.94

@@ -5,11 +5,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from integrators import rk4, velocity_verlet
 from jax.tree_util import Partial
+
+from integrators import rk4, velocity_verlet
 from sim import repeat, rollout
 from sim.inputs import Piece
-
 from tests.integrators.zoo import METHODS, exact, field
 
 EACH = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
@@ -140,7 +140,10 @@ def test_equals_the_method_written_by_hand_in_numpy(name):
     y = np.array([0.4, 0.1])
     for k in range(20):
         y = HAND[name](
-            lambda t, y: np.array([y[1] + 0.1 * t, -np.sin(y[0]) + np.cos(t)]), 0.3 + 0.05 * k, y, 0.05
+            lambda t, y: np.array([y[1] + 0.1 * t, -np.sin(y[0]) + np.cos(t)]),
+            0.3 + 0.05 * k,
+            y,
+            0.05,
         )
         np.testing.assert_allclose([ys[0][k], ys[1][k]], y, rtol=1e-13)
 

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+
 from integrators import ButcherTableau, dormand_prince5, explicit_rk
 from sim import rollout
 

@@ -8,9 +8,10 @@ the symplectic methods apply; and its solution is known, because it was chosen f
 import importlib
 import pkgutil
 
-import integrators
 import jax
 import jax.numpy as jnp
+
+import integrators
 from integrators import OneStep
 
 

@@ -1,6 +1,6 @@
 """Writes torch_layers.json: weights, an input and what torch makes of it.
 
-    python tests/rnn/make_torch_layers.py        where torch is installed
+python tests/rnn/make_torch_layers.py        where torch is installed
 """
 
 import json

@@ -41,6 +41,7 @@ BATCH = 5
 
 def close(a, b, rtol=1e-12):
     """Leaf by leaf, in units of the largest."""
+
     def compare(x, y):
         np.testing.assert_allclose(x, y, rtol, rtol * np.abs(y).max(initial=0))
 
@@ -56,13 +57,19 @@ def test_the_walk_finds_the_cells():
 def test_half_precision_begins_and_runs(cell):
     params = cell.params(jax.random.key(0), 1, 2, dtype=jnp.bfloat16)
     ys = run(cell.stepper, params, jnp.ones((2, 1), jnp.bfloat16))[1]
-    assert ys.dtype == jnp.bfloat16 and all(np.isfinite(x).all() for x in jax.tree.leaves((params, ys)))
+    assert ys.dtype == jnp.bfloat16 and all(
+        np.isfinite(x).all() for x in jax.tree.leaves((params, ys))
+    )
 
 
 @EACH
 def test_a_seed_is_no_key(cell):
     line = r"^key: expected one of jax.random.key\(seed\), got int$"
-    for call in (lambda: cell.params(0, 1, 2), lambda: mlp_params(0, (1, 2)), lambda: state_space_params(0, 1, 1, 1)):
+    for call in (
+        lambda: cell.params(0, 1, 2),
+        lambda: mlp_params(0, (1, 2)),
+        lambda: state_space_params(0, 1, 1, 1),
+    ):
         with pytest.raises(ValueError, match=line):
             call()
     assert cell.params(jax.random.PRNGKey(0), 1, 2)
@@ -147,8 +154,10 @@ def test_gradients_both_ways_agree_with_differences(cell):
 @pytest.mark.parametrize("batch", [(), (5,), (2, 3)])
 @pytest.mark.parametrize("apart", [None, 4])
 def test_products_of_narrow_layers_are_those_of_wide_ones(monkeypatch, batch, apart):
-    x, h, W, U = (normal(i, *shape) for i, shape in enumerate(
-        [(*batch, INPUTS), (*batch, HIDDEN), (INPUTS, 12), (HIDDEN, 12)]))  # fmt: skip
+    x, h, W, U = (
+        normal(i, *shape)
+        for i, shape in enumerate([(*batch, INPUTS), (*batch, HIDDEN), (INPUTS, 12), (HIDDEN, 12)])
+    )
     at = (x, h, W, U, normal(4, 12), apart and normal(5, apart))
 
     def loss(*at):
@@ -235,32 +244,48 @@ def test_mistakes_are_one_line(cell):
     zero = stepper.init()
     first = jax.tree_util.keystr(jax.tree_util.tree_flatten_with_path(zero)[0][0][0])
     for call, line in [
-        (lambda: stepper.step(zero, np.ones((32, 4))),
-         "x: expected (..., 3), the inputs of the cell, got shape (32, 4)"),
-        (lambda: stepper.step(zero, 1.0),
-         "x: expected (..., 3), the inputs of the cell, got shape ()"),
-        (lambda: stepper.step(zero, np.ones((32, 3))),
-         f"carry{first}: expected shape (32, 4), with the batch axes of x, "
-         "whose shape is (32, 3), got (4,)"),
-        (lambda: stepper.step(initialize_carry(stepper, 32), np.ones(3)),
-         f"carry{first}: expected shape (4,), with the batch axes of x, "
-         "whose shape is (3,), got (32, 4)"),
-        (lambda: stepper.step(zero, np.ones(3, "float32")),
-         "x: expected float64, the dtype of the parameters, got float32"),
+        (
+            lambda: stepper.step(zero, np.ones((32, 4))),
+            "x: expected (..., 3), the inputs of the cell, got shape (32, 4)",
+        ),
+        (
+            lambda: stepper.step(zero, 1.0),
+            "x: expected (..., 3), the inputs of the cell, got shape ()",
+        ),
+        (
+            lambda: stepper.step(zero, np.ones((32, 3))),
+            f"carry{first}: expected shape (32, 4), with the batch axes of x, "
+            "whose shape is (32, 3), got (4,)",
+        ),
+        (
+            lambda: stepper.step(initialize_carry(stepper, 32), np.ones(3)),
+            f"carry{first}: expected shape (4,), with the batch axes of x, "
+            "whose shape is (3,), got (32, 4)",
+        ),
+        (
+            lambda: stepper.step(zero, np.ones(3, "float32")),
+            "x: expected float64, the dtype of the parameters, got float32",
+        ),
         (lambda: stepper.step(zero, (np.ones(3),)), "x: expected one array (..., 3), got (*,)"),
         (lambda: stepper.step([zero, zero], np.ones(3)), "carry: expected the structure"),
-        (lambda: stepper.init(jax.tree.map(lambda leaf: leaf[1:], zero)),
-         f"carry{first}: expected (..., 4), got shape (3,)"),
+        (
+            lambda: stepper.init(jax.tree.map(lambda leaf: leaf[1:], zero)),
+            f"carry{first}: expected (..., 4), got shape (3,)",
+        ),
         (lambda: stepper.init("rest"), "carry: expected an array or a number, got str"),
         (lambda: stepper.init({"h": np.ones(4)}), "carry: expected the structure"),
         (lambda: cell.stepper(tuple(p)), f"params: expected {type(p).__module__}.Params, got"),
-        (lambda: cell.stepper(p._replace(**{p._fields[-1]: np.ones(7)})).init(),
-         f"params.{p._fields[-1]}: expected shape"),
-        (lambda: cell.stepper(p._replace(**{p._fields[-1]: p[-1].astype("float32")})).init(),
-         f"params.{p._fields[-1]}: expected float64, as params.{p._fields[0]} has, got float32"),
+        (
+            lambda: cell.stepper(p._replace(**{p._fields[-1]: np.ones(7)})).init(),
+            f"params.{p._fields[-1]}: expected shape",
+        ),
+        (
+            lambda: cell.stepper(p._replace(**{p._fields[-1]: p[-1].astype("float32")})).init(),
+            f"params.{p._fields[-1]}: expected float64, as params.{p._fields[0]} has, got float32",
+        ),
         (lambda: cell.params(jax.random.key(0), 0, 4), "inputs: expected an integer of at least 1"),
         (lambda: cell.params(jax.random.key(0), 3, 4.0), "hidden: expected an integer of at least"),
-    ]:  # fmt: skip
+    ]:
         with pytest.raises(ValueError) as raised:
             call()
         said = str(raised.value)

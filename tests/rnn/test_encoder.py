@@ -85,19 +85,40 @@ def test_mistakes_are_one_line():
     e = Experiment(jnp.ones((5, 1)), jnp.ones((5, 1)))
     window = seen(e, 2)[0]
     for call, line in [
-        (lambda: seen(e, 5), "experiment: expected more than 5 samples, which the encoder sees, got 5"),
+        (
+            lambda: seen(e, 5),
+            "experiment: expected more than 5 samples, which the encoder sees, got 5",
+        ),
         (lambda: seen(e, 0), "n: expected an integer of at least 1, got 0"),
-        (lambda: seen(e._replace(y=e.y.at[1].set(jnp.nan)), 2),
-         "experiment.y: expected each of the first 2 samples, which the encoder sees, got NaN in sample 1"),
-        (lambda: seen(e._replace(xs=e.xs.at[0].set(jnp.inf)), 2),
-         "experiment.xs: expected each of the first 2 samples, which the encoder sees, got infinity in sample 0"),
-        (lambda: encoder(encoder_params(jax.random.key(0), window, 3), window._replace(y=window.y * jnp.nan)),
-         "window.y: expected each of the first 2 samples, which the encoder sees, got NaN in sample 0"),
-        (lambda: fit(OBJECTIVE, {"A": A}, e, states=window._replace(y=window.y.at[1].set(jnp.nan)), free_states=False),
-         "states: expected finite numbers, got y[1, 0] = nan"),
-        (lambda: encoder(encoder_params(jax.random.key(0), window, 3), seen(e, 3)[0]),
-         "x: expected (..., 4), the inputs of layer 0, got shape (6,)"),
-    ]:  # fmt: skip
+        (
+            lambda: seen(e._replace(y=e.y.at[1].set(jnp.nan)), 2),
+            "experiment.y: expected each of the first 2 samples, which the encoder sees, got NaN in sample 1",
+        ),
+        (
+            lambda: seen(e._replace(xs=e.xs.at[0].set(jnp.inf)), 2),
+            "experiment.xs: expected each of the first 2 samples, which the encoder sees, got infinity in sample 0",
+        ),
+        (
+            lambda: encoder(
+                encoder_params(jax.random.key(0), window, 3), window._replace(y=window.y * jnp.nan)
+            ),
+            "window.y: expected each of the first 2 samples, which the encoder sees, got NaN in sample 0",
+        ),
+        (
+            lambda: fit(
+                OBJECTIVE,
+                {"A": A},
+                e,
+                states=window._replace(y=window.y.at[1].set(jnp.nan)),
+                free_states=False,
+            ),
+            "states: expected finite numbers, got y[1, 0] = nan",
+        ),
+        (
+            lambda: encoder(encoder_params(jax.random.key(0), window, 3), seen(e, 3)[0]),
+            "x: expected (..., 4), the inputs of layer 0, got shape (6,)",
+        ),
+    ]:
         with pytest.raises(ValueError) as raised:
             call()
         assert str(raised.value) == line

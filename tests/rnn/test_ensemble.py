@@ -36,18 +36,29 @@ def damped(p):
 
 
 PHYSICS = Simulation(damped)
-PLACES = {"a": jnp.array([0.1, 0.9, 0.5]), "b": jnp.array([1.0, 0.2, -5.0]), "c": 1 / jnp.arange(1.0, 4)}
+PLACES = {
+    "a": jnp.array([0.1, 0.9, 0.5]),
+    "b": jnp.array([1.0, 0.2, -5.0]),
+    "c": 1 / jnp.arange(1.0, 4),
+}
 
 
 def few():
-    return [e._replace(xs=e.xs[:, 0]) for e in TRAINING], VALIDATION._replace(xs=VALIDATION.xs[:, 0])
+    return [e._replace(xs=e.xs[:, 0]) for e in TRAINING], VALIDATION._replace(
+        xs=VALIDATION.xs[:, 0]
+    )
 
 
 def levenberg(steps):
     """Training records and options, with which all ensembles of physics share what is compiled."""
     training, validation = few()
-    return training, {"validation": validation, "patience": 3, "steps": steps, "states": 0.1,
-                      "parameters": {"c": [0.0, 3.0]}}  # fmt: skip
+    return training, {
+        "validation": validation,
+        "patience": 3,
+        "steps": steps,
+        "states": 0.1,
+        "parameters": {"c": [0.0, 3.0]},
+    }
 
 
 @pytest.fixture(scope="module")
@@ -68,10 +79,16 @@ def test_members_are_as_if_they_were_alone(solver, trained):
         steps = len(alone.loss)
         np.testing.assert_allclose(found.loss[:steps, i], alone.loss, rtol=1e-9)
         np.testing.assert_allclose(found.validation[:steps, i], alone.validation, rtol=1e-9)
-        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, 1e-7), member(found.params, i),
-                     alone.params)  # fmt: skip
-        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, 1e-7), member(found.states, i),
-                     alone.states)  # fmt: skip
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b, 1e-7),
+            member(found.params, i),
+            alone.params,
+        )
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b, 1e-7),
+            member(found.states, i),
+            alone.states,
+        )
         np.testing.assert_allclose(found.best[i], alone.validation.min(), rtol=1e-9)
         assert (found.loss[steps:, i] == found.loss[steps - 1, i]).all()  # it has ended
         lengths.add(steps)
@@ -83,8 +100,14 @@ def test_it_goes_on_from_a_file_bit_for_bit(trained, tmp_path):
     save(tmp_path / "search.npz", some.search)
     like = ensemble(WINDOWS, STARTS, TRAINING, **{**DESCENT, "steps": 0}).search
     seen = []
-    whole = ensemble(WINDOWS, STARTS, TRAINING, search=load(tmp_path / "search.npz", like),
-                     report=lambda step, losses: seen.append((step, losses.shape)), **DESCENT)  # fmt: skip
+    whole = ensemble(
+        WINDOWS,
+        STARTS,
+        TRAINING,
+        search=load(tmp_path / "search.npz", like),
+        report=lambda step, losses: seen.append((step, losses.shape)),
+        **DESCENT,
+    )
     for a, b in zip(jax.tree.leaves(whole.search), jax.tree.leaves(trained.search), strict=True):
         np.testing.assert_array_equal(a, b)
     np.testing.assert_array_equal(whole.validation, trained.validation[4:])
@@ -123,41 +146,93 @@ def test_mistakes_are_one_line(trained):
     training, options = levenberg(2)
     silent = [training[0]._replace(xs=training[0].xs.at[3].set(jnp.nan)), *training[1:]]
     for call, line in [
-        (lambda: ensemble(WINDOWS, jax.tree.map(lambda x: x[:2], STARTS), TRAINING,
-                          **{**DESCENT, "search": trained.search}),
-         "search: expected that of 2 members with"),
-        (lambda: ensemble(WINDOWS, STARTS, TRAINING, **{**DESCENT, "search": 3}),
-         "search: expected that of 3 members with"),
-        (lambda: ensemble(WINDOWS, jax.tree.map(lambda x: x[::-1], STARTS), TRAINING,
-                          **{**DESCENT, "search": trained.search}),
-         "search: expected the problem it began with, in whose units it counts, got another: start"),
-        (lambda: ensemble(WINDOWS, STARTS, TRAINING[::-1], **{**DESCENT, "search": trained.search}),
-         "search: expected the problem it began with, in whose units it counts, got another: experiments"),
-        (lambda: ensemble(WINDOWS, STARTS, TRAINING, **{**DESCENT, "search": trained.search, "solver": optax.sgd(0.1)}),
-         "search: expected the state of a search by this objective and solver, got that of another, a sim.fit.windows"),
-        (lambda: ensemble(OBJECTIVE, STARTS, TRAINING, **{**DESCENT, "search": trained.search}),
-         "search: expected the state of a search by this objective and solver, got that of another, a sim.fit.windows"),
-        (lambda: ensemble(WINDOWS, STARTS, TRAINING, **{**DESCENT, "search": trained.search._replace(
-            finite=jnp.ones(3))}), "search: expected finite as bool[3], got float64[3]"),
-        (lambda: ensemble(PHYSICS, {**PLACES, "a": 0.1}, training, states=0.1),
-         "starts: expected one leading axis, of the members, got none, 3"),
-        (lambda: ensemble(PHYSICS, {"a": jnp.ones((0, 2))}, training),
-         "starts: expected one leading axis, of the members, got 0"),
-        (lambda: ensemble(PHYSICS, {**PLACES, "a": jnp.full(3, 1e200)}, training, **options),
-         "starts: expected one from which the model stays finite over the records, got 3 that"),
-        (lambda: ensemble(PHYSICS, PLACES, silent, **options),
-         "experiments[0].xs: expected finite inputs, got 1 of"),
-        (lambda: ensemble(PHYSICS, PLACES, training, states=0.1, solver="adam"),
-         "solver: expected None, GaussNewton() or a transformation of optax, got 'adam'"),
-        (lambda: ensemble(PHYSICS, PLACES, training, states=0.1, patience=0),
-         "patience: expected an integer of at least 1, got 0"),
-        (lambda: simulated(Prediction(damped), PLACES, training[0]),
-         "objective: expected a Simulation, got Prediction"),
-        (lambda: simulated(PHYSICS, PLACES, training[0], 0.1, np.zeros(3, bool)),
-         "finite: expected a flag for each of 3 members, one true at least, got"),
-        (lambda: simulated(PHYSICS, {"a": 1.0}, training[0]),
-         "params: expected one leading axis, of the members, got none"),
-    ]:  # fmt: skip
+        (
+            lambda: ensemble(
+                WINDOWS,
+                jax.tree.map(lambda x: x[:2], STARTS),
+                TRAINING,
+                **{**DESCENT, "search": trained.search},
+            ),
+            "search: expected that of 2 members with",
+        ),
+        (
+            lambda: ensemble(WINDOWS, STARTS, TRAINING, **{**DESCENT, "search": 3}),
+            "search: expected that of 3 members with",
+        ),
+        (
+            lambda: ensemble(
+                WINDOWS,
+                jax.tree.map(lambda x: x[::-1], STARTS),
+                TRAINING,
+                **{**DESCENT, "search": trained.search},
+            ),
+            "search: expected the problem it began with, in whose units it counts, got another: start",
+        ),
+        (
+            lambda: ensemble(
+                WINDOWS, STARTS, TRAINING[::-1], **{**DESCENT, "search": trained.search}
+            ),
+            "search: expected the problem it began with, in whose units it counts, got another: experiments",
+        ),
+        (
+            lambda: ensemble(
+                WINDOWS,
+                STARTS,
+                TRAINING,
+                **{**DESCENT, "search": trained.search, "solver": optax.sgd(0.1)},
+            ),
+            "search: expected the state of a search by this objective and solver, got that of another, a sim.fit.windows",
+        ),
+        (
+            lambda: ensemble(OBJECTIVE, STARTS, TRAINING, **{**DESCENT, "search": trained.search}),
+            "search: expected the state of a search by this objective and solver, got that of another, a sim.fit.windows",
+        ),
+        (
+            lambda: ensemble(
+                WINDOWS,
+                STARTS,
+                TRAINING,
+                **{**DESCENT, "search": trained.search._replace(finite=jnp.ones(3))},
+            ),
+            "search: expected finite as bool[3], got float64[3]",
+        ),
+        (
+            lambda: ensemble(PHYSICS, {**PLACES, "a": 0.1}, training, states=0.1),
+            "starts: expected one leading axis, of the members, got none, 3",
+        ),
+        (
+            lambda: ensemble(PHYSICS, {"a": jnp.ones((0, 2))}, training),
+            "starts: expected one leading axis, of the members, got 0",
+        ),
+        (
+            lambda: ensemble(PHYSICS, {**PLACES, "a": jnp.full(3, 1e200)}, training, **options),
+            "starts: expected one from which the model stays finite over the records, got 3 that",
+        ),
+        (
+            lambda: ensemble(PHYSICS, PLACES, silent, **options),
+            "experiments[0].xs: expected finite inputs, got 1 of",
+        ),
+        (
+            lambda: ensemble(PHYSICS, PLACES, training, states=0.1, solver="adam"),
+            "solver: expected None, GaussNewton() or a transformation of optax, got 'adam'",
+        ),
+        (
+            lambda: ensemble(PHYSICS, PLACES, training, states=0.1, patience=0),
+            "patience: expected an integer of at least 1, got 0",
+        ),
+        (
+            lambda: simulated(Prediction(damped), PLACES, training[0]),
+            "objective: expected a Simulation, got Prediction",
+        ),
+        (
+            lambda: simulated(PHYSICS, PLACES, training[0], 0.1, np.zeros(3, bool)),
+            "finite: expected a flag for each of 3 members, one true at least, got",
+        ),
+        (
+            lambda: simulated(PHYSICS, {"a": 1.0}, training[0]),
+            "params: expected one leading axis, of the members, got none",
+        ),
+    ]:
         with pytest.raises(ValueError) as raised:
             call()
         assert str(raised.value).startswith(line) and "\n" not in str(raised.value), raised.value

@@ -123,29 +123,51 @@ def test_mistakes_are_one_line():
     assert stepper.step(rest, good)[1].shape == (OUTPUTS,)
     for call, line in [
         (lambda: stepper.step(rest, U[0, 0]), "x: expected (u, teacher, forced), got *"),
-        (lambda: stepper.step(rest, good._replace(teacher=TEACHER[0])),
-         "teacher: expected float64[2], as the output, got float64[3,2]"),
-        (lambda: stepper.step(rest, good._replace(forced=np.array(1.0))),
-         "forced: expected bool[] or one for each of the batch (), got float64[]"),
-        (lambda: stepper.step(rest, good._replace(u=U[0])),
-         "u: expected (inputs,), with the batch axes of the output, got shape (3, 1)"),
-        (lambda: stepper.step(rest, good._replace(u=U[0, 0, 0])),
-         "u: expected (inputs,), with the batch axes of the output, got shape ()"),
+        (
+            lambda: stepper.step(rest, good._replace(teacher=TEACHER[0])),
+            "teacher: expected float64[2], as the output, got float64[3,2]",
+        ),
+        (
+            lambda: stepper.step(rest, good._replace(forced=np.array(1.0))),
+            "forced: expected bool[] or one for each of the batch (), got float64[]",
+        ),
+        (
+            lambda: stepper.step(rest, good._replace(u=U[0])),
+            "u: expected (inputs,), with the batch axes of the output, got shape (3, 1)",
+        ),
+        (
+            lambda: stepper.step(rest, good._replace(u=U[0, 0, 0])),
+            "u: expected (inputs,), with the batch axes of the output, got shape ()",
+        ),
         (lambda: stepper.step(rest.network, good), "carry: expected the pair (network, y), got *"),
         (lambda: stepper.init(rest.network), "carry: expected the pair (network, y), got *"),
-        (lambda: stepper.init((rest.network, U[0, 0])),
-         "carry.y: expected (..., 2), got shape (1,)"),
+        (
+            lambda: stepper.init((rest.network, U[0, 0])),
+            "carry.y: expected (..., 2), got shape (1,)",
+        ),
         (lambda: feedback(network(PARAMS), 0.0), "y0: expected shape (outputs,), got a scalar"),
-        (lambda: free_running(3, warm_up=3),
-         "warm_up: expected an integer of 0 to 2, of 3 steps, got 3"),
+        (
+            lambda: free_running(3, warm_up=3),
+            "warm_up: expected an integer of 0 to 2, of 3 steps, got 3",
+        ),
         (lambda: teacher_forced(0), "n: expected an integer of at least 1, got 0"),
-        (lambda: scheduled(jax.random.key(0), np.ones(4), 3),
-         "probability: expected () or (3, ...), got shape (4,)"),
-        (lambda: scheduled(jax.random.key(0), 1.5, 3), "probability: expected numbers from 0 to 1, got 1.5"),
-        (lambda: scheduled(jax.random.key(0), jnp.array([0.5, -0.1, 1.0]), 3),
-         "probability: expected numbers from 0 to 1, got -0.1"),
-        (lambda: scheduled(jax.random.key(0), np.nan, 3), "probability: expected numbers from 0 to 1, got nan"),
-    ]:  # fmt: skip
+        (
+            lambda: scheduled(jax.random.key(0), np.ones(4), 3),
+            "probability: expected () or (3, ...), got shape (4,)",
+        ),
+        (
+            lambda: scheduled(jax.random.key(0), 1.5, 3),
+            "probability: expected numbers from 0 to 1, got 1.5",
+        ),
+        (
+            lambda: scheduled(jax.random.key(0), jnp.array([0.5, -0.1, 1.0]), 3),
+            "probability: expected numbers from 0 to 1, got -0.1",
+        ),
+        (
+            lambda: scheduled(jax.random.key(0), np.nan, 3),
+            "probability: expected numbers from 0 to 1, got nan",
+        ),
+    ]:
         with pytest.raises(ValueError) as raised:
             call()
         said = str(raised.value)

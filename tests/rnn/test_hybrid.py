@@ -91,7 +91,9 @@ def test_gradients_both_ways_agree_with_differences(make, scaling):
 
 
 def test_a_batch_of_networks_and_single_precision(scaling):
-    nets = quick(jax.vmap(lambda key: mlp_params(key, (3, 5, 2))))(jax.random.split(jax.random.key(0), 2))
+    nets = quick(jax.vmap(lambda key: mlp_params(key, (3, 5, 2))))(
+        jax.random.split(jax.random.key(0), 2)
+    )
     many = quick(jax.vmap(partial(simulated, by_field), (0, None)))(nets, scaling)
     alone = run(by_field, jax.tree.map(lambda x: x[1], nets), scaling)
     np.testing.assert_allclose(many.position[1], alone.position, rtol=1e-12)
@@ -104,7 +106,9 @@ def test_a_batch_of_networks_and_single_precision(scaling):
 def test_the_correction_is_in_the_units_of_the_state():
     net = ((jnp.eye(3, 2), jnp.zeros(2)),)
     scaling = StateScaling(*map(jnp.asarray, ([1.0, 2.0], [2.0, 4.0], [0.0], [1.0], [10.0, 100.0])))
-    found = correction(net, scaling)({"a": jnp.asarray(3.0), "b": jnp.asarray(6.0)}, jnp.asarray(0.0))
+    found = correction(net, scaling)(
+        {"a": jnp.asarray(3.0), "b": jnp.asarray(6.0)}, jnp.asarray(0.0)
+    )
     assert (float(found["a"]), float(found["b"])) == (10.0, 100.0)
 
 
@@ -137,7 +141,9 @@ def test_a_spring_that_a_network_learns():
     x = rollout(plant.step, plant.init(START), u)[1].position
     objective = Simulation(lambda p: rk4(Partial(unknown, p), DT), lambda p, y, u: y.position[None])
     net = mlp_params(jax.random.key(2), (1, 6, 1))
-    found = fit(objective, net, Experiment(u, x[:, None]), states=START, free_states=False, steps=40)
+    found = fit(
+        objective, net, Experiment(u, x[:, None]), states=START, free_states=False, steps=40
+    )
     assert np.sqrt(2 * found.loss[-1] / len(u)) < 0.02  # of the deviation of the record
     x = jnp.linspace(*jnp.quantile(x, jnp.array([0.02, 0.98])), 9)
     np.testing.assert_allclose(mlp(found.params, x[:, None])[:, 0], 0.5 * x**3, atol=0.1)
@@ -149,8 +155,13 @@ def test_what_never_changes_keeps_its_unit():
     by = units(Experiment(x, x))
     assert (by.u_scale, by.y_scale) == (1, 1) and abs(by.y_mean - 0.1) < 1e-15
     assert state_scaling(x, x.astype("float32"), x)[1::2] == (1, 1)
-    found = fit(Simulation(lambda p: Stepper(lambda: (), lambda c, u: (c, p * u))), 2.0, Experiment(x, x),
-                states=None, steps=0)  # fmt: skip
+    found = fit(
+        Simulation(lambda p: Stepper(lambda: (), lambda c, u: (c, p * u))),
+        2.0,
+        Experiment(x, x),
+        states=None,
+        steps=0,
+    )
     assert abs(found.loss[0] - 0.5) < 1e-9  # of 100 errors of 0.1
 
 
@@ -167,17 +178,33 @@ def test_mistakes_are_one_line(scaling):
     wide = mlp_params(jax.random.key(0), (3, 5, 3))
     for call, line in [
         (lambda: correction(NET, None), "scaling: expected a StateScaling, got NoneType"),
-        (lambda: correction(NET, scaling)(y, None), "u: expected 1 numbers, as the scaling has, got 0"),
-        (lambda: correction(NET, scaling)(u, u), "y: expected 2 numbers, as the scaling has, got 1"),
-        (lambda: correction(wide, scaling)(y, u), "net: expected 2 outputs, one for each state, got 3"),
-        (lambda: corrected_field(PHYSICS, lambda y, u: 0.0)(0.0, y, u),
-         "correction: expected the structure"),
-        (lambda: corrected_field(lambda t, y, u: y, lambda y, u: y[:1])(0.0, jnp.ones(3), u),
-         "correction: expected the shapes [(3,)], got [(1,)]"),
-        (lambda: corrected_step(Stepper(jnp.asarray, lambda c, x: (c, (c, c))),
-                                lambda y, u: (y, y)).step(u, u),
-         "stepper: expected one that emits its state *, got (*, *)"),
-    ]:  # fmt: skip
+        (
+            lambda: correction(NET, scaling)(y, None),
+            "u: expected 1 numbers, as the scaling has, got 0",
+        ),
+        (
+            lambda: correction(NET, scaling)(u, u),
+            "y: expected 2 numbers, as the scaling has, got 1",
+        ),
+        (
+            lambda: correction(wide, scaling)(y, u),
+            "net: expected 2 outputs, one for each state, got 3",
+        ),
+        (
+            lambda: corrected_field(PHYSICS, lambda y, u: 0.0)(0.0, y, u),
+            "correction: expected the structure",
+        ),
+        (
+            lambda: corrected_field(lambda t, y, u: y, lambda y, u: y[:1])(0.0, jnp.ones(3), u),
+            "correction: expected the shapes [(3,)], got [(1,)]",
+        ),
+        (
+            lambda: corrected_step(
+                Stepper(jnp.asarray, lambda c, x: (c, (c, c))), lambda y, u: (y, y)
+            ).step(u, u),
+            "stepper: expected one that emits its state *, got (*, *)",
+        ),
+    ]:
         with pytest.raises(ValueError) as raised:
             call()
         assert str(raised.value).startswith(line) and "\n" not in str(raised.value), raised.value

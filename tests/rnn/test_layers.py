@@ -116,7 +116,10 @@ def test_both_directions_are_one_network_from_each_end():
 
 def test_both_directions_of_a_padded_batch_are_those_of_each_record_alone():
     """Its padding, here NaN, is nowhere to be seen: not in ys, nor in the carries, nor in slopes."""
-    lengths, params = np.array([STEPS, 4, 2], "int32"), (GRU[0], weights(CELLS["lstm"], HIDDEN, HIDDEN))
+    lengths, params = (
+        np.array([STEPS, 4, 2], "int32"),
+        (GRU[0], weights(CELLS["lstm"], HIDDEN, HIDDEN)),
+    )
     padded = np.stack([XS] * 3, axis=1)
     padded[np.arange(STEPS)[:, None] >= lengths] = np.nan
 
@@ -158,56 +161,100 @@ def test_mistakes_are_one_line():
     block = residual(gru(weights(CELLS["gru"])))
     pair = (jnp.zeros(HIDDEN), jnp.zeros(HIDDEN))
     for call, line in [
-        (lambda: stack(gru, uneven),
-         "params.b: expected (3, ...), one for each layer, got shape (2, 12)"),
-        (lambda: stack(gru, ()),
-         "params: expected a leading axis, one for each layer, got shape ()"),
+        (
+            lambda: stack(gru, uneven),
+            "params.b: expected (3, ...), one for each layer, got shape (2, 12)",
+        ),
+        (
+            lambda: stack(gru, ()),
+            "params: expected a leading axis, one for each layer, got shape ()",
+        ),
         (lambda: stack(STACKED, gru), "cell: expected a function, got Params"),
-        (lambda: stack(gru, STACKED).init(pair),
-         "carries: expected a tuple of 3, one for each layer"),
-        (lambda: stack(gru, STACKED).step(pair, XS[0]),
-         "carries: expected a tuple of 3, one for each layer"),
-        (lambda: scaled(wide, BY).step(wide.init(), XS[0]),
-         "u: expected (..., 1), as the scaling has, got shape (4,)"),
-        (lambda: scaled(wide, BY).step(wide.init(), XS[0, :1]),
-         "y: expected (..., 1), as the scaling has, got shape (2,)"),
-        (lambda: scaled(wide, BY).step(wide.init(), None),
-         "u: expected (..., 1), as the scaling has, got None"),
-        (lambda: scaled(wide, BY).step(wide.init(), np.ones(1, int)),
-         "u: expected floating-point numbers, got int64"),
-        (lambda: scaling(Experiment(np.ones((3, 1)), np.array([[1.0], [np.inf], [np.nan]]))),
-         "y: expected finite numbers, or NaN where one is missing, got infinity"),
-        (lambda: scaling(Experiment(np.array([[1, 2], [1, np.nan]]) * [1, np.nan], np.ones((2, 1)))),
-         "xs: expected numbers, got NaN only in column 1"),
-        (lambda: state_space(PLANT._replace(b=jnp.ones(1))).init(),
-         "params.b: expected shape (2,), got (1,)"),
-        (lambda: state_space(PLANT._replace(C=jnp.ones((3, 2)))).init(),
-         "params.D: expected shape (3, 1), got (2, 1)"),
-        (lambda: state_space(PLANT._replace(net=mlp_params(jax.random.key(0), (3, 5)))).init(),
-         "params.net: expected 3 inputs and 4 outputs, got 3 and 5"),
+        (
+            lambda: stack(gru, STACKED).init(pair),
+            "carries: expected a tuple of 3, one for each layer",
+        ),
+        (
+            lambda: stack(gru, STACKED).step(pair, XS[0]),
+            "carries: expected a tuple of 3, one for each layer",
+        ),
+        (
+            lambda: scaled(wide, BY).step(wide.init(), XS[0]),
+            "u: expected (..., 1), as the scaling has, got shape (4,)",
+        ),
+        (
+            lambda: scaled(wide, BY).step(wide.init(), XS[0, :1]),
+            "y: expected (..., 1), as the scaling has, got shape (2,)",
+        ),
+        (
+            lambda: scaled(wide, BY).step(wide.init(), None),
+            "u: expected (..., 1), as the scaling has, got None",
+        ),
+        (
+            lambda: scaled(wide, BY).step(wide.init(), np.ones(1, int)),
+            "u: expected floating-point numbers, got int64",
+        ),
+        (
+            lambda: scaling(Experiment(np.ones((3, 1)), np.array([[1.0], [np.inf], [np.nan]]))),
+            "y: expected finite numbers, or NaN where one is missing, got infinity",
+        ),
+        (
+            lambda: scaling(
+                Experiment(np.array([[1, 2], [1, np.nan]]) * [1, np.nan], np.ones((2, 1)))
+            ),
+            "xs: expected numbers, got NaN only in column 1",
+        ),
+        (
+            lambda: state_space(PLANT._replace(b=jnp.ones(1))).init(),
+            "params.b: expected shape (2,), got (1,)",
+        ),
+        (
+            lambda: state_space(PLANT._replace(C=jnp.ones((3, 2)))).init(),
+            "params.D: expected shape (3, 1), got (2, 1)",
+        ),
+        (
+            lambda: state_space(PLANT._replace(net=mlp_params(jax.random.key(0), (3, 5)))).init(),
+            "params.net: expected 3 inputs and 4 outputs, got 3 and 5",
+        ),
         (lambda: layers(), "cascade: expected at least one stepper, got none"),
         (lambda: layers(one, GRU[0]), "steppers[1]: expected a Stepper, got Params"),
-        (lambda: block.step(jnp.zeros(HIDDEN), XS[0, :INPUTS]),
-         "residual: expected a layer that keeps float64[3], got float64[4]"),
+        (
+            lambda: block.step(jnp.zeros(HIDDEN), XS[0, :INPUTS]),
+            "residual: expected a layer that keeps float64[3], got float64[4]",
+        ),
         (lambda: layer_normalised(one, GRU[0]), "params: expected sim.rnn.around.LayerNorm, got"),
-        (lambda: layer_normalised(one, layer_norm_params(3)).step(one.init(), XS[0]),
-         "x: expected (..., 3), the width of the norm, got shape (4,)"),
-        (lambda: readout(one, np.ones((4, 2)), np.ones(1)),
-         "W, b: expected shapes (hidden, outputs) and (outputs,), got (4, 2) and (1,)"),
-        (lambda: readout(one, np.ones((3, 2)), np.ones(2)).step(one.init(), XS[0]),
-         "W: expected (4, outputs), the width read, got (3, 2)"),
-        (lambda: bidirectional(one, one, XS[0]),
-         "xs: expected one array (N, ..., inputs), got shape (4,)"),
+        (
+            lambda: layer_normalised(one, layer_norm_params(3)).step(one.init(), XS[0]),
+            "x: expected (..., 3), the width of the norm, got shape (4,)",
+        ),
+        (
+            lambda: readout(one, np.ones((4, 2)), np.ones(1)),
+            "W, b: expected shapes (hidden, outputs) and (outputs,), got (4, 2) and (1,)",
+        ),
+        (
+            lambda: readout(one, np.ones((3, 2)), np.ones(2)).step(one.init(), XS[0]),
+            "W: expected (4, outputs), the width read, got (3, 2)",
+        ),
+        (
+            lambda: bidirectional(one, one, XS[0]),
+            "xs: expected one array (N, ..., inputs), got shape (4,)",
+        ),
         (lambda: bidirectional(one, one, XS, one.init()), "carries: expected a pair, got"),
-        (lambda: bidirectional(one, one, XS, lengths=[3]),
-         "lengths: expected whole numbers of shape (), the batch axes of xs, got int64[1]"),
-        (lambda: bidirectional(one, one, XS[:, None], lengths=[9]),
-         "lengths: expected numbers from 0 to 6, got 9"),
+        (
+            lambda: bidirectional(one, one, XS, lengths=[3]),
+            "lengths: expected whole numbers of shape (), the batch axes of xs, got int64[1]",
+        ),
+        (
+            lambda: bidirectional(one, one, XS[:, None], lengths=[9]),
+            "lengths: expected numbers from 0 to 6, got 9",
+        ),
         (lambda: initialize_carry(one, 0), "batch: expected an integer of at least 1, got 0"),
         (lambda: initialize_carry(gru), "stepper: expected a Stepper, got function"),
-        (lambda: initialize_carry(one, 2, x=XS[0]),
-         "carry: expected shape (4,), with the batch axes"),
-    ]:  # fmt: skip
+        (
+            lambda: initialize_carry(one, 2, x=XS[0]),
+            "carry: expected shape (4,), with the batch axes",
+        ),
+    ]:
         with pytest.raises(ValueError) as raised:
             call()
         said = str(raised.value)
@@ -225,5 +272,3 @@ def test_the_checkpointed_gradient_of_a_stack_is_the_plain_one():
 
     plain, kept = slopes(STACKED)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-13), plain, kept)
-
-

@@ -19,8 +19,11 @@ def test_gru_is_that_of_equinox():
     p = weights(CELLS["gru"])
     other = leaves(
         equinox.nn.GRUCell(INPUTS, HIDDEN, key=jax.random.key(0)),
-        weight_ih=p.W.T, weight_hh=p.U.T, bias=p.b, bias_n=p.b_n,
-    )  # fmt: skip
+        weight_ih=p.W.T,
+        weight_hh=p.U.T,
+        bias=p.b,
+        bias_n=p.b_n,
+    )
     xs, h = signal(STEPS, INPUTS), jnp.zeros(HIDDEN)
     _, ys = run(gru, p, xs)
     for x, y in zip(xs, ys, strict=True):
@@ -32,8 +35,10 @@ def test_lstm_is_that_of_equinox():
     p = weights(CELLS["lstm"])
     other = leaves(
         equinox.nn.LSTMCell(INPUTS, HIDDEN, key=jax.random.key(0)),
-        weight_ih=p.W.T, weight_hh=p.U.T, bias=p.b,
-    )  # fmt: skip
+        weight_ih=p.W.T,
+        weight_hh=p.U.T,
+        bias=p.b,
+    )
     xs, carry = signal(STEPS, INPUTS), (jnp.zeros(HIDDEN),) * 2
     last, ys = run(lstm, p, xs)
     for x, y in zip(xs, ys, strict=True):
@@ -141,18 +146,23 @@ def test_the_ring_is_that_which_was_asked_for():
     p = lru_params(jax.random.key(0), 1, 500, radii=(0.5, 0.8), phase=0.3)
     squared, angle = np.exp(-2 * np.exp(p.log_decay)), np.exp(p.log_phase)
     # Uniform over the area of the ring, and what white input gives a mode has variance 1.
-    np.testing.assert_allclose(
-        np.quantile(squared, [0, 0.5, 1]), [0.25, 0.445, 0.64], atol=0.03
-    )
+    np.testing.assert_allclose(np.quantile(squared, [0, 0.5, 1]), [0.25, 0.445, 0.64], atol=0.03)
     np.testing.assert_allclose(np.quantile(angle, [0.5, 1]), [0.15, 0.3], atol=0.02)
     np.testing.assert_allclose(np.exp(2 * p.log_scale), 1 - squared, rtol=1e-12)
-    for wrong in ({"radii": (0.9, 0.5)}, {"phase": 0.0}, {"phase": np.inf},
-                  {"radii": (1 - 1e-9, 1.0), "dtype": "float32"}, {"radii": (0.0, 1e-25), "dtype": "float32"}):  # fmt: skip
+    for wrong in (
+        {"radii": (0.9, 0.5)},
+        {"phase": 0.0},
+        {"phase": np.inf},
+        {"radii": (1 - 1e-9, 1.0), "dtype": "float32"},
+        {"radii": (0.0, 1e-25), "dtype": "float32"},
+    ):
         with pytest.raises(ValueError, match=f"{next(iter(wrong))}: expected "):
             lru_params(jax.random.key(0), 1, 4, **wrong)
 
 
-@pytest.mark.parametrize(("dtype", "radii"), [("float32", (1 - 1e-7, 1.0)), ("float16", (0.0, 1.0))])
+@pytest.mark.parametrize(
+    ("dtype", "radii"), [("float32", (1 - 1e-7, 1.0)), ("float16", (0.0, 1.0))]
+)
 def test_no_pole_of_few_digits_lies_on_the_unit_circle(dtype, radii):
     p = lru_params(jax.random.key(0), 1, 2000, radii=radii, dtype=dtype)
     assert all(np.isfinite(np.asarray(leaf, float)).all() for leaf in p)

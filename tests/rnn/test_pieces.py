@@ -19,8 +19,10 @@ def test_pieces_cover_a_record_once(n, length, warmup):
     if n <= warmup:
         with pytest.raises(ValueError) as raised:
             pieces(e, length, warmup=warmup)
-        assert str(raised.value) == (f"experiment: expected at least {warmup + 1} samples, one more "
-                                     f"than the warm-up, got {n}")  # fmt: skip
+        assert str(raised.value) == (
+            f"experiment: expected at least {warmup + 1} samples, one more "
+            f"than the warm-up, got {n}"
+        )
         return
     found = pieces(e, length, warmup=warmup)
     counted = np.zeros(n, int)
@@ -46,10 +48,12 @@ def test_gaps_stay_and_pieces_of_an_input_are_cut_along_time():
 
 @pytest.mark.parametrize(
     ("length", "warmup", "line"),
-    [(0, 0, "length: expected an integer of at least 1, got 0"),
-     (2, -1, "warmup: expected an integer of at least 0, got -1"),
-     (2, 1.0, "warmup: expected an integer of at least 0, got 1.0")],
-)  # fmt: skip
+    [
+        (0, 0, "length: expected an integer of at least 1, got 0"),
+        (2, -1, "warmup: expected an integer of at least 0, got -1"),
+        (2, 1.0, "warmup: expected an integer of at least 0, got 1.0"),
+    ],
+)
 def test_mistakes_are_one_line(length, warmup, line):
     with pytest.raises(ValueError) as raised:
         pieces(Experiment(None, np.zeros((5, 1))), length, warmup=warmup)

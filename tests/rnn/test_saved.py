@@ -61,10 +61,10 @@ def test_weights_of_another_architecture_are_named(tmp_path):
         (like(4), f"params.gru.W: expected float64[1,12], got float64[1,24] in {path}"),
         (like(8, "float32"), f"params.gru.W: expected float32[1,24], got float64[1,24] in {path}"),
         ({**like(8), "b": np.ones(2)}, f"params.b: expected float64[2], got none in {path}"),
-        ({"gru": like(8)["gru"]._asdict() | {}} , None),
+        ({"gru": like(8)["gru"]._asdict() | {}}, None),
         ({"gru": like(8)["gru"][:3]}, "params.gru.0: expected float64[1,24], got none"),
         (like(8)["gru"], "params.W: expected float64[1,24], got none"),
-    ]:  # fmt: skip
+    ]:
         if line is None:
             assert load(path, other).params.keys() == {"gru"}
             continue
@@ -85,14 +85,22 @@ def test_what_cannot_be_kept_is_said_and_leaves_no_file(tmp_path):
     path = tmp_path / "network.nc"
     for call, line in [
         (lambda: save(path, {"a": np.ones(2) * 1j}), "params.a: expected real numbers of 32 or 64"),
-        (lambda: save(path, {"a": True}), "params.a: expected real numbers of 32 or 64 bits, got bool"),
+        (
+            lambda: save(path, {"a": True}),
+            "params.a: expected real numbers of 32 or 64 bits, got bool",
+        ),
         (lambda: save(path, {"a/b": 1.0}), "params.a/b: expected a name of its own, without '/'"),
-        (lambda: save(path, {"a.b": 1.0, "a": {"b": 2.0}}), "params.a.b: expected a name of its own"),
-        (lambda: save(path, 1.0, scaling=(1.0, 2.0)),
-         "scaling: expected a Scaling or a StateScaling, got tuple"),
+        (
+            lambda: save(path, {"a.b": 1.0, "a": {"b": 2.0}}),
+            "params.a.b: expected a name of its own",
+        ),
+        (
+            lambda: save(path, 1.0, scaling=(1.0, 2.0)),
+            "scaling: expected a Scaling or a StateScaling, got tuple",
+        ),
         (lambda: save(path, 1.0, config={"f": json}), "config: expected what JSON can say, got"),
         (lambda: save(path, 1.0, config={"f": float("nan")}), "config: expected what JSON can say"),
-    ]:  # fmt: skip
+    ]:
         with pytest.raises(ValueError) as raised:
             call()
         assert str(raised.value).startswith(line) and "\n" not in str(raised.value)

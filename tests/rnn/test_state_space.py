@@ -12,9 +12,11 @@ from sim import rollout
 from sim.rnn import from_linear, mlp, state_space, state_space_params
 
 LINEAR = SimpleNamespace(
-    A=np.array([[0.9, 0.3], [-0.3, 0.9]]), B=np.array([[1.0], [0.2]]),
-    C=np.array([[100.0, -3.0]]), D=np.array([[0.5]]),
-)  # fmt: skip
+    A=np.array([[0.9, 0.3], [-0.3, 0.9]]),
+    B=np.array([[1.0], [0.2]]),
+    C=np.array([[100.0, -3.0]]),
+    D=np.array([[0.5]]),
+)
 
 
 def test_it_starts_as_the_linear_model_with_states_of_covariance_one():
@@ -64,5 +66,8 @@ def test_slopes_of_a_rollout_in_both_modes_are_those_of_differences():
         return loss(jax.tree.map(lambda x, d: x + h * d, p, direction))
 
     forward = jax.jvp(loss, (p,), (direction,))[1]
-    reverse = sum(jnp.sum(g * d) for g, d in zip(*map(jax.tree.leaves, (jax.grad(loss)(p), direction)), strict=True))  # fmt: skip
+    reverse = sum(
+        jnp.sum(g * d)
+        for g, d in zip(*map(jax.tree.leaves, (jax.grad(loss)(p), direction)), strict=True)
+    )
     np.testing.assert_allclose([forward, reverse], (along(1e-5) - along(-1e-5)) / 2e-5, rtol=1e-6)

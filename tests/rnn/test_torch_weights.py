@@ -61,20 +61,34 @@ def test_weights_that_do_not_fit_are_one_line():
     for kind, given, line in [
         ("gur", state(), 'kind: expected "gru", "lstm" or "rnn", got \'gur\''),
         ("lstm", state(), "state['weight_ih_l0']: expected shape (12, 2), got (9, 2)"),
-        ("gru", state(bias_hh_l0=None),
-         "state: expected the key 'bias_hh_l0', got ['bias_ih_l0', "),
+        (
+            "gru",
+            state(bias_hh_l0=None),
+            "state: expected the key 'bias_hh_l0', got ['bias_ih_l0', ",
+        ),
         ("gru", state(bias_hh_l0=8), "state['bias_hh_l0']: expected shape (9,), got (8,)"),
         ("gru", state(**second), "state: expected the key 'bias_hh_l1', got ["),
-        ("gru", state(**both), "state: expected keys such as weight_ih_l0 or bias_hh_l1 "
-         "(one direction, no projection), got 'weight_ih_l0_reverse'"),
-        ("lstm", state(weight_hr_l0=(2, 3)), "state: expected keys such as weight_ih_l0 or "
-         "bias_hh_l1 (one direction, no projection), got 'weight_hr_l0'"),
-        ("gru", {"fc.weight": np.zeros(3)}, "state: expected keys such as weight_ih_l0 or "
-         "bias_hh_l1, got 'fc.weight'"),
+        (
+            "gru",
+            state(**both),
+            "state: expected keys such as weight_ih_l0 or bias_hh_l1 "
+            "(one direction, no projection), got 'weight_ih_l0_reverse'",
+        ),
+        (
+            "lstm",
+            state(weight_hr_l0=(2, 3)),
+            "state: expected keys such as weight_ih_l0 or "
+            "bias_hh_l1 (one direction, no projection), got 'weight_hr_l0'",
+        ),
+        (
+            "gru",
+            {"fc.weight": np.zeros(3)},
+            "state: expected keys such as weight_ih_l0 or bias_hh_l1, got 'fc.weight'",
+        ),
         ("gru", {}, "state: expected the key 'weight_ih_l0', got []"),
         ("gru", state(weight_hh_l0=9), "state['weight_hh_l0']: expected two axes, got shape (9,)"),
         ("gru", None, "state: expected a mapping from names to arrays, got NoneType"),
-    ]:  # fmt: skip
+    ]:
         with pytest.raises(ValueError) as raised:
             from_torch(given, kind)
         assert str(raised.value).startswith(line), raised.value

@@ -18,8 +18,9 @@ from tests.rnn.small import OBJECTIVE, free_run, recorded, start
 
 START = start(jax.random.key(0), 3)
 WIDE = start(jax.random.key(0), 9)  # too many unknowns for a covariance, which takes its time
-ADAM = optax.chain(optax.clip_by_global_norm(1.0),
-                   optax.adam(optax.cosine_decay_schedule(2e-2, 4000)))  # fmt: skip
+ADAM = optax.chain(
+    optax.clip_by_global_norm(1.0), optax.adam(optax.cosine_decay_schedule(2e-2, 4000))
+)
 SGD = optax.sgd(1e-6)
 
 
@@ -29,8 +30,15 @@ def close(a, b, rtol=1e-10):
 
 def test_a_gru_learns_a_small_nonlinear_system():
     training, validation, test = recorded(1500, 0), recorded(300, 1), recorded(300, 2)
-    found = fit(Truncated(OBJECTIVE, 50), WIDE, training, solver=ADAM,
-                validation=validation, patience=120, steps=120)  # fmt: skip
+    found = fit(
+        Truncated(OBJECTIVE, 50),
+        WIDE,
+        training,
+        solver=ADAM,
+        validation=validation,
+        patience=120,
+        steps=120,
+    )
     error = free_run(found.params, test) - test.y
     assert np.sqrt(np.mean(error**2)) < 0.1 * np.std(test.y)  # 10 % of a free run, at most
     # What decides is the error of the free run, in the unit of the training record.
@@ -46,8 +54,15 @@ def test_training_goes_on_from_a_file_bit_for_bit(tmp_path):
     assert len(parts) == 5
 
     def run(steps, search=None):
-        return fit(Truncated(OBJECTIVE, 15, batch=2, seed=7), WIDE, parts, solver=ADAM,
-                   steps=steps, search=search, validation=recorded(40, 1))  # fmt: skip
+        return fit(
+            Truncated(OBJECTIVE, 15, batch=2, seed=7),
+            WIDE,
+            parts,
+            solver=ADAM,
+            steps=steps,
+            search=search,
+            validation=recorded(40, 1),
+        )
 
     save(tmp_path / "search.npz", run(2).search)
     search = load(tmp_path / "search.npz", run(0).search)
@@ -129,14 +144,17 @@ def test_a_loss_that_turns_non_finite_stops_and_says_where():
     # The rate is no number from the sixth window on, the second of pass three.
     solver = optax.sgd(lambda count: jnp.where(count < 5, 1e-3, jnp.nan))
     e = recorded(60, 0)
-    found = fit(Truncated(OBJECTIVE, 30), WIDE, e, solver=solver, steps=100,
-                validation=e, patience=100)  # fmt: skip
+    found = fit(
+        Truncated(OBJECTIVE, 30), WIDE, e, solver=solver, steps=100, validation=e, patience=100
+    )
     assert len(found.loss) == 19 and np.isfinite(found.loss).all()
     assert found.message == (
         "the loss is not finite, the last good parameters are kept, after 18 passes; the "
         "model diverged at 31 places tried, which it left, the last in window 2 of pass 18"
     )
-    np.testing.assert_allclose(loss(*assembled(OBJECTIVE, found.params, e, validated=True)), found.loss.min())
+    np.testing.assert_allclose(
+        loss(*assembled(OBJECTIVE, found.params, e, validated=True)), found.loss.min()
+    )
 
 
 def test_more_unknowns_than_samples_are_for_validation_to_stop():
@@ -159,15 +177,23 @@ def test_mistakes_are_one_line():
     e = recorded(60, 0)
     silent = Simulation(lambda p: Stepper(lambda: (), lambda c, u: (c, p * u * jnp.nan)))
     for call, line in [
-        (lambda: Truncated(OBJECTIVE, 10, batch=0),
-         "batch: expected an integer of at least 1, got 0"),
-        (lambda: fit(Truncated(OBJECTIVE, 10), START, e._replace(xs=jnp.ones((60, 2)))),
-         "x: expected (..., 1), the inputs of the cell, got shape (2,)"),
-        (lambda: fit(Truncated(OBJECTIVE, 10), START, e._replace(y=jnp.ones((60, 2)))),
-         "observe: expected 2 outputs as the record has, got shape (1,)"),
-        (lambda: fit(Truncated(silent, 10), 1.0, e),
-         "start: expected parameters with which the model stays finite"),
-    ]:  # fmt: skip
+        (
+            lambda: Truncated(OBJECTIVE, 10, batch=0),
+            "batch: expected an integer of at least 1, got 0",
+        ),
+        (
+            lambda: fit(Truncated(OBJECTIVE, 10), START, e._replace(xs=jnp.ones((60, 2)))),
+            "x: expected (..., 1), the inputs of the cell, got shape (2,)",
+        ),
+        (
+            lambda: fit(Truncated(OBJECTIVE, 10), START, e._replace(y=jnp.ones((60, 2)))),
+            "observe: expected 2 outputs as the record has, got shape (1,)",
+        ),
+        (
+            lambda: fit(Truncated(silent, 10), 1.0, e),
+            "start: expected parameters with which the model stays finite",
+        ),
+    ]:
         with pytest.raises(ValueError) as raised:
             call()
         assert str(raised.value).startswith(line) and "\n" not in str(raised.value), raised.value

@@ -14,7 +14,6 @@ import numpy as np
 
 import sim.rnn
 from sim import rollout
-
 from tests.filters.derivatives import quick
 
 INPUTS, HIDDEN, STEPS = 3, 4, 6
@@ -31,10 +30,15 @@ def cells():
     for info in pkgutil.iter_modules(sim.rnn.__path__):
         module = importlib.import_module(f"sim.rnn.{info.name}")
         make, params = getattr(module, info.name, None), getattr(module, "params", None)
-        if make and params and list(inspect.signature(params).parameters)[1:3] == [
-            "inputs",
-            "hidden",
-        ]:
+        if (
+            make
+            and params
+            and list(inspect.signature(params).parameters)[1:3]
+            == [
+                "inputs",
+                "hidden",
+            ]
+        ):
             found[info.name] = Cell(params, make)
     return dict(sorted(found.items()))
 

@@ -195,7 +195,9 @@ def test_every_sampled_input_is_linear_differentiable_and_batched(make):
     batched = jax.vmap(read)(both)
     jax.tree.map(
         lambda ab, a, b: np.testing.assert_allclose(ab, jnp.stack([a, b]), atol=1e-13),
-        batched, read(u), read(v),
+        batched,
+        read(u),
+        read(v),
     )
 
 
@@ -262,16 +264,22 @@ def changed(k, value):
 @pytest.mark.parametrize(
     ("t", "message"),
     [
-        (changed(5, 0.81), r"t: expected regular samples, 0.1 s apart, got an interval of "
-                           r"0.11 s before sample 5"),
+        (
+            changed(5, 0.81),
+            r"t: expected regular samples, 0.1 s apart, got an interval of "
+            r"0.11 s before sample 5",
+        ),
         (np.r_[T[:7], T[8:], 1.5], "got an interval of 0.2 s before sample 7"),
-        (changed(3, 0.2), r"t: expected increasing times, got an interval of -0.3 s before "
-                          "sample 3"),
+        (
+            changed(3, 0.2),
+            r"t: expected increasing times, got an interval of -0.3 s before "
+            "sample 3",
+        ),
         (changed(4, np.nan), "t: expected finite times, got nan at sample 4"),
         (T[:1], "t: expected at least 2 samples, got 1"),
         (T.reshape(3, 4), r"t: expected real times of shape \(N,\), got float64\[3, 4\]"),
     ],
-)  # fmt: skip
+)
 def test_irregular_times_are_named(make, t, message):
     with pytest.raises(ValueError, match=message):
         make(t, np.ones(len(t)))

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.tree_util import Partial
+
 from sim import linalg, rollout
 
 SIZES = [1, 4, 8, 9, 13, 17]
@@ -39,8 +40,11 @@ def arguments(name, n, m, dtype=float):
     return jnp.asarray(first, dtype), jnp.asarray(b[:, 0] if m == 0 else b, dtype)
 
 
-CASES = [(name, m) for name in ("matmul", "solve_lower", "solve_lower_transposed", "cho_solve")
-         for m in (0, 3)] + [("cholesky", 0)]  # fmt: skip
+CASES = [
+    (name, m)
+    for name in ("matmul", "solve_lower", "solve_lower_transposed", "cho_solve")
+    for m in (0, 3)
+] + [("cholesky", 0)]
 
 
 @pytest.mark.parametrize("n", SIZES)
@@ -104,11 +108,20 @@ def test_not_positive_definite_is_nan_as_in_the_library():
 @pytest.mark.parametrize(
     "call, words",
     [
-        (lambda: linalg.matmul(jnp.ones(2), jnp.ones(2)), r"a: expected a matrix, got shape \(2,\)"),
+        (
+            lambda: linalg.matmul(jnp.ones(2), jnp.ones(2)),
+            r"a: expected a matrix, got shape \(2,\)",
+        ),
         (lambda: linalg.matmul(jnp.ones((2, 3)), jnp.ones(2)), r"b: expected \(3,\) or \(3, m\)"),
-        (lambda: linalg.cholesky(jnp.ones((2, 3))), r"p: expected a square matrix, got shape \(2, 3\)"),
+        (
+            lambda: linalg.cholesky(jnp.ones((2, 3))),
+            r"p: expected a square matrix, got shape \(2, 3\)",
+        ),
         (lambda: linalg.solve_lower(jnp.ones((2, 3)), jnp.ones(2)), r"l: expected a square matrix"),
-        (lambda: linalg.cho_solve(jnp.eye(2), jnp.ones(3)), r"b: expected \(2,\) or \(2, m\), got \(3,\)"),
+        (
+            lambda: linalg.cho_solve(jnp.eye(2), jnp.ones(3)),
+            r"b: expected \(2,\) or \(2, m\), got \(3,\)",
+        ),
     ],
 )
 def test_mistakes_are_named(call, words):

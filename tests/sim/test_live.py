@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+
 from filters.gaussian import Gaussian
 from filters.kalman import LinearGaussian, kalman
 from integrators import rk4

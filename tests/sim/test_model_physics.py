@@ -223,6 +223,7 @@ def test_water_is_conserved_below_the_rims():
 
 def test_the_head_is_the_volume_the_reading_stands_for():
     """The slope of h, from an outflow, is what a change of the reading is divided by."""
+
     def rate(x2, u=0.0):
         return cascaded_tanks.cascaded_tanks(TANKS, 0.0, cascaded_tanks.State(4.0, x2, x2), u).lower
 

@@ -41,7 +41,14 @@ def cast(tree, dtype):
 def test_the_walk_finds_every_model():
     found = {module.__name__.rpartition(".")[2] for module in MODULES}
     assert found >= {
-        "cascaded_tanks", "chain", "duffing", "emps", "kepler", "linear", "lorenz", "pendulum",
+        "cascaded_tanks",
+        "chain",
+        "duffing",
+        "emps",
+        "kepler",
+        "linear",
+        "lorenz",
+        "pendulum",
         "silverbox",
     }
     for module in MODULES:

@@ -14,7 +14,6 @@ from sim.models.model import Quantity
 from sim.netcdf import read, writer
 from sim.stream import stream
 from sim.trajectory import trajectory
-
 from tests.compliance import TIME_IS_ELAPSED, complaints
 
 DT = 0.1
@@ -49,10 +48,15 @@ def write(path, length, *, resume=False, stop=None, attributes=None):
         if not resume:
             append(0, label(jax.tree.map(lambda y: np.asarray(y)[None], START), 0))
         stream(
-            step, START, length=length, chunk=10, resume=resume, stop=stop,
+            step,
+            START,
+            length=length,
+            chunk=10,
+            resume=resume,
+            stop=stop,
             sink=lambda first, ys: append(first + 1, label(ys, first + 1)),
             checkpoint=path.with_suffix(".npz"),
-        )  # fmt: skip
+        )
 
 
 def some(n, first=0):

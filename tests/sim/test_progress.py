@@ -40,9 +40,7 @@ def test_plain_lines_at_a_modest_rate():
 def test_plain_lines_say_time_rate_and_what_is_left():
     lines = told(io.StringIO(), RUN, every=0.0).splitlines()
     assert len(lines) == 12
-    assert lines[4] == (
-        "lorenz: running, 300 of 1000 steps, t = 3 s, 1 k steps/s, 0.7 s left"
-    )
+    assert lines[4] == ("lorenz: running, 300 of 1000 steps, t = 3 s, 1 k steps/s, 0.7 s left")
 
 
 def test_one_step_is_one_step():

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax.flatten_util import ravel_pytree
 from jax.tree_util import Partial
+
 from sim import Stepper, cascade, repeat, rollout
 
 
@@ -43,7 +44,9 @@ CARRY = {"a": jnp.linspace(0.1, 0.5, 3), "b": (jnp.ones((2, 2)) * 0.3, jnp.asarr
 shapes = st.lists(st.integers(1, 2), max_size=2).map(tuple)
 trees = st.recursive(
     shapes,
-    lambda inner: st.tuples(inner, inner) | st.dictionaries(st.sampled_from("pqr"), inner, max_size=2),
+    lambda inner: (
+        st.tuples(inner, inner) | st.dictionaries(st.sampled_from("pqr"), inner, max_size=2)
+    ),
     max_leaves=3,
 )
 
@@ -82,7 +85,9 @@ def test_chunks_joined_equal_the_whole_bit_for_bit(length, cut, reverse, driven,
     for part, n in parts[::-1] if reverse else parts:
         carry, ys = run(carry, None if xs is None else xs[part], n)
         pieces.append(ys)
-    joined = jax.tree.map(lambda a, b: np.concatenate([a, b]), *(pieces[::-1] if reverse else pieces))
+    joined = jax.tree.map(
+        lambda a, b: np.concatenate([a, b]), *(pieces[::-1] if reverse else pieces)
+    )
     assert_bits(whole, (carry, joined))
 
 
@@ -107,8 +112,12 @@ def test_checkpointing_changes_nothing_but_memory(every, reverse):
 def test_checkpoints_bound_the_memory_of_a_gradient():
     def memory(every):
         def loss(x):
-            return rollout(lambda c, _: (jnp.sin(c) * x, None), jnp.ones(64), length=4096,
-                           checkpoint_every=every)[0].sum()
+            return rollout(
+                lambda c, _: (jnp.sin(c) * x, None),
+                jnp.ones(64),
+                length=4096,
+                checkpoint_every=every,
+            )[0].sum()
 
         compiled = jax.jit(jax.grad(loss)).lower(0.9).compile()
         return compiled.memory_analysis().temp_size_in_bytes
@@ -147,8 +156,12 @@ def test_a_gradient_keeps_large_products_instead_of_making_them_again(terms, pro
 def test_checkpoints_bound_the_memory_of_large_products_too():
     def memory(every):
         def loss(x):
-            return rollout(lambda c, _: (jnp.sin(c @ x), None), jnp.ones(128), length=4096,
-                           checkpoint_every=every)[0].sum()  # fmt: skip
+            return rollout(
+                lambda c, _: (jnp.sin(c @ x), None),
+                jnp.ones(128),
+                length=4096,
+                checkpoint_every=every,
+            )[0].sum()
 
         compiled = jax.jit(jax.grad(loss)).lower(jnp.eye(128)).compile()
         return compiled.memory_analysis().temp_size_in_bytes
@@ -199,12 +212,16 @@ def test_vmap_over_carries_inputs_and_parameters():
     thetas = {"rate": jnp.linspace(0.1, 0.4, 4), "gain": jnp.ones(4)}
     run = jax.jit(lambda theta, c, xs: rollout(Partial(relax, theta), c, xs)[1])
     for axes in [(None, 0, None), (None, None, 0), (0, None, None), (0, 0, 0)]:
-        pick = [jax.tree.map(lambda leaf, a=a: leaf if a is not None else leaf[1], tree)
-                for a, tree in zip(axes, (thetas, c0, xs), strict=True)]
+        pick = [
+            jax.tree.map(lambda leaf, a=a: leaf if a is not None else leaf[1], tree)
+            for a, tree in zip(axes, (thetas, c0, xs), strict=True)
+        ]
         batch = jax.vmap(run, axes)(*pick)
         for i in range(4):
-            one = [jax.tree.map(lambda leaf, a=a: leaf if a is None else leaf[i], tree)
-                   for a, tree in zip(axes, pick, strict=True)]
+            one = [
+                jax.tree.map(lambda leaf, a=a: leaf if a is None else leaf[i], tree)
+                for a, tree in zip(axes, pick, strict=True)
+            ]
             np.testing.assert_allclose(batch[i], run(*one), rtol=1e-13)
 
 
@@ -256,44 +273,86 @@ def keep(carry, x):
     [
         (lambda: rollout(keep, 0.0), r"length: expected a number of steps, because xs is None"),
         (lambda: rollout(keep, 0.0, {}), r"length: expected a number of steps"),
-        (lambda: rollout(keep, 0.0, length=-1), r"length: expected an integer of at least 0, got -1"),
+        (
+            lambda: rollout(keep, 0.0, length=-1),
+            r"length: expected an integer of at least 0, got -1",
+        ),
         (lambda: rollout(keep, 0.0, length=2.0), r"length: expected an integer.*got 2.0"),
-        (lambda: rollout(keep, 0.0, np.ones(3), length=4), r"length: expected 3, the leading axis of xs, got 4"),
+        (
+            lambda: rollout(keep, 0.0, np.ones(3), length=4),
+            r"length: expected 3, the leading axis of xs, got 4",
+        ),
         (
             lambda: rollout(keep, 0.0, {"u": np.ones(3), "v": [np.ones((4, 2))]}),
             r"xs: expected leading axes of one length, got: xs\['u'\] has 3, xs\['v'\]\[0\] has 4",
         ),
-        (lambda: rollout(keep, 0.0, (np.ones(3), 1.0)), r"xs\[1\]: expected a leading axis \(time\), got a scalar"),
         (
-            lambda: rollout(lambda c, x: ({"p": c["p"][:1], "q": c["q"]}, x), {"p": np.ones(2), "q": 1}, length=1),
+            lambda: rollout(keep, 0.0, (np.ones(3), 1.0)),
+            r"xs\[1\]: expected a leading axis \(time\), got a scalar",
+        ),
+        (
+            lambda: rollout(
+                lambda c, x: ({"p": c["p"][:1], "q": c["q"]}, x),
+                {"p": np.ones(2), "q": 1},
+                length=1,
+            ),
             r"step: the carry changes; carry\['p'\]: expected float64\[2\], got float64\[1\]",
         ),
         (
             lambda: rollout(lambda c, x: ((c[0], c[0]), x), (np.ones(2), np.arange(2)), length=1),
             r"carry\[1\]: expected int64\[2\], got float64\[2\]",
         ),
-        (lambda: rollout(lambda c, x: ([c], x), np.ones(2), length=1), r"keep the structure of the carry, \*, got \[\*\]"),
-        (lambda: rollout(lambda c, x: c, np.ones(2), length=1), r"step: expected it to return the pair \(carry, y\)"),
-        (lambda: rollout(keep, {"name": "x"}, length=1), r"carry\['name'\]: expected an array or a number, got str"),
-        (lambda: rollout(keep, 0.0, length=1, unroll=0), r"unroll: expected an integer of at least 1, got 0"),
-        (lambda: rollout(keep, 0.0, length=1, checkpoint_every=0), r"checkpoint_every: expected an integer of at least 1"),
-        (lambda: rollout(Stepper(keep, keep), 0.0, length=1), r"step: expected a function, got Stepper"),
+        (
+            lambda: rollout(lambda c, x: ([c], x), np.ones(2), length=1),
+            r"keep the structure of the carry, \*, got \[\*\]",
+        ),
+        (
+            lambda: rollout(lambda c, x: c, np.ones(2), length=1),
+            r"step: expected it to return the pair \(carry, y\)",
+        ),
+        (
+            lambda: rollout(keep, {"name": "x"}, length=1),
+            r"carry\['name'\]: expected an array or a number, got str",
+        ),
+        (
+            lambda: rollout(keep, 0.0, length=1, unroll=0),
+            r"unroll: expected an integer of at least 1, got 0",
+        ),
+        (
+            lambda: rollout(keep, 0.0, length=1, checkpoint_every=0),
+            r"checkpoint_every: expected an integer of at least 1",
+        ),
+        (
+            lambda: rollout(Stepper(keep, keep), 0.0, length=1),
+            r"step: expected a function, got Stepper",
+        ),
         (lambda: repeat(3, keep), r"step: expected a function, got int"),
         (
-            lambda: rollout(repeat(lambda c, x: ({"p": c["p"][:1]}, x), 2), {"p": np.ones(2)}, length=1),
+            lambda: rollout(
+                repeat(lambda c, x: ({"p": c["p"][:1]}, x), 2), {"p": np.ones(2)}, length=1
+            ),
             r"step: the carry changes; carry\['p'\]: expected float64\[2\], got float64\[1\]",
         ),
-        (lambda: rollout(repeat(lambda c, x: c, 2), np.ones(2), length=1), r"step: expected it to return the pair"),
-        (lambda: cascade(Stepper(keep, keep), keep), r"steppers\[1\]: expected a Stepper, got function"),
+        (
+            lambda: rollout(repeat(lambda c, x: c, 2), np.ones(2), length=1),
+            r"step: expected it to return the pair",
+        ),
+        (
+            lambda: cascade(Stepper(keep, keep), keep),
+            r"steppers\[1\]: expected a Stepper, got function",
+        ),
         (
             lambda: rollout(cascade(Stepper(keep, lambda c, x: c)).step, (np.ones(2),), length=1),
             r"step: expected it to return the pair",
         ),
         (lambda: repeat(keep, 0), r"n: expected an integer of at least 1, got 0"),
         (lambda: cascade(), r"cascade: expected at least one stepper, got none"),
-        (lambda: cascade(Stepper(lambda c: c, keep)).init(1.0, 2.0), r"expected one argument for each of 1 steppers, got 2"),
+        (
+            lambda: cascade(Stepper(lambda c: c, keep)).init(1.0, 2.0),
+            r"expected one argument for each of 1 steppers, got 2",
+        ),
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("jitted", [False, True])
 def test_mistakes_are_named(call, words, jitted):
     with pytest.raises(ValueError, match=words):

@@ -229,10 +229,19 @@ def test_divergence_is_named_and_what_came_before_is_kept(tmp_path, every, recor
     taken, phases = Taken(), []
     with pytest.raises(Diverged) as caught:
         stream(
-            blow_up, jnp.zeros(3), u, length=40, chunk=10, save_every=every, sink=taken,
-            t0=1.0, dt=0.5, ensemble=True, checkpoint=tmp_path / "c.npz",
+            blow_up,
+            jnp.zeros(3),
+            u,
+            length=40,
+            chunk=10,
+            save_every=every,
+            sink=taken,
+            t0=1.0,
+            dt=0.5,
+            ensemble=True,
+            checkpoint=tmp_path / "c.npz",
             report=lambda status: phases.append(status.phase),
-        )  # fmt: skip
+        )
     error = caught.value
     step = 17 if every == 1 else 20
     assert (error.step, error.time, error.variable) == (step, 1.0 + 0.5 * step, "level")

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+
 from sim import linalg, rollout
 
 tria = jax.jit(linalg.tria)
@@ -46,7 +47,11 @@ def test_gradients_in_both_modes_are_those_of_the_cholesky_factor(n, k):
             return jnp.sum(weights * jnp.linalg.cholesky(a @ a.T))
 
         along = jax.jvp(ours, (a,), (direction,))[1]
-        return along, jnp.sum(jax.grad(ours)(a) * direction), jnp.sum(jax.grad(theirs)(a) * direction)
+        return (
+            along,
+            jnp.sum(jax.grad(ours)(a) * direction),
+            jnp.sum(jax.grad(theirs)(a) * direction),
+        )
 
     forward, reverse, expected = results(a)
     np.testing.assert_allclose([forward, reverse], expected, rtol=1e-8)

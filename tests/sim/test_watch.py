@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+
 from sim import Stepper, rollout
 from sim.watch import watch
 
@@ -16,7 +17,9 @@ def run(stepper, c0, length=10):
 
 def test_records_every_kth_step_and_leaves_the_run_as_it_is():
     seen = []
-    watched = watch(LOGISTIC, 3, lambda c: {"c": c, "twice": 2 * c}, lambda k, s: seen.append((k, s)))
+    watched = watch(
+        LOGISTIC, 3, lambda c: {"c": c, "twice": 2 * c}, lambda k, s: seen.append((k, s))
+    )
     carry, ys = jax.jit(lambda: run(watched, 0.2))()
     jax.effects_barrier()
     plain, expected = jax.jit(lambda: run(LOGISTIC, 0.2))()

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+
 from sim import xla
 
 FLAG = "--xla_backend_extra_options=xla_cpu_small_while_loop_byte_threshold=1048576"

@@ -200,9 +200,7 @@ def cheby1(N, rp, Wn, btype="low", analog=False, output="ba", fs=None):
     >>> b.round(3).tolist(), a.round(3).tolist()
     ([0.501, 0.501], [1.0, 0.001])
     """
-    return iirfilter(
-        N, Wn, rp=rp, btype=btype, analog=analog, ftype="cheby1", output=output, fs=fs
-    )
+    return iirfilter(N, Wn, rp=rp, btype=btype, analog=analog, ftype="cheby1", output=output, fs=fs)
 
 
 def cheby2(N, rs, Wn, btype="low", analog=False, output="ba", fs=None):
@@ -215,9 +213,7 @@ def cheby2(N, rs, Wn, btype="low", analog=False, output="ba", fs=None):
     >>> cheby2(2, 40.0, 0.5, output="sos").round(3).tolist()
     [[0.025, 0.016, 0.025, 1.0, -1.608, 0.674]]
     """
-    return iirfilter(
-        N, Wn, rs=rs, btype=btype, analog=analog, ftype="cheby2", output=output, fs=fs
-    )
+    return iirfilter(N, Wn, rs=rs, btype=btype, analog=analog, ftype="cheby2", output=output, fs=fs)
 
 
 def ellip(N, rp, rs, Wn, btype="low", analog=False, output="ba", fs=None):

@@ -92,9 +92,7 @@ def iircomb(w0, Q, ftype="notch", fs=2.0, *, pass_zero=False):
     ([0.5, 0.0, 0.0, 0.0, -0.5], [1.0, 0.0, 0.0, 0.0, -0.0])
     """
     if traced(w0, fs):
-        raise ValueError(
-            "w0: expected static w0 and fs, which give the order, got a traced value"
-        )
+        raise ValueError("w0: expected static w0 and fs, which give the order, got a traced value")
     fs = _checked(w0, Q, fs)
     kind = str(ftype).lower()
     if kind not in ("notch", "peak"):
@@ -130,9 +128,7 @@ def _checked(w0, Q, fs):
         if isinstance(value, str):
             raise ValueError(f"{name}: expected a number, got {value!r}")
     if not traced(w0, fs) and not 0 < float(w0) < float(fs) / 2:
-        raise ValueError(
-            f"w0: w0 must be between 0 and {float(fs) / 2} (Nyquist, fs/2), got {w0}"
-        )
+        raise ValueError(f"w0: w0 must be between 0 and {float(fs) / 2} (Nyquist, fs/2), got {w0}")
     if not traced(Q) and not float(Q) > 0:
         raise ValueError(f"Q: expected a quality factor above 0, got {Q}")
     return fs

@@ -12,7 +12,6 @@ from filters.iir import sos_stepper
 from filters.iir.design import butter
 from integrators import rk4
 from sim import cascade, rollout
-
 from tests.filters.derivatives import quick
 
 DT, N = 0.02, 60

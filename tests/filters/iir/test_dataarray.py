@@ -19,7 +19,10 @@ VALUES = np.random.default_rng(0).normal(size=(2, N, 3)).astype(np.float64)
 def signals(times=None, **attributes):
     """Channels (x, time, y) sampled at 100 Hz, or at the times given."""
     times = np.arange(N) / 100 if times is None else times
-    coordinates = {"time": xarray.Variable("time", times, attributes or {"units": "s"}), "y": [3, 1, 2]}
+    coordinates = {
+        "time": xarray.Variable("time", times, attributes or {"units": "s"}),
+        "y": [3, 1, 2],
+    }
     about = {"units": "m s-2", "long_name": "acceleration"}
     return xarray.DataArray(VALUES, coordinates, ("x", "time", "y"), "acceleration", about)
 
@@ -48,7 +51,12 @@ def test_every_channel_is_filtered_along_the_dimension_and_all_names_are_kept(ze
         (np.arange(N) / 6000, "min", 480.0, "min-1"),
         (5 + np.arange(N) / 8.64e6, "days since 2000-01-01", 691200.0, "days-1"),
         (np.arange(N, dtype=np.float32) / 100, "seconds", 8.0, "Hz"),
-        (np.datetime64("2026-01-01", "ns") + np.arange(N) * np.timedelta64(10, "ms"), None, 8.0, "Hz"),
+        (
+            np.datetime64("2026-01-01", "ns") + np.arange(N) * np.timedelta64(10, "ms"),
+            None,
+            8.0,
+            "Hz",
+        ),
         (np.arange(N) * np.timedelta64(10_000_000, "ns"), None, 8.0, "Hz"),
         (np.arange(N) / 100, None, 8.0, "1"),
     ],
@@ -66,12 +74,18 @@ def test_the_design_survives_a_netcdf_file(tmp_path):
     y.to_dataset().to_netcdf(tmp_path / "y.nc", engine="netcdf4")
     about = read(tmp_path / "y.nc").acceleration.attrs
     assert {name: about[f"filter_{name}"] for name in ("method", "btype", "phase", "units")} == {
-        "method": "butter", "btype": "band", "phase": "causal", "units": "Hz"}
+        "method": "butter",
+        "btype": "band",
+        "phase": "causal",
+        "units": "Hz",
+    }
     assert (about["filter_order"], about["filter_fs"]) == (2, 100.0)
     assert about["filter_cutoff"].tolist() == [8.0, 20.0]
     sos = scipy.signal.butter(2, [8.0, 20.0], "band", fs=100.0, output="sos")
     again = scipy.signal.sosfilt(about["filter_sos"].reshape(-1, 6), VALUES, axis=1)
-    np.testing.assert_allclose(again, scipy.signal.sosfilt(sos, VALUES, axis=1), rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(
+        again, scipy.signal.sosfilt(sos, VALUES, axis=1), rtol=1e-9, atol=1e-12
+    )
 
 
 def test_a_design_of_two_polynomials_and_one_of_scipy():
@@ -79,7 +93,9 @@ def test_a_design_of_two_polynomials_and_one_of_scipy():
     b, a = scipy.signal.iirnotch(20.0, 5.0, fs=100.0)
     np.testing.assert_allclose(y, scipy.signal.lfilter(b, a, VALUES, axis=1), rtol=1e-9, atol=1e-12)
     assert (y.attrs["filter_order"], y.attrs["filter_Q"]) == (2, 5.0)
-    np.testing.assert_allclose(filtered(signals(), scipy.signal.butter, 8.0, order=3), CAUSAL, rtol=1e-10)
+    np.testing.assert_allclose(
+        filtered(signals(), scipy.signal.butter, 8.0, order=3), CAUSAL, rtol=1e-10
+    )
 
 
 def test_of_two_filters_the_attributes_tell_the_last():
@@ -103,7 +119,9 @@ def test_every_function_that_designs_a_digital_filter_will_do():
 def test_a_gap_is_refused_held_or_goes_through():
     x = signals().isel(x=0, y=0).copy(deep=True)
     x[[0, 50, 51]] = np.nan
-    with pytest.raises(ValueError, match="acceleration: expected a finite number .* nan in sample 0"):
+    with pytest.raises(
+        ValueError, match="acceleration: expected a finite number .* nan in sample 0"
+    ):
         filtered(x, butter, 8.0, order=3)
     held = x.values.copy()
     held[0], held[50:52] = held[1], held[49]
@@ -113,7 +131,9 @@ def test_a_gap_is_refused_held_or_goes_through():
     assert np.isfinite(known[:49]).all() and np.isnan(known[49:]).all()
     with pytest.raises(ValueError, match="expected a number to hold, got none but nan"):
         filtered(x * np.nan, butter, 8.0, order=3, gap="hold")
-    with pytest.raises(ValueError, match="gap: expected one of raise, hold, propagate, got 'restart'"):
+    with pytest.raises(
+        ValueError, match="gap: expected one of raise, hold, propagate, got 'restart'"
+    ):
         filtered(x, butter, 8.0, order=3, gap="restart")
 
 
@@ -126,7 +146,10 @@ def test_what_was_packed_is_not_packed_again():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"cutoff": 50.0}, r"cutoff: expected above 0 and below 50 Hz, half the sampling rate, got 50.0"),
+        (
+            {"cutoff": 50.0},
+            r"cutoff: expected above 0 and below 50 Hz, half the sampling rate, got 50.0",
+        ),
         ({"cutoff": [8.0, 60.0], "btype": "band"}, "cutoff: .* got \\[8.0, 60.0\\]"),
         ({"dim": "t"}, r"dim: expected a dimension of \('x', 'time', 'y'\), got 't'"),
         ({"dim": "x"}, "x: expected a coordinate with the times of the samples, got none"),
@@ -151,11 +174,16 @@ def test_a_fault_of_a_design_is_its_own_and_not_the_users():
 def test_irregular_times_say_where():
     times = np.arange(N) * 10.0
     times[70:] += 5
-    with pytest.raises(ValueError, match="time: expected regular samples, 10 ms apart, got an interval of "
-                                         "15 ms before sample 70"):
+    with pytest.raises(
+        ValueError,
+        match="time: expected regular samples, 10 ms apart, got an interval of "
+        "15 ms before sample 70",
+    ):
         sampling_rate(signals(times, units="ms"))
     late = np.datetime64("2026-01-01", "ns") + (times * 1e6).astype("timedelta64[ns]")
-    with pytest.raises(ValueError, match="0.01 s apart, got an interval of 0.015 s before sample 70"):
+    with pytest.raises(
+        ValueError, match="0.01 s apart, got an interval of 0.015 s before sample 70"
+    ):
         sampling_rate(signals(late))
     late[3] = np.datetime64("NaT")
     with pytest.raises(ValueError, match="time: "):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import scipy.signal
+
 from filters.iir.fitting import fit_records, fit_response
 from filters.iir.stable import polar, reflection
 

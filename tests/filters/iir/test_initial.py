@@ -4,6 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.signal
+
 from filters.iir.initial import lfilter_zi, lfiltic, sosfilt_zi
 from tests.filters.derivatives import check_gradient
 from tests.filters.iir.random_filters import error, noise, polynomials, sections

@@ -7,9 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.signal
-from filters.iir import direct_stepper, lfilter
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from filters.iir import direct_stepper, lfilter
 from sim import rollout
 from tests.filters.derivatives import check_gradient, quick
 from tests.filters.iir.random_filters import CLOSE, error, noise, polynomials

@@ -4,10 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+
 from filters.iir import sosfilt
 from filters.iir.recursion import _suited, blocks, run
 from filters.iir.sosfilt import sections_step
-
 from tests.filters.derivatives import quick
 
 SOS = np.array([[0.2, 0.1, 0.0, 1.0, -0.8, 0.3], [1.0, -0.5, 0.2, 1.0, 0.4, 0.6]])

@@ -8,6 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.signal
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jax.test_util import check_grads
+
 from filters.iir.lattice import step_down, step_up
 from filters.iir.stable import (
     polar,
@@ -16,9 +20,6 @@ from filters.iir.stable import (
     triangle,
     triangle_sections,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from jax.test_util import check_grads
 
 CASCADE = scipy.signal.cheby1(6, 1, 0.3, output="sos")
 up, down = jax.jit(step_up), jax.jit(step_down)

@@ -4,6 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.signal
+
 from filters.iir.state_space import ss_stepper, ssfilt
 from sim import rollout
 from tests.filters.derivatives import check_gradient

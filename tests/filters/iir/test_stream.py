@@ -7,11 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.signal
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from filters.iir import lfilter, sosfilt
 from filters.iir.sosfilt import filtered
 from filters.iir.stream import GAPS, direct_stream, sos_stream
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from sim.live import load, save
 
 T = 71
@@ -36,9 +37,7 @@ def in_blocks(stream, x, edges, state=None):
     return state, np.concatenate(ys)
 
 
-@pytest.mark.parametrize(
-    "channels, dtype", [((), np.float64), ((4,), np.float32), ((3,), complex)]
-)
+@pytest.mark.parametrize("channels, dtype", [((), np.float64), ((4,), np.float32), ((3,), complex)])
 def test_blocks_of_any_length_are_the_whole_to_the_bit(channels, dtype):
     real = np.float32 if dtype is np.float32 else np.float64
     sos, (b, a) = SOS.astype(real), (p.astype(real) for p in BA)

@@ -5,10 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.signal
-from filters.iir.varying import OUTPUTS, WITH_GAIN, state_variable_stepper, varying_sos_stepper
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax.test_util import check_grads
+
+from filters.iir.varying import OUTPUTS, WITH_GAIN, state_variable_stepper, varying_sos_stepper
 from sim import rollout
 
 T, FS = 60, 48e3
