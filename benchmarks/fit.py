@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import Partial
 
-from benchmarks.measure import Timed, Work, close, compiled
+from benchmarks.measure import Timed, Work, close, compile_run
 from integrators import rk4
 from sim import rollout
 from sim.fit import Simulation, fit, multistart, sampled
@@ -50,13 +50,13 @@ def record(samples):
     t = DT * np.arange(samples)
     rest = jax.tree.map(lambda leaf: leaf.astype(float), AT_REST)
     pieces = band_limited(t, jnp.asarray(u))
-    y = simulated(jax.tree.map(jnp.asarray, TRUE), rest, pieces)
+    y = simulate_outputs(jax.tree.map(jnp.asarray, TRUE), rest, pieces)
     y = np.append(0.0, np.asarray(y)) + 0.01 * rng.normal(size=samples)
     return t, u, y
 
 
 @jax.jit
-def simulated(p, rest, pieces: Piece):
+def simulate_outputs(p, rest, pieces: Piece):
     stepper = model(p)
     return rollout(stepper.step, stepper.init(rest), pieces)[1].position
 
@@ -70,9 +70,9 @@ def simulation_grad():
 
     def ours():
         def loss(p):
-            return 0.5 * jnp.mean((y - simulated(p, rest, pieces)) ** 2)
+            return 0.5 * jnp.mean((y - simulate_outputs(p, rest, pieces)) ** 2)
 
-        return compiled(jax.value_and_grad(loss), start)
+        return compile_run(jax.value_and_grad(loss), start)
 
     def diffrax():
         from benchmarks.peers.diffrax_rk4 import solve
@@ -84,7 +84,7 @@ def simulation_grad():
             ys = solve(Partial(duffing, p), rest, DT, SAMPLES - 1, halves=halves)
             return 0.5 * jnp.mean((y - ys.position) ** 2)
 
-        return compiled(jax.value_and_grad(loss), start)
+        return compile_run(jax.value_and_grad(loss), start)
 
     return Work(
         unit="ns/step",
@@ -95,7 +95,7 @@ def simulation_grad():
     )
 
 
-def _found(values):
+def _as_array(values):
     return np.asarray([float(v) for v in values])
 
 
@@ -107,7 +107,7 @@ def levenberg_marquardt(samples=SAMPLES):
     def ours():
         def run():
             found = fit(OBJECTIVE, START, experiment, states=AT_REST, free_states=False)
-            return _found(found.params)
+            return _as_array(found.params)
 
         run()
         return run
@@ -119,11 +119,11 @@ def levenberg_marquardt(samples=SAMPLES):
         rest = State(jnp.asarray(0.0), jnp.asarray(0.0))
 
         def residual(z):
-            return y[1:] - np.asarray(simulated(Params(*map(jnp.asarray, z)), rest, pieces))
+            return y[1:] - np.asarray(simulate_outputs(Params(*map(jnp.asarray, z)), rest, pieces))
 
         def run():
             # The method of Levenberg and Marquardt of MINPACK, with its own differences.
-            return least_squares(residual, _found(START), method="lm", x_scale="jac").x
+            return least_squares(residual, _as_array(START), method="lm", x_scale="jac").x
 
         run()
         return run
@@ -150,7 +150,7 @@ def multistart_64(samples=4096, count=64):
     def ours():
         def run():
             found = multistart(OBJECTIVE, START, experiment, starts, states=AT_REST)
-            return _found(found.best.params)
+            return _as_array(found.best.params)
 
         run()
         return run
@@ -161,7 +161,7 @@ def multistart_64(samples=4096, count=64):
                 fit(OBJECTIVE, Params(*(v[i] for v in starts)), experiment, states=AT_REST)
                 for i in range(count)
             ]
-            return _found(min(fits, key=lambda f: f.loss[-1]).params)
+            return _as_array(min(fits, key=lambda f: f.loss[-1]).params)
 
         fit(OBJECTIVE, START, experiment, states=AT_REST)
         return run

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.measure import Work, close, compiled
+from benchmarks.measure import Work, close, compile_run
 from filters.iir import sosfilt, sosfiltfilt
 
 SAMPLES = 2**20
@@ -35,13 +35,13 @@ def _peer(name, sos, x, options):
 
 
 def _torchaudio(sos, x):
-    from benchmarks.peers.torchaudio_iir import filtered
+    from benchmarks.peers.torchaudio_iir import build_filter
 
-    return filtered(sos, x)
+    return build_filter(sos, x)
 
 
 def _floor(x):
-    run = compiled(lambda x: x * np.asarray(0.5, x.dtype), jnp.asarray(x))
+    run = compile_run(lambda x: x * np.asarray(0.5, x.dtype), jnp.asarray(x))
 
     def timed():
         run()  # not the filter's result, so none to compare
@@ -63,7 +63,7 @@ def row(ours, order, dtype, shape=(SAMPLES,), torch=False, **options):
     return Work(
         unit="ns/sample",
         scale=1e9 / x.size,
-        ours=lambda: compiled(partial(ours, **options), jnp.asarray(sos), jnp.asarray(x)),
+        ours=lambda: compile_run(partial(ours, **options), jnp.asarray(sos), jnp.asarray(x)),
         peers=peers,
         compare=_agree(dtype),
     )
@@ -78,7 +78,7 @@ def grad(order, dtype):
         return jnp.sum(weight * sosfilt(sos, x))
 
     def forward():
-        run = compiled(loss, sos, x)
+        run = compile_run(loss, sos, x)
         return lambda: (run(), None)
 
     def compare(ours, peer):  # they share the value
@@ -87,7 +87,7 @@ def grad(order, dtype):
     return Work(
         unit="ns/sample",
         scale=1e9 / SAMPLES,
-        ours=lambda: compiled(jax.value_and_grad(loss, (0, 1)), sos, x),
+        ours=lambda: compile_run(jax.value_and_grad(loss, (0, 1)), sos, x),
         peers={"forward": forward, "floor": partial(_floor, np.asarray(x))},
         compare=lambda ours, peer: None if peer is None else compare(ours, peer),
     )

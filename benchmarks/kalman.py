@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.measure import Work, close, compiled
+from benchmarks.measure import Work, close, compile_run
 from filters import Gaussian, LinearGaussian, Nonlinear, extended, kalman, rts, unscented
 from filters.series import kalman_series
 from filters.square_root import square_root_kalman
@@ -75,7 +75,7 @@ def filter_(n, m, steps=10**4, numba=False, cuthbert=False):
     return Work(
         unit="ns/step",
         scale=1e9 / steps,
-        ours=lambda: compiled(ours_filter, model, prior, ys),
+        ours=lambda: compile_run(ours_filter, model, prior, ys),
         peers=peers,
         compare=close(1e-6),
     )
@@ -97,7 +97,7 @@ def loglik_grad(n=4, m=2, steps=10**4):
     return Work(
         unit="ns/step",
         scale=1e9 / steps,
-        ours=lambda: compiled(jax.value_and_grad(loss), parts),
+        ours=lambda: compile_run(jax.value_and_grad(loss), parts),
         peers={"dynamax": _peer("dynamax_lgssm", "loglik_grad", model, prior, ys)},
         compare=compare,
     )
@@ -109,7 +109,7 @@ def smoother(n=4, m=2, steps=10**4):
     return Work(
         unit="ns/step",
         scale=1e9 / steps,
-        ours=lambda: compiled(ours_smoother, model, prior, ys),
+        ours=lambda: compile_run(ours_smoother, model, prior, ys),
         peers={"dynamax": _peer("dynamax_lgssm", "smoothed", *args)},
         compare=close(1e-6),
     )
@@ -130,7 +130,7 @@ def batch(series=256, steps=1000, n=4, m=2):
     return Work(
         unit="ns/step/series",
         scale=1e9 / steps / series,
-        ours=lambda: compiled(ours, model, prior, jnp.moveaxis(ys, 0, -1)),
+        ours=lambda: compile_run(ours, model, prior, jnp.moveaxis(ys, 0, -1)),
         peers={
             "dynamax": _peer("dynamax_lgssm", "batch", *args),
             "simdkalman": _peer("simdkalman_batch", "batch", *args),
@@ -166,7 +166,7 @@ def pendulum(kind, steps=10**4, dt=0.01):
     return Work(
         unit="ns/step",
         scale=1e9 / steps,
-        ours=lambda: compiled(ours, jnp.asarray(ys)),
+        ours=lambda: compile_run(ours, jnp.asarray(ys)),
         peers={"dynamax": _peer("dynamax_pendulum", "filtered", kind, model, first, ys)},
         compare=close(1e-6),
     )
@@ -185,7 +185,7 @@ def square_root(n=4, m=2, steps=10**4):
     return Work(
         unit="ns/step",
         scale=1e9 / steps,
-        ours=lambda: compiled(ours, model, prior, jnp.asarray(ys)),
+        ours=lambda: compile_run(ours, model, prior, jnp.asarray(ys)),
         peers={"cuthbert": _peer("cuthbert_kalman", "filtered", *args)},
         compare=close(1e-6),
     )

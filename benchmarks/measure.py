@@ -83,7 +83,7 @@ def _fill(row, work, rounds):
         tic = time.perf_counter()
         try:
             run = make()
-            first, result = _timed(run)
+            first, result = _time_run(run)
         except ImportError as error:
             if side == "ours":
                 raise
@@ -115,7 +115,7 @@ def _fill(row, work, rounds):
         if turn >= 3 and time.perf_counter() - begin > BUDGET:
             break
         for side in runs:
-            seconds[side].append(_timed(runs[side]).seconds)
+            seconds[side].append(_time_run(runs[side]).seconds)
         runs = dict([*runs.items()][1:] + [*runs.items()][:1])
     figures = {side: _figure(s, work.scale) for side, s in seconds.items()}
     row["ours"] = figures.pop("ours")
@@ -123,7 +123,7 @@ def _fill(row, work, rounds):
     row |= work.extra()
 
 
-def _timed(run) -> Timed:
+def _time_run(run) -> Timed:
     tic = time.perf_counter()
     result = run()
     toc = time.perf_counter()
@@ -136,11 +136,11 @@ def _figure(seconds, scale):
     return {"median": middle, "min": float(values.min()), "max": float(values.max())}
 
 
-def compiled(f: Callable[..., Any], *args: Any) -> Run:
+def compile_run(f: Callable[..., Any], *args: Any) -> Run:
     """f compiled for args: a run that ends when all its results are there.
 
     >>> import jax.numpy as jnp
-    >>> compiled(lambda x: 2 * x, jnp.arange(3))().tolist()
+    >>> compile_run(lambda x: 2 * x, jnp.arange(3))().tolist()
     [0, 2, 4]
     """
     program = jax.jit(f).lower(*args).compile()

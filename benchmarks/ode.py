@@ -13,7 +13,7 @@ import numpy as np
 from jax.tree_util import Partial
 
 from benchmarks import child
-from benchmarks.measure import Work, close, compiled
+from benchmarks.measure import Work, close, compile_run
 from integrators import rk4
 from sim import rollout
 from sim.models import chain, lorenz
@@ -23,7 +23,7 @@ def _floats(tree):
     return jax.tree.map(lambda leaf: jnp.asarray(leaf, float), tree)
 
 
-def _saved(field, y0, dt, steps):
+def _all_states(field, y0, dt, steps):
     """Every state after the initial one."""
     stepper = rk4(field, dt)
     return rollout(stepper.step, stepper.init(y0), length=steps)[1]
@@ -42,7 +42,7 @@ def _final(field, y0, dt, steps, **options):
 def _diffrax(field, y0, dt, steps, final=False):
     from benchmarks.peers.diffrax_rk4 import solve
 
-    return compiled(partial(solve, dt=dt, steps=steps, final=final), field, y0)
+    return compile_run(partial(solve, dt=dt, steps=steps, final=final), field, y0)
 
 
 def _lorenz():
@@ -64,7 +64,7 @@ def lorenz_rk4(steps=10**6, dt=2.0**-17):
     return Work(
         unit="ns/step",
         scale=1e9 / steps,
-        ours=lambda: compiled(partial(_saved, dt=dt, steps=steps), field, y0),
+        ours=lambda: compile_run(partial(_all_states, dt=dt, steps=steps), field, y0),
         peers={"numba": numba, "diffrax": partial(_diffrax, field, y0, dt, steps)},
         compare=close(1e-6),
     )
@@ -81,7 +81,7 @@ def _value_and_grad(solve, y0, value_only=False):
         return _mean_square(solve(Partial(lorenz.lorenz, params), y0))
 
     f = (lambda params: (loss(params),)) if value_only else jax.value_and_grad(loss)
-    return compiled(f, _floats(lorenz.Params()))
+    return compile_run(f, _floats(lorenz.Params()))
 
 
 def _plain_scan(field, y0, dt, steps, final=False):
@@ -108,9 +108,9 @@ def lorenz_rk4_grad(steps=10**4, dt=2.0**-10):
     return Work(
         unit="ns/step",
         scale=1e9 / steps,
-        ours=lambda: _value_and_grad(partial(_saved, **size), y0),
+        ours=lambda: _value_and_grad(partial(_all_states, **size), y0),
         peers={
-            "forward": lambda: _value_and_grad(partial(_saved, **size), y0, value_only=True),
+            "forward": lambda: _value_and_grad(partial(_all_states, **size), y0, value_only=True),
             "plain": lambda: _value_and_grad(partial(_plain_scan, **size), y0),
             "diffrax": diffrax,
         },
@@ -165,7 +165,7 @@ def ensemble(members=1024, steps=1000, dt=2.0**-10, final=False):
         from benchmarks.peers.diffrax_rk4 import solve
 
         one = partial(solve, final=final, **size)
-        return compiled(jax.vmap(one, in_axes=(None, 0), out_axes=0 if final else 1), field, y0)
+        return compile_run(jax.vmap(one, in_axes=(None, 0), out_axes=0 if final else 1), field, y0)
 
     def numba():
         from benchmarks.peers import numba_rk4
@@ -186,7 +186,7 @@ def ensemble(members=1024, steps=1000, dt=2.0**-10, final=False):
     return Work(
         unit="ns/step/member",
         scale=1e9 / steps / members,
-        ours=lambda: compiled(partial(_final if final else _saved, **size), field, y0),
+        ours=lambda: compile_run(partial(_final if final else _all_states, **size), field, y0),
         peers={"diffrax": diffrax, "numba": numba},
         compare=close(1e-9),
     )
@@ -207,7 +207,7 @@ def chain_rk4(n, steps=2 * 10**4, dt=2.0**-7):
     return Work(
         unit="ns/step",
         scale=1e9 / steps,
-        ours=lambda: compiled(partial(_saved, dt=dt, steps=steps), field, y0),
+        ours=lambda: compile_run(partial(_all_states, dt=dt, steps=steps), field, y0),
         peers={"numba": numba, "diffrax": partial(_diffrax, field, y0, dt, steps)},
         compare=close(1e-9),
     )

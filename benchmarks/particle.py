@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.measure import Work, compiled
+from benchmarks.measure import Work, compile_run
 from filters.particle import bootstrap, draws
 from sim import rollout
 
@@ -51,7 +51,7 @@ def record(steps, seed=0):
     return ys
 
 
-def filtered(K, ys, key):
+def run_filter(K, ys, key):
     """Filtered means (N,) and log-likelihood of a record (N,), N a multiple of SEGMENT."""
     stepper = bootstrap(
         lambda x, u, t, noise: drift(x) + SD_X * noise,
@@ -107,7 +107,7 @@ def agree(runs: list[Any]) -> Callable[[Any], str | None]:
 
 def work(particles=1000, steps=10**4, repeats=8):
     ys = jnp.asarray(record(steps))
-    ours = partial(filtered, particles)
+    ours = partial(run_filter, particles)
 
     @cache  # when the first peer is there to compare, and no part of compiling
     def agreeing():
@@ -122,7 +122,7 @@ def work(particles=1000, steps=10**4, repeats=8):
     return Work(
         unit="us/step",
         scale=1e6 / steps,
-        ours=lambda: compiled(ours, ys, jax.random.key(0)),
+        ours=lambda: compile_run(ours, ys, jax.random.key(0)),
         peers={"particles": peer("particles_smc"), "cuthbert": peer("cuthbert_smc")},
         compare=lambda _, peer: agreeing()(peer),
     )

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.nn import sigmoid
 
-from benchmarks.measure import Timed, Work, close, compiled
+from benchmarks.measure import Timed, Work, close, compile_run
 from sim import rollout
 from sim.rnn import (
     gru,
@@ -42,7 +42,7 @@ def written_out(kind, params, xs):
     return rollout(stepper.step, initialize_carry(stepper, xs.shape[1:-1]), xs)[1]
 
 
-def nested(kind, params, xs):
+def layers_in_step(kind, params, xs):
     """A loop over the layers inside the step."""
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *params)
     rest = initialize_carry(CELLS[kind][0](params[0]), xs.shape[1:-1])
@@ -59,7 +59,7 @@ def nested(kind, params, xs):
     return rollout(step, rest, xs)[1]
 
 
-def hoisted(kind, params, xs):
+def layer_by_layer(kind, params, xs):
     """One layer after the other, the products with its input made for all times at once."""
     assert kind == "gru"
     for p in params:
@@ -98,7 +98,7 @@ def training(kind, hidden, batch=BATCH, steps=STEPS):
     params, xs = network(kind, hidden, DEPTH, batch, steps)
 
     def by(outputs):
-        return compiled(partial(loss_and_gradients, outputs, kind), params, xs)
+        return compile_run(partial(loss_and_gradients, outputs, kind), params, xs)
 
     def torch():
         from benchmarks.peers.torch_rnn import training as torch_training
@@ -124,7 +124,7 @@ def training(kind, hidden, batch=BATCH, steps=STEPS):
     )
 
 
-WAYS = {"nested": nested, "hoisted": hoisted, "python": python_loop}
+WAYS = {"nested": layers_in_step, "hoisted": layer_by_layer, "python": python_loop}
 
 
 def layer_loops(hidden, depth, steps=40):
@@ -132,7 +132,7 @@ def layer_loops(hidden, depth, steps=40):
     params, xs = network("gru", hidden, depth, BATCH, steps)
 
     def by(outputs):
-        return compiled(partial(loss_and_gradients, outputs, "gru"), params, xs)
+        return compile_run(partial(loss_and_gradients, outputs, "gru"), params, xs)
 
     return Work(
         unit="ms",
@@ -181,7 +181,7 @@ def linear(hidden=64, batch=8, steps=2000):
         def loss(p):
             return (outputs(p, initialize_carry(lru(p), batch)) ** 2).mean()
 
-        return compiled(jax.value_and_grad(loss), params)
+        return compile_run(jax.value_and_grad(loss), params)
 
     return Work(
         unit="ms",

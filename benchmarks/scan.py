@@ -16,12 +16,12 @@ ALONE = 100  # steps beyond which the unrolled loop compiles in a process of its
 LIMIT = 120.0  # s it is given there
 
 
-def _scanned(stepper, y0, steps):
+def _run_scan(stepper, y0, steps):
     last, _ = rollout(lambda c, x: (stepper.step(c, x)[0], None), stepper.init(y0), length=steps)
     return last.y
 
 
-def _unrolled(stepper, y0, steps):
+def _run_unrolled(stepper, y0, steps):
     carry = stepper.init(y0)
     for _ in range(steps):
         carry, _ = stepper.step(carry, None)
@@ -39,15 +39,15 @@ def _compile(loop, steps):
 
 
 def _compile_unrolled(steps):
-    return _compile(_unrolled, steps)
+    return _compile(_run_unrolled, steps)
 
 
 def compile_time(steps):
     """Seconds from a Python function to a program: Lorenz, RK4, the last state."""
 
     def ours():
-        _compile(_scanned, steps)
-        return partial(_compile, _scanned, steps)
+        _compile(_run_scan, steps)
+        return partial(_compile, _run_scan, steps)
 
     def unrolled():
         if steps <= ALONE:

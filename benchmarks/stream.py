@@ -66,19 +66,19 @@ def netcdf(steps=10**7, dt=1e-3):
                     file.sync()
             return 0.0
 
-        return _writing(write, Path(folder.name) / "netcdf4.nc")
+        return _time_writer(write, Path(folder.name) / "netcdf4.nc")
 
     return Work(
         unit="s",
         scale=1.0,
-        ours=lambda: _writing(ours, Path(folder.name) / "ours.nc"),
+        ours=lambda: _time_writer(ours, Path(folder.name) / "ours.nc"),
         peers={"netcdf4": netcdf4},
         compare=same_contents,
         close=folder.cleanup,
     )
 
 
-def _writing(write, path):
+def _time_writer(write, path):
     """A run of ``write(path) -> seconds of it not to count``; its result is the path."""
 
     def run():

@@ -10,7 +10,7 @@ POINTS = 4000  # a few to the pixel column: of a longer record, evenly chosen on
 WIDTH = 1.959964  # standard deviations of a 95 % band
 
 
-class Bands:
+class EstimatePlot:
     """Draws a record that `filters.dataset.dataset` labelled, with all its parts.
 
     An observation that is of a state itself is ``shown`` in that state's panel.

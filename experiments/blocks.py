@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-BLOCK = 2**16
+BLOCK_SIZE = 2**16
 Rows = Callable[[range], Any]
 
 
-def by_block(make: Callable[[int, int], Any], length: int, *, block: int, kept: int) -> Rows:
+def rows_by_block(make: Callable[[int, int], Any], length: int, *, block: int, kept: int) -> Rows:
     """``rows(k)``, for a range of indices k, of a table that is never held whole.
 
     The blocks are the same whatever is asked, so a row does not depend on what it is
@@ -25,7 +25,7 @@ def by_block(make: Callable[[int, int], Any], length: int, *, block: int, kept: 
         block: rows in each block.
         kept: blocks that are kept for the next call.
 
-    >>> rows = by_block(lambda start, stop: np.arange(start, stop + 1) ** 2, 6, block=4, kept=1)
+    >>> rows = rows_by_block(lambda start, stop: np.arange(start, stop + 1) ** 2, 6, block=4, kept=1)
     >>> rows(range(0, 7, 3)).tolist()
     [0, 9, 36]
     """
@@ -46,10 +46,10 @@ def by_block(make: Callable[[int, int], Any], length: int, *, block: int, kept: 
     return rows
 
 
-def in_memory(u: np.ndarray) -> Rows:
+def rows_in_memory(u: np.ndarray) -> Rows:
     """``rows(k)`` of an array that is held whole.
 
-    >>> in_memory(np.array([1.0, 2.0, 3.0]))(range(0, 3, 2)).tolist()
+    >>> rows_in_memory(np.array([1.0, 2.0, 3.0]))(range(0, 3, 2)).tolist()
     [1.0, 3.0]
     """
     return lambda k: u[k.start : k.stop : k.step]

@@ -1,4 +1,4 @@
-"""From a configuration to what it names: `build` checks a mapping against a signature.
+"""From a configuration to what it names: `instantiate` checks a mapping against a signature.
 
 The schema of a piece is what Python already knows of it: the parameters of its
 factory, their annotations and defaults, and the fields of the NamedTuples and
@@ -14,12 +14,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 
-def nearest(word: str, choices: Iterable[str]) -> str:
+def suggest(word: str, choices: Iterable[str]) -> str:
     """The end of an error message: the choice most like ``word``, or all of them.
 
-    >>> nearest("lenght", ["length", "mass"])
+    >>> suggest("lenght", ["length", "mass"])
     "did you mean 'length'?"
-    >>> nearest("colour", ["length", "mass"])
+    >>> suggest("colour", ["length", "mass"])
     'known here: length, mass'
     """
     choices = sorted(map(str, choices))
@@ -30,7 +30,9 @@ def nearest(word: str, choices: Iterable[str]) -> str:
     return f"known here: {', '.join(choices)}" if choices else "nothing can be set here"
 
 
-def build(factory: Callable, values: Mapping, name: str = "", given: Mapping | None = None) -> Any:
+def instantiate(
+    factory: Callable, values: Mapping, name: str = "", given: Mapping | None = None
+) -> Any:
     """``factory(**values)``, with every key and value held against its signature.
 
     Args:
@@ -43,10 +45,10 @@ def build(factory: Callable, values: Mapping, name: str = "", given: Mapping | N
         ValueError: an unknown key (with the nearest valid one), a missing one, or a
             value of the wrong type.
 
-    >>> build(complex, {"real": 1, "imag": 2.0})
+    >>> instantiate(complex, {"real": 1, "imag": 2.0})
     (1+2j)
     >>> def spring(stiffness: float = 1.0): return stiffness
-    >>> build(spring, {"stifness": 2}, "model")
+    >>> instantiate(spring, {"stifness": 2}, "model")
     Traceback (most recent call last):
         ...
     ValueError: model.stifness: unknown key; did you mean 'stiffness'?
@@ -66,14 +68,14 @@ def build(factory: Callable, values: Mapping, name: str = "", given: Mapping | N
         if str(key).startswith("_"):
             continue
         if key not in settable:
-            raise ValueError(f"{dot}{key}: unknown key; {nearest(key, settable)}")
+            raise ValueError(f"{dot}{key}: unknown key; {suggest(key, settable)}")
         kind, default = settable[key]
         if _is_record(kind) and hasattr(default, "_asdict") and isinstance(value, Mapping):
             value = default._asdict() | dict(value)
         arguments[key] = convert(f"{dot}{key}", kind, value)
     for key, (kind, default) in settable.items():
         if default is REQUIRED and key not in arguments:
-            raise ValueError(f"{dot}{key}: expected {_words(kind)}, got nothing")
+            raise ValueError(f"{dot}{key}: expected {_describe_type(kind)}, got nothing")
     try:
         return factory(**given, **arguments)
     except ValueError as error:  # the piece's own words, with the place they are about
@@ -86,14 +88,14 @@ REQUIRED = inspect.Parameter.empty
 NUMBERS = "numbers"  # where a default is a number, and no annotation forbids an array
 
 
-class Field(typing.NamedTuple):
+class Parameter(typing.NamedTuple):
     """One parameter of a factory: the type its value must have, and its default."""
 
     kind: Any
     default: Any
 
 
-def _schema(factory) -> dict[str, Field]:
+def _schema(factory) -> dict[str, Parameter]:
     try:
         parameters = inspect.signature(factory).parameters.values()
     except ValueError:
@@ -104,13 +106,13 @@ def _schema(factory) -> dict[str, Field]:
     except Exception:  # an annotation that cannot be evaluated here: the default decides
         hints = {}
     return {
-        p.name: Field(_kind(hints.get(p.name, Any), p.default), p.default)
+        p.name: Parameter(_value_type(hints.get(p.name, Any), p.default), p.default)
         for p in parameters
         if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
     }
 
 
-def _kind(hint, default):
+def _value_type(hint, default):
     """The annotation where it says something, else the type of the default."""
     if _is_record(type(default)):
         return type(default)
@@ -141,8 +143,8 @@ def convert(name: str, kind: Any, value: Any) -> Any:
     if origin is typing.Literal:
         if value in args and type(value) in {type(a) for a in args}:
             return value
-        hint = f"; {nearest(value, args)}" if _close(value, args) else ""
-        raise ValueError(f"{name}: expected {_words(kind)}, got {value!r}{hint}")
+        hint = f"; {suggest(value, args)}" if _close_matches(value, args) else ""
+        raise ValueError(f"{name}: expected {_describe_type(kind)}, got {value!r}{hint}")
     if origin in (typing.Union, types.UnionType):
         if value is None and type(None) in args:
             return None
@@ -157,38 +159,38 @@ def convert(name: str, kind: Any, value: Any) -> Any:
         try:
             return convert(name, rest[-1], value)
         except ValueError:
-            raise _wrong(name, kind, value) from None
+            raise _wrong_type(name, kind, value) from None
     if _is_record(kind):
         if not isinstance(value, Mapping):
             raise ValueError(f"{name}: expected keys and values, got {value!r}")
-        return build(kind, value, name)
+        return instantiate(kind, value, name)
     if kind is bool or kind is str:
         if isinstance(value, kind):
             return value
-        raise _wrong(name, kind, value)
+        raise _wrong_type(name, kind, value)
     if kind in (int, float) or (kind == NUMBERS and not isinstance(value, list | tuple)):
         return _number(name, kind, value)
     if (origin or kind) in (tuple, list, Sequence):
         if not isinstance(value, list | tuple):
-            raise _wrong(name, kind, value)
+            raise _wrong_type(name, kind, value)
         item = args[0] if args else Any
         return tuple(convert(f"{name}[{i}]", item, v) for i, v in enumerate(value))
     if (origin or kind) in (Mapping, dict):
         if not isinstance(value, Mapping):
-            raise _wrong(name, kind, value)
+            raise _wrong_type(name, kind, value)
         return dict(value)
-    return _free(name, value)
+    return _as_is(name, value)
 
 
 def _number(name, kind, value):
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise _wrong(name, kind, value)
+        raise _wrong_type(name, kind, value)
     if kind is int and value != int(value):
-        raise _wrong(name, kind, value)
+        raise _wrong_type(name, kind, value)
     return int(value) if kind is int else float(value)
 
 
-def _free(name, value):
+def _as_is(name, value):
     """An array or a number where the signature does not say which."""
     if isinstance(value, list | tuple):
         import numpy as np
@@ -204,21 +206,21 @@ def _free(name, value):
     return value
 
 
-def _close(value, choices):
+def _close_matches(value, choices):
     return bool(difflib.get_close_matches(str(value), map(str, choices), n=1, cutoff=0.55))
 
 
-def _wrong(name, kind, value):
-    return ValueError(f"{name}: expected {_words(kind)}, got {value!r}")
+def _wrong_type(name, kind, value):
+    return ValueError(f"{name}: expected {_describe_type(kind)}, got {value!r}")
 
 
-def _words(kind):
+def _describe_type(kind):
     """A type in words: what a user may write there."""
     origin, args = typing.get_origin(kind), typing.get_args(kind)
     if origin is typing.Literal:
         return "one of " + ", ".join(map(str, args))
     if origin in (typing.Union, types.UnionType):
-        return " or ".join(dict.fromkeys(_words(a) for a in args))
+        return " or ".join(dict.fromkeys(_describe_type(a) for a in args))
     if (origin or kind) in (tuple, list, Sequence):
         return "a list"
     names = {

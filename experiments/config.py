@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from experiments.build import build
-from experiments.target import permitted
+from experiments.build import instantiate
+from experiments.target import check_target
 
 PIECES = {
     "simulate": ("model", "integrator", "input"),
@@ -22,7 +22,7 @@ PIECES = {
     "fit": ("model", "integrator", "data", "fit"),
     "learn": ("network", "data", "learn"),
 }
-OPTIONAL = {
+OPTIONAL_PIECES = {
     "simulate": (),
     "estimate": ("update",),
     "filter": (),
@@ -32,16 +32,16 @@ OPTIONAL = {
 PHYSICAL = "experiments.learn_networks.correction"  # the one network that takes those
 PURPOSE = {"estimate": "observations to estimate from", "filter": "a record to filter"}
 # Keys of the output that a task has no use for, and keys of the top level that one alone has.
-IDLE = {
+UNUSED_OUTPUT = {
     "simulate": ("keep",),
     "estimate": ("chunk", "phase"),
     "filter": ("chunk", "phase", "keep"),
     "fit": ("chunk", "phase", "keep"),
     "learn": ("chunk", "phase", "keep"),
 }
-OWN = {"forecast": "estimate", "zero_phase": "filter", "gap": "filter"}
+KEYS_OF_ONE_TASK = {"forecast": "estimate", "zero_phase": "filter", "gap": "filter"}
 # What a record decides, so that a fit has no use for it, or takes its own default.
-RECORDED = dict.fromkeys(("fit", "learn"), ("duration", "t0", "output.save_every"))
+FROM_RECORD = dict.fromkeys(("fit", "learn"), ("duration", "t0", "output.save_every"))
 MOST_STEPS = 10**12  # more would run for a day and fill any disk
 
 
@@ -119,11 +119,11 @@ class Config:
     resume: str | None = None
 
 
-def checked(values: Mapping[str, Any]) -> Config:
+def validate_config(values: Mapping[str, Any]) -> Config:
     """The configuration as a `Config`; raises ValueError by name, imports no JAX."""
-    config = build(Config, values)
+    config = instantiate(Config, values)
     for name in ("substeps", "output.save_every"):
-        _at_least(name, _find(config, name), 1)
+        _at_least(name, _get(config, name), 1)
     if config.output.chunk is not None:
         _at_least("output.chunk", config.output.chunk, 2)
         if config.output.chunk % config.output.save_every:
@@ -131,7 +131,7 @@ def checked(values: Mapping[str, Any]) -> Config:
                 f"output.chunk: expected a multiple of output.save_every, "
                 f"{config.output.save_every}, got {config.output.chunk}"
             )
-    for name in IDLE[config.task]:
+    for name in UNUSED_OUTPUT[config.task]:
         if getattr(config.output, name) is not None:
             raise ValueError(
                 f"output.{name}: expected null for task={config.task}, "
@@ -143,12 +143,12 @@ def checked(values: Mapping[str, Any]) -> Config:
         config.seed >= 2**32
     ):  # of which a generator of random numbers in single precision sees no more
         raise ValueError(f"seed: expected a whole number below 2**32, got {config.seed}")
-    for name, task in OWN.items():
+    for name, task in KEYS_OF_ONE_TASK.items():
         default = Config.__dataclass_fields__[name].default
         if config.task != task and getattr(config, name) != default:
             raise ValueError(
-                f"{name}: expected {_word(default)} for task={config.task}, "
-                f"got {_word(getattr(config, name))}"
+                f"{name}: expected {_in_yaml(default)} for task={config.task}, "
+                f"got {_in_yaml(getattr(config, name))}"
             )
     if config.dt == 0:
         raise ValueError("dt: expected a step length in s other than 0, got 0.0")
@@ -162,9 +162,11 @@ def checked(values: Mapping[str, Any]) -> Config:
             f"duration: expected at most {MOST_STEPS:.0e} steps of dt, "
             f"got {config.duration / abs(config.dt):.3g}"
         )
-    for group in (*PIECES[config.task], *OPTIONAL[config.task]):
+    for group in (*PIECES[config.task], *OPTIONAL_PIECES[config.task]):
         piece = getattr(config, group)
-        if group in OPTIONAL[config.task] and (piece is None or piece.get("_target_", "") is None):
+        if group in OPTIONAL_PIECES[config.task] and (
+            piece is None or piece.get("_target_", "") is None
+        ):
             continue
         if piece is None:
             raise ValueError(
@@ -174,13 +176,13 @@ def checked(values: Mapping[str, Any]) -> Config:
         if "_target_" not in piece:
             raise ValueError(f"{group}._target_: expected the dotted path of a piece, got nothing")
         if group != "input" or piece["_target_"] is not None:
-            permitted(f"{group}._target_", piece["_target_"], config.allow)
+            check_target(f"{group}._target_", piece["_target_"], config.allow)
     if config.input is not None and config.input["_target_"] is None:
-        _timed(config)
+        _check_clock(config)
     return config
 
 
-def _timed(config):
+def _check_clock(config):
     if config.task in PURPOSE:
         raise ValueError(
             f"input: expected {PURPOSE[config.task]}, such as input=nile or "
@@ -191,18 +193,21 @@ def _timed(config):
         raise ValueError(f"{missing}: expected a number of s, because there is no recorded input")
 
 
-def relevant(values: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+def drop_unused_groups(values: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
     """The configuration without the groups that its task does not use.
 
     Raises:
         ValueError: the command line chooses one of those.
     """
     task = values.get("task")
-    used = PIECES.get(task, ()) + OPTIONAL.get(task, ()) if isinstance(task, str) else ()
+    used = PIECES.get(task, ()) + OPTIONAL_PIECES.get(task, ()) if isinstance(task, str) else ()
     if task == "learn" and (values.get("network") or {}).get("_target_") != PHYSICAL:
         used = PIECES[task]
     groups = {
-        group for known in (PIECES, OPTIONAL) for groups in known.values() for group in groups
+        group
+        for known in (PIECES, OPTIONAL_PIECES)
+        for groups in known.values()
+        for group in groups
     }
     idle = groups - set(used) if used else set()
     for override in overrides:
@@ -213,13 +218,13 @@ def relevant(values: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, A
                 f"{', '.join(used)}; got {override}"
             )
         key, _, given = override.lstrip("+").partition("=")
-        if key in RECORDED.get(task, ()) and given != "null":
+        if key in FROM_RECORD.get(task, ()) and given != "null":
             raise ValueError(
                 f"{key}: expected nothing for task={task}, which takes it from the record; "
                 f"got {given}"
             )
     left = {key: value for key, value in values.items() if key not in idle}
-    if task in RECORDED:
+    if task in FROM_RECORD:
         left["duration"] = left["t0"] = None
         # Without a recipe dt is the user's own word, or the record's.
         if not any(re.match(r"\+*(dt|experiment)=", override) for override in overrides):
@@ -227,16 +232,16 @@ def relevant(values: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, A
     return left
 
 
-def steps(duration: float, dt: float) -> int:
+def count_steps(duration: float, dt: float) -> int:
     """The whole number of steps nearest to a duration, at least 1.
 
-    >>> steps(1.0, 0.3), steps(1.0, -0.25)
+    >>> count_steps(1.0, 0.3), count_steps(1.0, -0.25)
     (3, 4)
     """
     return max(1, math.floor(duration / abs(dt) + 0.5))
 
 
-def digest(values: Mapping[str, Any]) -> str:
+def config_hash(values: Mapping[str, Any]) -> str:
     """12 hex digits of the configuration, the same for the same run wherever it is kept."""
     plain = {k: v for k, v in values.items() if k not in ("resume", "output")}
     output = {k: v for k, v in values["output"].items() if k not in ("dir", "figure", "phase")}
@@ -244,12 +249,12 @@ def digest(values: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def _word(value):
+def _in_yaml(value):
     """A value as it is written in a configuration."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _find(config, dotted):
+def _get(config, dotted):
     for name in dotted.split("."):
         config = getattr(config, name)
     return config

@@ -31,7 +31,7 @@ class Part(NamedTuple):
     path: str | None = None
 
 
-class Sampled(NamedTuple):
+class SampledRecord(NamedTuple):
     """One experiment, read: time (T,) in s or None, u (T, inputs) and y (T, outputs)."""
 
     part: Part
@@ -57,10 +57,10 @@ class Data(NamedTuple):
         said: what to know of it, in words.
     """
 
-    training: tuple[Sampled, ...]
-    validation: tuple[Sampled, ...]
-    tests: tuple[Sampled, ...]
-    opened: Callable[[Sampled], Sampled]
+    training: tuple[SampledRecord, ...]
+    validation: tuple[SampledRecord, ...]
+    tests: tuple[SampledRecord, ...]
+    opened: Callable[[SampledRecord], SampledRecord]
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     observed: tuple[str, ...] | None
@@ -111,17 +111,17 @@ def data(
         ValueError: no path, no such column, or rows beyond the record.
         OSError: no such file, or one that cannot be read as numbers.
     """
-    inputs, outputs, observed = _names(input), _names(output), _names(observed) or None
+    inputs, outputs, observed = _as_names(input), _as_names(output), _as_names(observed) or None
     if not outputs:
         raise ValueError("output: expected at least one column, got an empty list")
     if not train:
         raise ValueError("train: expected at least one part, got an empty list")
-    _distinct("input", "column", inputs)
-    _distinct("output", "column", outputs)
-    _scores(published or {})
-    paths, read, dt = _names(path), _file, None
+    _check_distinct("input", "column", inputs)
+    _check_distinct("output", "column", outputs)
+    _check_published(published or {})
+    paths, read, dt = _as_names(path), _read_file, None
     if not paths:
-        paths, read, dt = _package(package, about, inputs, outputs)
+        paths, read, dt = _load_package(package, about, inputs, outputs)
         time, paths, test_path = None, paths[:1], (*paths[1:], None)[0]
     read = cache(read)
     clock = () if time is None else (("input.time", time),)
@@ -129,14 +129,14 @@ def data(
     seen = tuple(("input.output", name) for name in outputs)
 
     def sampled(part, path, opened=True):
-        found = _words(read, path, enter + seen if opened or not enter else enter)
-        rows = _rows(part, len(next(iter(found.values()))), path)
+        found = _in_data_words(read, path, enter + seen if opened or not enter else enter)
+        rows = _row_slice(part, len(next(iter(found.values()))), path)
         table = {name: column[rows] for name, column in found.items()}
         count = len(next(iter(table.values())))
         u = np.stack([table[n] for n in inputs], 1) if inputs else np.zeros((count, 0))
         y = np.stack([table[n] for n in outputs], 1) if opened else np.zeros((count, 0))
-        _whole(u, y, inputs, outputs, path, part.name)
-        return Sampled(part, path, None if time is None else table[time], u, y)
+        _check_finite(u, y, inputs, outputs, path, part.name)
+        return SampledRecord(part, path, None if time is None else table[time], u, y)
 
     several = len(paths) > 1
     training = [
@@ -152,7 +152,7 @@ def data(
             raise ValueError(
                 f"data: {part.name}: expected known samples of at least 0, got {part.known}"
             )
-    _distinct(
+    _check_distinct(
         "data", "part", [part.name for part in (*(s.part for s in training), *validation, *test)]
     )
     own = test_path or any(p.rows is not None or p.path for p in test)  # not the training again
@@ -171,22 +171,22 @@ def data(
         published or {},
         units,
         scale,
-        _units(training[0].path, (*inputs, *outputs)),
+        _read_units(training[0].path, (*inputs, *outputs)),
         said,
     )
 
 
-def _names(given) -> tuple[str, ...]:
+def _as_names(given) -> tuple[str, ...]:
     return (given,) if isinstance(given, str) else tuple(given or ())
 
 
-def _distinct(key, what, names):
+def _check_distinct(key, what, names):
     twice = next((name for i, name in enumerate(names) if name in names[:i]), None)
     if twice is not None:
         raise ValueError(f"{key}: expected each {what} once, got two of the name {twice!r}")
 
 
-def _scores(published):
+def _check_published(published):
     """Nothing, where they can be printed: it is said before a search, not after."""
     for method, scores in published.items():
         numbers = scores.values() if isinstance(scores, Mapping) else ("",)
@@ -196,22 +196,22 @@ def _scores(published):
             )
 
 
-def _file(path, named):
-    return recorded.read(recorded.existing(path), list(named))
+def _read_file(path, named):
+    return recorded.read_columns(recorded.require_file(path), list(named))
 
 
-def _words(read, *arguments):
+def _in_data_words(read, *arguments):
     """What is read; a mistake in words of this group, not of that of the input."""
     try:
         return read(*arguments)
     except (OSError, ValueError) as error:
-        raise type(error)(grouped(str(error))) from None
+        raise type(error)(reword_group(str(error))) from None
 
 
-def grouped(message: str) -> str:
+def reword_group(message: str) -> str:
     """Words about a record's keys in the group ``input``, as those of the group ``data``.
 
-    >>> grouped("input.path: no such file: input.csv")
+    >>> reword_group("input.path: no such file: input.csv")
     'data.path: no such file: input.csv'
     """
     return re.sub(r"\binput\.(path|time|input|output):", r"data.\1:", message).replace(
@@ -219,7 +219,7 @@ def grouped(message: str) -> str:
     )
 
 
-def _rows(part, count, path):
+def _row_slice(part, count, path):
     if part.rows is None:
         return slice(None)
     if len(part.rows) != 2:
@@ -234,7 +234,7 @@ def _rows(part, count, path):
     return slice(first, last)
 
 
-def _whole(u, y, inputs, outputs, path, part):
+def _check_finite(u, y, inputs, outputs, path, part):
     if not np.isfinite(u).all():
         k, i = np.argwhere(~np.isfinite(u))[0]
         raise OSError(
@@ -251,7 +251,7 @@ def _whole(u, y, inputs, outputs, path, part):
             )
 
 
-def bounded(data: Data, precision: str) -> None:
+def check_precision(data: Data, precision: str) -> None:
     """Nothing, where the precision can tell how all columns vary, and square and sum them.
 
     Raises:
@@ -278,7 +278,7 @@ def bounded(data: Data, precision: str) -> None:
                     )
 
 
-def digest(data: Data) -> str:
+def data_hash(data: Data) -> str:
     """12 hex digits of the records that a search sees, by which it knows them again."""
     found = hashlib.sha256()
     for sampled in (*data.training, *data.validation):
@@ -287,7 +287,7 @@ def digest(data: Data) -> str:
     return found.hexdigest()[:12]
 
 
-def _units(path, columns):
+def _read_units(path, columns):
     """Units of columns, from the attributes of a NetCDF file."""
     if Path(path).suffix.lower() not in recorded.NETCDF:
         return {}
@@ -297,7 +297,7 @@ def _units(path, columns):
     return {c: str(dataset[c].attrs["units"]) for c in columns if "units" in dataset[c].attrs}
 
 
-def _package(name, about, inputs, outputs):
+def _load_package(name, about, inputs, outputs):
     """Names of the records that nonlinear_benchmarks loads, how to read one, and their dt.
 
     They are asked for whole, as the files hold them, so that rows are the same in both.

@@ -7,39 +7,39 @@ import numpy as np
 
 from experiments import blocks
 from experiments import record as recorded
-from experiments.blocks import Rows, by_block, in_memory
-from experiments.build import build, convert
-from experiments.config import Config, steps
-from experiments.generate import generated
+from experiments.blocks import Rows, rows_by_block, rows_in_memory
+from experiments.build import convert, instantiate
+from experiments.config import Config, count_steps
+from experiments.generate import generate_input
 from experiments.record import Record
 from experiments.target import resolve
 
 # Samples beyond either end of a block that its pieces depend on; None is all of them.
 # What a sample adds to a spline falls by 0.27 for each step away, far below rounding here.
-REACH = {"zero_order": 0, "first_order": 0, "cubic": 128, "band_limited": None}
+HOLD_REACH = {"zero_order": 0, "first_order": 0, "cubic": 128, "band_limited": None}
 
 
-def record(config: Config) -> Record | None:
+def read_record(config: Config) -> Record | None:
     """The record that is the input, or None; read without JAX."""
     settings = {key: value for key, value in config.input.items() if key != "hold"}
-    _hold(config)
+    _hold_name(config)
     target = config.input["_target_"]
     if target is None or not target.startswith("experiments."):
         return None
-    return build(resolve("input._target_", target), settings, "input")
+    return instantiate(resolve("input._target_", target), settings, "input")
 
 
-def clock(config: Config, record: Record | None) -> tuple[float, float, int]:
+def run_clock(config: Config, record: Record | None) -> tuple[float, float, int]:
     """t0, dt, and the number of steps."""
     if record is None:
-        return config.t0 or 0.0, config.dt, steps(config.duration, config.dt)
-    dt = recorded.interval(record, config.dt)
+        return config.t0 or 0.0, config.dt, count_steps(config.duration, config.dt)
+    dt = recorded.sample_interval_of(record, config.dt)
     if dt < 0:
         raise ValueError(f"dt: expected a positive number of s for a recorded input, got {dt:g}")
     first = 0.0 if record.time is None else float(record.time[0])
     t0 = first if config.t0 is None else config.t0
     have = len(record.u) - 1
-    wanted = have if config.duration is None else steps(config.duration, dt)
+    wanted = have if config.duration is None else count_steps(config.duration, dt)
     if wanted > have:
         raise ValueError(
             f"duration: expected at most {have * dt:g}, the length of {record.path} "
@@ -48,7 +48,7 @@ def clock(config: Config, record: Record | None) -> tuple[float, float, int]:
     return t0, dt, wanted
 
 
-def samples(
+def sampled_input(
     config: Config, model: Any, record: Record | None, t0: float, dt: float, length: int
 ) -> Rows | None:
     """The input as ``u(k)``, shape (n,) or (n, inputs), at t0 + k·dt for a range of n indices
@@ -72,11 +72,11 @@ def samples(
         return u[:, 0] if count == 1 else u
 
     if record is not None:
-        return in_memory(fit(record.u[: length + 1]))
-    return generated(config, t0, dt, length, fit)
+        return rows_in_memory(fit(record.u[: length + 1]))
+    return generate_input(config, t0, dt, length, fit)
 
 
-def pieces(config: Config, u: Rows | None, dt: float, length: int) -> Callable | None:
+def held_input(config: Config, u: Rows | None, dt: float, length: int) -> Callable | None:
     """``xs(start, stop)``, the input of those steps, held between the samples as
     ``input.hold`` says. The same for any start and stop: it is made in blocks."""
     if u is None:
@@ -86,9 +86,11 @@ def pieces(config: Config, u: Rows | None, dt: float, length: int) -> Callable |
     from sim import inputs
 
     names = {"zero_order": "zero_order_hold", "first_order": "first_order_hold"}
-    chosen = _hold(config)
+    chosen = _hold_name(config)
     hold = getattr(inputs, names.get(chosen, chosen))
-    block, reach = (length, 0) if REACH[chosen] is None else (blocks.BLOCK, REACH[chosen])
+    block, reach = (
+        (length, 0) if HOLD_REACH[chosen] is None else (blocks.BLOCK_SIZE, HOLD_REACH[chosen])
+    )
     width = block + 2 * reach  # the same at the ends: JAX compiles a spline for each length
 
     def make(start, stop):
@@ -102,11 +104,11 @@ def pieces(config: Config, u: Rows | None, dt: float, length: int) -> Callable |
             raise ValueError(f"input.hold: {error}") from error
         return jax.tree.map(lambda x: np.asarray(x)[start - first : stop - first], found)
 
-    xs = by_block(make, length, block=block, kept=1)
+    xs = rows_by_block(make, length, block=block, kept=1)
     return lambda start, stop: xs(range(start, stop))
 
 
-def at_rest(model: Any) -> Any:
+def at_zero_input(model: Any) -> Any:
     """The model at zero input."""
     from jax.tree_util import Partial
 
@@ -123,5 +125,5 @@ def _at_zero(function, zero, t, y, u):
     return function(t, y, jnp.asarray(zero, jnp.result_type(*jax.tree.leaves(y))))
 
 
-def _hold(config):
-    return convert("input.hold", Literal[tuple(REACH)], config.input.get("hold", "zero_order"))
+def _hold_name(config):
+    return convert("input.hold", Literal[tuple(HOLD_REACH)], config.input.get("hold", "zero_order"))

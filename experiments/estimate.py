@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from experiments import observed, written
-from experiments.build import build, nearest
+from experiments.build import instantiate, suggest
 from experiments.config import Config
 from experiments.simulate import precision
 from experiments.target import resolve
 
-KEEP = ("mean", "sd")
-SHOWN = ("mean", "sd", "innovation")
+DEFAULT_PARTS = ("mean", "sd")
+FIGURE_PARTS = ("mean", "sd", "innovation")
 
 
 class Prepared(NamedTuple):
@@ -47,7 +47,7 @@ class Prepared(NamedTuple):
     left_out: int
 
 
-class Estimated(NamedTuple):
+class EstimateEnd(NamedTuple):
     """The end of a run, and what it found of the filter's consistency."""
 
     finished: bool
@@ -64,12 +64,12 @@ def prepare(config: Config) -> Prepared:
     if config.substeps != 1:
         raise ValueError(f"substeps: expected 1 in an estimate, got {config.substeps}")
     factory = resolve("estimator._target_", config.estimator["_target_"], config.allow)
-    source = observed.observations(config)
-    time, dt = observed.times(config, source, "t" in inspect.signature(factory).parameters)
+    source = observed.read_observations(config)
+    time, dt = observed.select_times(config, source, "t" in inspect.signature(factory).parameters)
     y = source.y[: len(time)]
     with precision(config):
-        estimator = _updated(config, _estimator(config, factory, y, time, dt), y)
-        _fits(config, estimator, y, time)
+        estimator = _with_update(config, _build_estimator(config, factory, y, time, dt), y)
+        _check_sizes(config, estimator, y, time)
     left_out = max(estimator.used - 1, 0)
     estimator = estimator._replace(used=min(estimator.used, 1))
     kept = slice(left_out, len(time))
@@ -78,7 +78,7 @@ def prepare(config: Config) -> Prepared:
     for state, values in source.truth.items():
         if state not in known:
             raise ValueError(
-                f"input.truth.{state}: the estimator has no such state; {nearest(state, known)}"
+                f"input.truth.{state}: the estimator has no such state; {suggest(state, known)}"
             )
         signals[f"{state}_true"] = values[kept]
         for kind in ("filtered", "smoothed"):
@@ -106,7 +106,7 @@ def prepare(config: Config) -> Prepared:
     )
 
 
-def _estimator(config, factory, y, time, dt):
+def _build_estimator(config, factory, y, time, dt):
     from experiments.estimators import Estimator
 
     asked = inspect.signature(factory).parameters
@@ -115,11 +115,11 @@ def _estimator(config, factory, y, time, dt):
     for key, value in config.estimator.items():
         if isinstance(value, Mapping) and "_target_" in value:  # a piece within the piece
             name = f"estimator.{key}"
-            given[key] = build(
+            given[key] = instantiate(
                 resolve(f"{name}._target_", value["_target_"], config.allow), value, name
             )
             del settings[key]
-    found = build(factory, settings, "estimator", given)
+    found = instantiate(factory, settings, "estimator", given)
     if not isinstance(found, Estimator):
         raise ValueError(
             f"estimator._target_: expected a function that returns an Estimator, got "
@@ -128,7 +128,7 @@ def _estimator(config, factory, y, time, dt):
     return found
 
 
-def _updated(config, estimator, y):
+def _with_update(config, estimator, y):
     """The estimator with the update that the configuration chooses."""
     if not (config.update or {}).get("_target_"):
         return estimator
@@ -136,7 +136,7 @@ def _updated(config, estimator, y):
 
     factory = resolve("update._target_", config.update["_target_"], config.allow)
     given = {"y": y} if "y" in inspect.signature(factory).parameters else {}
-    update = build(factory, config.update, "update", given)
+    update = instantiate(factory, config.update, "update", given)
     try:
         return estimator._replace(stepper=robust(estimator.stepper, update))
     except ValueError:
@@ -146,11 +146,11 @@ def _updated(config, estimator, y):
         ) from None
 
 
-def _fits(config, estimator, y, time):
+def _check_sizes(config, estimator, y, time):
     """Trace one step, so that pieces that do not fit are named before a run is claimed."""
     import jax
 
-    from experiments.filtering import inputs
+    from experiments.filtering import step_inputs
 
     if len(estimator.observed) != y.shape[1]:
         raise ValueError(
@@ -159,18 +159,18 @@ def _fits(config, estimator, y, time):
         )
     try:
         carry = estimator.stepper.init(estimator.prior)
-        x = jax.tree.map(lambda a: a[0], inputs(estimator, y[:1], time[:1], time[0]))
+        x = jax.tree.map(lambda a: a[0], step_inputs(estimator, y[:1], time[:1], time[0]))
         jax.eval_shape(estimator.stepper.step, carry, x)
     except ValueError as error:
         raise ValueError(f"estimator: {error}") from error
 
 
-def picture(prepared: Prepared) -> Any:
+def figure(prepared: Prepared) -> Any:
     """What gathers the figure."""
-    from experiments.bands import Bands
+    from experiments.bands import EstimatePlot
 
     estimator = prepared.estimator
-    return Bands(estimator.states, estimator.observed, estimator.shown, prepared.time_units)
+    return EstimatePlot(estimator.states, estimator.observed, estimator.shown, prepared.time_units)
 
 
 def run(
@@ -181,19 +181,19 @@ def run(
     watch: Callable,
     report: Callable,
     **_: Any,
-) -> Estimated:
+) -> EstimateEnd:
     """Filter and smooth into ``directory``; see `experiments.simulate.run` for the arguments.
 
     Raises:
         Diverged: an estimate is not finite; what came before is kept, not smoothed.
     """
-    from experiments.filtering import computed
+    from experiments.filtering import filter_and_smooth
     from sim.diverged import Diverged, first_bad
     from sim.stream import Status
 
     config, every = prepared.config, prepared.config.output.save_every
     with precision(config):
-        estimates, smoothed, future, seconds = computed(
+        estimates, smoothed, future, seconds = filter_and_smooth(
             prepared.estimator, prepared.y, prepared.time, prepared.ahead
         )
         bad = first_bad({"mean": estimates.m, "covariance": estimates.P}, "y", False)
@@ -202,36 +202,36 @@ def run(
             bad = first_bad(dict(smoothed._asdict()), "y", False)
             smoothed = smoothed if bad is None else None
         else:
-            estimates, smoothed = _first(estimates, count), None
+            estimates, smoothed = _first_observed(estimates, count), None
         if count:
-            chosen = written.labelled(
-                prepared, estimates, smoothed, config.output.keep or KEEP, count
+            chosen = written.estimate_dataset(
+                prepared, estimates, smoothed, config.output.keep or DEFAULT_PARTS, count
             )
             chosen = chosen.isel(time=slice(None, None, every))
-            written.write(directory / "trajectory.nc", chosen, attributes)
-            watch(0, written.labelled(prepared, estimates, smoothed, SHOWN, count))
+            written.write_dataset(directory / "trajectory.nc", chosen, attributes)
+            watch(0, written.estimate_dataset(prepared, estimates, smoothed, FIGURE_PARTS, count))
         report(Status("diverged" if bad else "done", count, prepared.length, 0, *seconds))
         if bad is not None:
             at = bad[0]
             raise Diverged(at + 1, float(prepared.time[at]), bad[1], None, count)
         if future is not None:
-            foreseen = written.foreseen(prepared, future)
-            written.write(directory / "forecast.nc", foreseen, attributes)
+            foreseen = written.forecast_dataset(prepared, future)
+            written.write_dataset(directory / "forecast.nc", foreseen, attributes)
             watch(prepared.length, foreseen)
-        return Estimated(True, _scores(prepared, estimates))
+        return EstimateEnd(True, _consistency_scores(prepared, estimates))
 
 
-def _first(tree, count):
+def _first_observed(tree, count):
     import jax
 
     return jax.tree.map(lambda leaf: leaf[:count], tree)
 
 
-def _scores(prepared, estimates):
+def _consistency_scores(prepared, estimates):
     """Log-likelihood, and the mean NIS of each sensor with its 95 % bounds."""
     import jax
 
-    judged = jax.jit(_judged, static_argnames="lags")
+    judged = jax.jit(_judge_sensor, static_argnames="lags")
     scores = {"loglik": {"total": float(estimates.loglik.sum())}, "nis": {}, "whiteness": {}}
     sensors = prepared.estimator.sensors or {"all": tuple(range(prepared.y.shape[1]))}
     for sensor, rows in sensors.items():
@@ -251,7 +251,7 @@ def _scores(prepared, estimates):
     return scores
 
 
-def _judged(v, S, lags):
+def _judge_sensor(v, S, lags):
     """Of innovations and their covariances: the mean NIS, and the p of whiteness, or None."""
     from filters.diagnostics import consistency, degrees, ljung_box, nis, standardised
 

@@ -77,7 +77,7 @@ def local_level(
     """
     if name == "level":
         name = "observed"
-    _width(y, 1, "local_level")
+    _start_width(y, 1, "local_level")
     first = int(np.argmax(~np.isnan(y[:, 0])))
     for key, value in (("sigma2_eps", sigma2_eps), ("sigma2_eta", sigma2_eta)):
         if not value > 0:
@@ -114,9 +114,11 @@ def pendulum(
     Reference: S. Särkkä and L. Svensson, "Bayesian Filtering and Smoothing", 2nd ed.,
     Cambridge 2023, example 7.6.
     """
-    _width(y, 1, "pendulum")
+    _start_width(y, 1, "pendulum")
     Q = q * np.array([[dt**3 / 3, dt**2 / 2], [dt**2 / 2, dt]])
-    model = Nonlinear(f=Partial(_swing, gravity, dt), h=Partial(_sine), Q=Q, R=np.array([variance]))
+    model = Nonlinear(
+        f=Partial(_swing_field, gravity, dt), h=Partial(_observe_sine), Q=Q, R=np.array([variance])
+    )
     return Estimator(
         {"extended": extended, "unscented": unscented}[filter](model),
         Gaussian(np.zeros(2), np.eye(2)),
@@ -128,11 +130,11 @@ def pendulum(
     )
 
 
-def _swing(gravity, dt, x, u, t):
+def _swing_field(gravity, dt, x, u, t):
     return jnp.stack([x[0] + dt * x[1], x[1] - gravity * dt * jnp.sin(x[0])])
 
 
-def _sine(x, u, t):
+def _observe_sine(x, u, t):
     return jnp.sin(x[:1])
 
 
@@ -160,7 +162,7 @@ def lidar_radar(
     Reference: Y. Bar-Shalom, X. R. Li and T. Kirubarajan, "Estimation with Applications
     to Tracking and Navigation", Wiley 2001, sections 6.3.2 and 10.3.
     """
-    _width(y, 5, "lidar_radar")
+    _start_width(y, 5, "lidar_radar")
     for key, value, size in (("lidar", lidar, 2), ("radar", radar, 3), ("variance", variance, 4)):
         if len(value) != size:
             raise ValueError(f"{key}: expected {size} variances, got {len(value)}")
@@ -176,11 +178,11 @@ def lidar_radar(
     G = np.kron(np.array([[dt**2 / 2], [dt]]), np.eye(2))
     F = np.eye(4) + dt * np.eye(4, k=2)
     model = Nonlinear(
-        f=Partial(_onward, F),
-        h=Partial(_seen),
+        f=Partial(_constant_velocity, F),
+        h=Partial(_observe_both),
         Q=noise * G @ G.T,
         R=np.array([*lidar, *radar]),
-        residual=Partial(_residual),
+        residual=Partial(_bearing_residual),
     )
     m, s = Quantity("m", "position along x"), Quantity("m s-1", "velocity along x")
     return Estimator(
@@ -205,11 +207,11 @@ def lidar_radar(
     )
 
 
-def _onward(F, x, u, t):
+def _constant_velocity(F, x, u, t):
     return jnp.asarray(F, x.dtype) @ x
 
 
-def _seen(x, u, t):
+def _observe_both(x, u, t):
     px, py, vx, vy = x
     square = px * px + py * py
     # At the origin itself the bearing has no derivative, and NaN would stay in the state.
@@ -219,11 +221,11 @@ def _seen(x, u, t):
     return jnp.stack([px, py, jnp.where(there, rho, 0), phi, (px * vx + py * vy) / rho])
 
 
-def _residual(y, mu):
+def _bearing_residual(y, mu):
     v = y - mu
     return v.at[3].set(jnp.pi - (jnp.pi - v[3]) % (2 * jnp.pi))
 
 
-def _width(y, m, name):
+def _start_width(y, m, name):
     if y.shape[1] != m:
         raise ValueError(f"y: expected {m} columns for {name}, got {y.shape[1]}")

@@ -11,24 +11,26 @@ from typing import Any
 
 import numpy as np
 
-from experiments.build import nearest
+from experiments.build import suggest
 
-BINS = 1500  # a few to the pixel column
-TAIL = 20_000  # records of the phase plane: the last ones
-LINES = 4  # components of a quantity drawn as lines; more of them are a map
-ROWS = 256  # components of a map
+MAX_BINS = 1500  # a few to the pixel column
+PHASE_POINTS = 20_000  # records of the phase plane: the last ones
+MAX_LINES = 4  # components of a quantity drawn as lines; more of them are a map
+MAX_MAP_ROWS = 256  # components of a map
 
 
-def phase_plane(chosen: tuple[str, ...] | None, sizes: dict[str, int]) -> tuple[str, str] | None:
+def choose_phase_plane(
+    chosen: tuple[str, ...] | None, sizes: dict[str, int]
+) -> tuple[str, str] | None:
     """The two components of the phase plane: the chosen ones, or a pair where states are few.
 
     Args:
         chosen: two names of states, of a component as ``position[0]``; None chooses.
         sizes: for each state, its number of components.
 
-    >>> phase_plane(None, {"x": 1, "y": 1, "z": 1})
+    >>> choose_phase_plane(None, {"x": 1, "y": 1, "z": 1})
     ('x', 'z')
-    >>> phase_plane(None, {"position": 2, "velocity": 2})
+    >>> choose_phase_plane(None, {"position": 2, "velocity": 2})
     ('position[0]', 'position[1]')
     """
     if chosen is None:
@@ -41,7 +43,7 @@ def phase_plane(chosen: tuple[str, ...] | None, sizes: dict[str, int]) -> tuple[
     for name in chosen:
         state, index = _component(name)
         if state not in sizes:
-            raise ValueError(f"output.phase: no state {name!r}; {nearest(name, sizes)}")
+            raise ValueError(f"output.phase: no state {name!r}; {suggest(name, sizes)}")
         if not index < sizes[state]:
             raise ValueError(
                 f"output.phase: {state} has {sizes[state]} components, counted from 0; got {name!r}"
@@ -54,11 +56,11 @@ def _component(name):
     return (found[1], int(found[2] or 0)) if found else (name, 0)
 
 
-class Picture:
-    """Gathers the range of every quantity in at most `BINS` bins of time, and the phase plane."""
+class TimeSeriesPlot:
+    """Gathers the range of every quantity in at most `MAX_BINS` bins of time, and the phase plane."""
 
     def __init__(self, records: int, phase: tuple[str, str] | None):
-        self.per = math.ceil(records / BINS)
+        self.per = math.ceil(records / MAX_BINS)
         self.bins = math.ceil(records / self.per)
         self.phase = phase
         self.low, self.high, self.about = {}, {}, {}
@@ -73,8 +75,10 @@ class Picture:
             if variable.dims[:1] != ("time",):
                 continue
             values = variable.values.reshape(count, -1)
-            if values.shape[1] > ROWS:
-                values = values[:, np.linspace(0, values.shape[1] - 1, ROWS).round().astype(int)]
+            if values.shape[1] > MAX_MAP_ROWS:
+                values = values[
+                    :, np.linspace(0, values.shape[1] - 1, MAX_MAP_ROWS).round().astype(int)
+                ]
             if name not in self.low:
                 self.about[name] = {**variable.attrs, "size": math.prod(variable.shape[1:])}
                 self.low[name] = np.full((self.bins, values.shape[1]), np.nan)
@@ -84,9 +88,9 @@ class Picture:
                 kept[name][bins[starts]] = extreme(kept[name][bins[starts]], part)
         if self.phase:
             pair = [_component(name) for name in self.phase]
-            last = min(count, TAIL)
+            last = min(count, PHASE_POINTS)
             points = [dataset[name].values[-last:].reshape(last, -1)[:, i] for name, i in pair]
-            self.tail = np.concatenate([self.tail, np.stack(points, axis=1)])[-TAIL:]
+            self.tail = np.concatenate([self.tail, np.stack(points, axis=1)])[-PHASE_POINTS:]
 
     def draw(self, path: Path, title: str) -> None:
         """Write the figure, in the format of its suffix: one panel for each quantity over time,
@@ -127,14 +131,16 @@ class Picture:
         seen = np.isfinite(self.low["time"][:, 0])
         start, end = self.low["time"][seen, 0], self.high["time"][seen, 0]
         low, high = low[seen], high[seen]
-        if low.shape[1] > LINES:
+        if low.shape[1] > MAX_LINES:
             self._map(figure, axes, name, start, end, low, high)
             return
         for i in reversed(range(low.shape[1])):
             label = f"{name}[{i}]" if low.shape[1] > 1 else "simulated" if names[1:] else None
-            curve(axes, start, end, low[:, i], high[:, i], color=f"C{i}", label=label, zorder=3)
+            draw_range(
+                axes, start, end, low[:, i], high[:, i], color=f"C{i}", label=label, zorder=3
+            )
         for twin in names[1:]:
-            curve(
+            draw_range(
                 axes,
                 start,
                 end,
@@ -202,7 +208,7 @@ class Picture:
         return f"{shown}\n({units})" if len(shown) > 12 else f"{shown} ({units})"
 
 
-def curve(axes, start, end, low, high, **style):
+def draw_range(axes, start, end, low, high, **style):
     """A line through the range of each bin: up and down once, as a dense trace would."""
     t = np.stack([start, end], axis=1).ravel()
     values = np.stack([low, high], axis=1).ravel()

@@ -11,7 +11,7 @@ import numpy as np
 from experiments import observed, written
 from experiments.build import convert
 from experiments.config import Config
-from experiments.filtered import Filtered
+from experiments.filtered import FilterPlot
 from experiments.simulate import precision
 from experiments.target import resolve
 
@@ -43,7 +43,7 @@ class Prepared(NamedTuple):
     measured: Mapping[str, str]
 
 
-class Done(NamedTuple):
+class FilterEnd(NamedTuple):
     """The end of a run, and the root mean square of what came in and went out."""
 
     finished: bool
@@ -59,13 +59,13 @@ def prepare(config: Config) -> Prepared:
     """
     if config.substeps != 1:
         raise ValueError(f"substeps: expected 1 in a filter, got {config.substeps}")
-    design, settings = _design(config)
-    source = observed.observations(config)
-    time, dt = observed.times(config, source)
-    quantities = source.quantities or _names(source.y.shape[1])
+    design, settings = _build_design(config)
+    source = observed.read_observations(config)
+    time, dt = observed.select_times(config, source)
+    quantities = source.quantities or _output_names(source.y.shape[1])
     if len(quantities) != source.y.shape[1]:
         raise ValueError(f"input.columns: expected each column once, got {config.input['columns']}")
-    data = _dataset(source.y[: len(time)], time, source.units, quantities)
+    data = _filtered_dataset(source.y[: len(time)], time, source.units, quantities)
     with precision(config):
         from filters.iir.dataarray import sampling_rate, sections
 
@@ -76,7 +76,7 @@ def prepare(config: Config) -> Prepared:
             dot = "" if str(error).startswith("design:") else "design."
             raise ValueError(f"{dot}{error}") from error
         for signal in data.values():
-            _fits(config, source.path, signal, sos)
+            _check_length(config, source.path, signal, sos)
     name = "record" if source.path == "input.values" else Path(source.path).stem
     arguments = {"design": design, **settings, "zero_phase": config.zero_phase, "gap": config.gap}
     return Prepared(
@@ -87,7 +87,7 @@ def prepare(config: Config) -> Prepared:
         sos,
         fs,
         units,
-        _words(design, settings, fs, units, config),
+        _describe_design(design, settings, fs, units, config),
         len(time),
         float(time[0]),
         dt,
@@ -97,7 +97,7 @@ def prepare(config: Config) -> Prepared:
     )
 
 
-def _design(config):
+def _build_design(config):
     """The function that designs, and what it is given beside the sampling rate."""
     design = resolve("design._target_", config.design["_target_"], config.allow)
     settings = {key: value for key, value in config.design.items() if not key.startswith("_")}
@@ -107,13 +107,13 @@ def _design(config):
     return design, settings
 
 
-def _names(count):
+def _output_names(count):
     """Names for the columns of a record that has none."""
     names = ["y"] if count == 1 else [f"y{i + 1}" for i in range(count)]
     return {name: ("1", name) for name in names}
 
 
-def _dataset(y, time, units, quantities):
+def _filtered_dataset(y, time, units, quantities):
     from sim.trajectory import trajectory
 
     names = list(quantities)
@@ -125,19 +125,19 @@ def _dataset(y, time, units, quantities):
                 f"without '/', got {name!r}"
             )
     found = trajectory(dict(zip(names, y.T, strict=True)), dt=1.0, first=0, quantities=quantities)
-    return written.timed(found, time, units)[names]
+    return written.with_time(found, time, units)[names]
 
 
-def _fits(config, path, signal, sos):
+def _check_length(config, path, signal, sos):
     """What is wrong with a signal, before a run is claimed."""
     import jax
 
     from filters.iir import sosfilt, sosfiltfilt
-    from filters.iir.dataarray import filled
+    from filters.iir.dataarray import fill_gaps
 
     run = sosfiltfilt if config.zero_phase else sosfilt
     try:
-        values = filled(signal, gap=config.gap)
+        values = fill_gaps(signal, gap=config.gap)
     except ValueError as error:
         raise OSError(f"input.path: {path}: {error}") from error
     try:
@@ -151,7 +151,7 @@ def _fits(config, path, signal, sos):
         raise ValueError(f"{place}: {error}") from error
 
 
-def _words(design, settings, fs, units, config):
+def _describe_design(design, settings, fs, units, config):
     settings = {key: value for key, value in settings.items() if value is not None}
     cutoff = " and ".join(f"{edge:g}" for edge in np.atleast_1d(settings.pop("cutoff")))
     rest = "".join(f", {key} {value}" for key, value in settings.items())
@@ -159,9 +159,9 @@ def _words(design, settings, fs, units, config):
     return f"{design.__name__}{rest}, cutoff {cutoff} {units}, sampled at {fs:g} {units}, {phase}"
 
 
-def picture(prepared: Prepared) -> Filtered:
+def figure(prepared: Prepared) -> FilterPlot:
     """What gathers the figure."""
-    return Filtered(prepared)
+    return FilterPlot(prepared)
 
 
 def run(
@@ -172,7 +172,7 @@ def run(
     watch: Callable,
     report: Callable,
     **_: Any,
-) -> Done:
+) -> FilterEnd:
     """Filter into ``directory``; see `experiments.simulate.run` for the arguments."""
     from filters.iir.dataarray import filtered
     from sim.stream import Status
@@ -187,7 +187,7 @@ def run(
             data[f"{name}_filtered"] = y
     seconds = clock.perf_counter() - began
     kept = data.isel(time=slice(None, None, config.output.save_every))
-    written.write(directory / "trajectory.nc", kept, attributes)
+    written.write_dataset(directory / "trajectory.nc", kept, attributes)
     watch(0, data)
     report(Status("done", prepared.length, prepared.length, 0, 0.0, seconds))
     rms = {
@@ -195,4 +195,4 @@ def run(
         for name, v in data.items()
         if np.isfinite(v.values).any()
     }
-    return Done(True, {"rms": rms})
+    return FilterEnd(True, {"rms": rms})

@@ -5,17 +5,17 @@ from typing import Any
 
 import numpy as np
 
-from experiments.figure import Picture, curve
+from experiments.figure import TimeSeriesPlot, draw_range
 
 FLOOR = -120.0  # dB: below it a response is drawn no further
 FREQUENCIES = 2000
 
 
-class Filtered:
-    """Gathers the signals as `Picture` does, so that of a long record every peak is seen."""
+class FilterPlot:
+    """Gathers the signals as `TimeSeriesPlot` does, so that of a long record every peak is seen."""
 
     def __init__(self, prepared: Any):
-        self.prepared, self.picture = prepared, Picture(prepared.length, None)
+        self.prepared, self.picture = prepared, TimeSeriesPlot(prepared.length, None)
 
     def add(self, first: int, dataset: Any) -> None:
         """Take the signals, before and after."""
@@ -48,7 +48,9 @@ class Filtered:
         seen = np.isfinite(low["time"][:, 0])
         start, end = low["time"][seen, 0], high["time"][seen, 0]
         for key, label, color in ((name, "before", "0.6"), (f"{name}_filtered", "after", "C0")):
-            curve(axes, start, end, low[key][seen, 0], high[key][seen, 0], color=color, label=label)
+            draw_range(
+                axes, start, end, low[key][seen, 0], high[key][seen, 0], color=color, label=label
+            )
         axes.set_ylabel(self.picture.label(name))
         axes.legend(
             loc="lower right",
@@ -63,7 +65,7 @@ class Filtered:
 
     def _response(self, axes):
         edges = np.atleast_1d(self.prepared.arguments["cutoff"])
-        frequency, gain = response(
+        frequency, gain = draw_response(
             self.prepared.sos, self.prepared.fs, min(edges), self.prepared.config.zero_phase
         )
         axes.semilogx(frequency, gain, color="C0", lw=1.2)
@@ -77,12 +79,12 @@ class Filtered:
         axes.grid(alpha=0.25, which="both")
 
 
-def response(
+def draw_response(
     sos: np.ndarray, fs: float, cutoff: float, zero_phase: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     """Frequencies from far below the cutoff to fs/2, in even ratios, and the gain there in dB.
 
-    >>> frequency, gain = response(np.array([[0.5, 0.5, 0.0, 1.0, 0.0, 0.0]]), 2.0, 0.1, False)
+    >>> frequency, gain = draw_response(np.array([[0.5, 0.5, 0.0, 1.0, 0.0, 0.0]]), 2.0, 0.1, False)
     >>> float(frequency[-1]), bool(abs(gain[0]) < 1e-2)
     (1.0, True)
     """

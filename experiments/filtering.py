@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 
-class Found(NamedTuple):
+class Passes(NamedTuple):
     """Stacked NumPy arrays: the filter's `Estimate`, the smoothed `Gaussian`, the `Forecast`
     or None; and the seconds that compiling and running took."""
 
@@ -16,7 +16,9 @@ class Found(NamedTuple):
     seconds: tuple[float, float]
 
 
-def computed(estimator: Any, y: np.ndarray, time_of: np.ndarray, ahead: np.ndarray) -> Found:
+def filter_and_smooth(
+    estimator: Any, y: np.ndarray, time_of: np.ndarray, ahead: np.ndarray
+) -> Passes:
     """The estimates at every observation, smoothed, and the forecast at the times ``ahead``.
 
     Args:
@@ -55,18 +57,18 @@ def computed(estimator: Any, y: np.ndarray, time_of: np.ndarray, ahead: np.ndarr
         return estimates, smoothed, future if len(ahead) else None
 
     unseen = np.full((len(ahead), y.shape[1]), np.nan)
-    xs = inputs(estimator, y[used:], time_of[used:], time_of[max(used - 1, 0)])
-    future = inputs(estimator, unseen, ahead, time_of[-1]) if len(ahead) else None
+    xs = step_inputs(estimator, y[used:], time_of[used:], time_of[max(used - 1, 0)])
+    future = step_inputs(estimator, unseen, ahead, time_of[-1]) if len(ahead) else None
     kind = jnp.result_type(float)
     arguments = jax.tree.map(lambda a: jnp.asarray(a, kind), (estimator.prior, xs, future))
     began = time.perf_counter()
     compiled = jax.jit(both).lower(*arguments).compile()
     ready = time.perf_counter()
     found = jax.tree.map(np.asarray, compiled(*arguments))
-    return Found(*found, (ready - began, time.perf_counter() - ready))
+    return Passes(*found, (ready - began, time.perf_counter() - ready))
 
 
-def inputs(estimator: Any, y: np.ndarray, time_of: np.ndarray, before: float) -> Any:
+def step_inputs(estimator: Any, y: np.ndarray, time_of: np.ndarray, before: float) -> Any:
     """The xs of the filter's steps, the first of which began at the time ``before``."""
     if estimator.inputs is None:
         return y

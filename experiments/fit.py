@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from experiments import record
-from experiments.build import build, nearest
+from experiments.build import instantiate, suggest
 from experiments.config import Config
-from experiments.data import Data, Sampled, bounded, grouped
+from experiments.data import Data, SampledRecord, check_precision, reword_group
 from experiments.simulate import precision
 from experiments.target import resolve
 
@@ -21,7 +21,7 @@ NAME = "fit"  # of the figure
 LOSSES = ("squares", "huber", "student_t")
 
 
-class Search(NamedTuple):
+class FitOptions(NamedTuple):
     """How to search: see `sim.fit.fit`, `sim.fit.multistart` and `sim.fit.shooting`.
 
     Attributes:
@@ -57,7 +57,7 @@ class Search(NamedTuple):
         return next((name for name, more in found.items() if more), "")
 
 
-def search(
+def fit_options(
     parameters: Mapping[str, Any] | None = None,
     states: str = "free",
     steps: int = 100,
@@ -69,8 +69,8 @@ def search(
     stages: tuple[tuple[str, ...], ...] = (),
     profile: tuple[str, ...] = (),
     loss: str = "squares",
-) -> Search:
-    """A `Search`.
+) -> FitOptions:
+    """A `FitOptions`.
 
     Raises:
         ValueError: a number is too small, or two ways to search are named at once.
@@ -78,11 +78,11 @@ def search(
     if states not in ("free", "fixed", "first"):
         raise ValueError(
             f"states: expected one of free, fixed, first, got {states!r}; "
-            f"{nearest(states, ('free', 'fixed', 'first'))}"
+            f"{suggest(states, ('free', 'fixed', 'first'))}"
         )
     if loss not in LOSSES:
         raise ValueError(
-            f"loss: expected one of {', '.join(LOSSES)}, got {loss!r}; {nearest(loss, LOSSES)}"
+            f"loss: expected one of {', '.join(LOSSES)}, got {loss!r}; {suggest(loss, LOSSES)}"
         )
     for name, value in (("steps", steps), ("starts", starts), ("segments", segments)):
         if value < 1:
@@ -103,7 +103,7 @@ def search(
     if states != "free" and max(starts, segments) > 1:
         name = "starts" if starts > 1 else "segments"
         raise ValueError(f"states: expected free where {name} is more than 1, got {states}")
-    return Search(
+    return FitOptions(
         dict(parameters or {}),
         states,
         steps,
@@ -125,7 +125,7 @@ class Prepared(NamedTuple):
     name: str
     title: str
     data: Data
-    search: Search
+    search: FitOptions
     objective: Any
     start: Any
     state: Any
@@ -141,12 +141,12 @@ class Prepared(NamedTuple):
     length: int
     begun: Any = None
 
-    def time(self, sampled: Sampled) -> np.ndarray:
+    def time(self, sampled: SampledRecord) -> np.ndarray:
         """Times of the samples, s."""
         first = 0.0 if sampled.time is None else float(sampled.time[0])
         return first + self.dt * np.arange(len(sampled.y))
 
-    def experiment(self, sampled: Sampled) -> Any:
+    def experiment(self, sampled: SampledRecord) -> Any:
         """A record as a rollout takes it."""
         import jax.numpy as jnp
 
@@ -172,18 +172,18 @@ def prepare(config: Config) -> Prepared:
         ValueError: a key, a value, a name or a size is wrong, or the model diverges.
         OSError: the record cannot be read.
     """
-    from experiments.identified import described
-    from experiments.searched import begun, in_words
+    from experiments.identified import fit_setup
+    from experiments.searched import prepare_search, reword_error
     from sim.fit import Huber, StudentT
 
-    data, how = piece(config, "data", Data), piece(config, "fit", Search)
-    dt = interval(data, config.dt)
-    bounded(data, config.runtime.precision)
+    data, how = build_piece(config, "data", Data), build_piece(config, "fit", FitOptions)
+    dt = common_interval(data, config.dt)
+    check_precision(data, config.runtime.precision)
     with precision(config):
-        model = build(
+        model = instantiate(
             resolve("model._target_", config.model["_target_"], config.allow), config.model, "model"
         )
-        known = described(config, model, data, dt)
+        known = fit_setup(config, model, data, dt)
         robust = {"huber": Huber(), "student_t": StudentT()}.get(how.loss)
         known = known._replace(objective=replace(known.objective, robust=robust))
         first, title = data.training[0], f"{model.name.replace('_', ' ').capitalize()}, fitted"
@@ -210,10 +210,12 @@ def prepare(config: Config) -> Prepared:
         try:
             experiments = [prepared.experiment(s) for s in data.training]
         except ValueError as error:
-            raise ValueError(in_words(error)) from None
+            raise ValueError(reword_error(error)) from None
         samples = [s.part.known for s in data.training]
         try:
-            found = begun(how, known.objective, known.start, known.state, experiments, samples)
+            found = prepare_search(
+                how, known.objective, known.start, known.state, experiments, samples
+            )
         except ValueError as error:  # the units of the time column may be others
             of = (
                 f" in steps of {dt / config.substeps:g} s"
@@ -224,14 +226,16 @@ def prepare(config: Config) -> Prepared:
         return prepared._replace(begun=found)
 
 
-def piece(config: Config, group: str, *kinds: type) -> Any:
+def build_piece(config: Config, group: str, *kinds: type) -> Any:
     """What the function of a group returns, of one of some kinds.
 
     Raises:
         ValueError: it is of another kind, or a key or a value is wrong.
     """
     values = getattr(config, group)
-    found = build(resolve(f"{group}._target_", values["_target_"], config.allow), values, group)
+    found = instantiate(
+        resolve(f"{group}._target_", values["_target_"], config.allow), values, group
+    )
     if not isinstance(found, kinds):
         raise ValueError(
             f"{group}._target_: expected a function that returns an "
@@ -241,7 +245,7 @@ def piece(config: Config, group: str, *kinds: type) -> Any:
     return found
 
 
-def interval(data: Data, dt: float | None) -> float:
+def common_interval(data: Data, dt: float | None) -> float:
     """The sample interval of all records, s.
 
     Raises:
@@ -256,13 +260,13 @@ def interval(data: Data, dt: float | None) -> float:
     for sampled in (*data.training, *data.validation, *data.tests):
         source = record.Record(sampled.path, sampled.time, sampled.u, {})
         try:
-            found = record.interval(source, found)
+            found = record.sample_interval_of(source, found)
         except (OSError, ValueError) as error:
-            raise type(error)(grouped(str(error))) from None
+            raise type(error)(reword_group(str(error))) from None
     return found
 
 
-class Picture:
+class TracePlot:
     """Draws the first experiment when the fit has been made."""
 
     trace: Any = None
@@ -272,20 +276,20 @@ class Picture:
 
     def draw(self, path: Path, title: str) -> None:
         """Write the figure, in the format of its suffix."""
-        from experiments.report import records
+        from experiments.report import draw_trace
 
         if self.trace is not None:
-            figure = records(self.trace, 1500)
+            figure = draw_trace(self.trace, 1500)
             figure.suptitle(f"{title}: {self.trace.name}", parse_math=False)
             figure.savefig(path, dpi=150)
 
 
-def picture(prepared: Prepared) -> Picture:
+def figure(prepared: Prepared) -> TracePlot:
     """What gathers the figure."""
-    return Picture()
+    return TracePlot()
 
 
-class Ended(NamedTuple):
+class TaskEnd(NamedTuple):
     """The end of a run."""
 
     finished: bool
@@ -304,17 +308,17 @@ def run(
     watch: Callable,
     report: Callable,
     **_: Any,
-) -> Ended:
+) -> TaskEnd:
     """Fit, and write ``fit.nc`` and ``report.html`` into ``directory``."""
     from experiments import fit_summary, outcome, searched
-    from experiments.fitted import written_fit
-    from experiments.report import report as page
+    from experiments.fitted import write_fit
+    from experiments.report import write_report as page
     from sim.stream import Status
 
     with precision(prepared.config):
         tic = clock.perf_counter()
         try:
-            found, seconds = searched.searched(
+            found, seconds = searched.run_search(
                 prepared.search,
                 prepared.begun,
                 prepared.config.seed,
@@ -322,7 +326,7 @@ def run(
                 resume,
                 stop,
             )
-        except searched.Ended:
+        except searched.Interrupted:
             how = "in stages" if prepared.search.stages else "with more than 1"
             print(
                 f"scansim: fit.{prepared.search.several}: a search {how} keeps no checkpoint to go on "
@@ -333,11 +337,11 @@ def run(
         steps = len(found.loss) - 1
         report(Status("done", steps, steps, 0, prepared.begun.seconds, seconds["search"]))
         if stop():
-            return Ended(False, {})
+            return TaskEnd(False, {})
         whole = prepared.begun.seconds + clock.perf_counter() - tic
-        done = outcome.concluded(prepared, found, seconds)
+        done = outcome.evaluate(prepared, found, seconds)
     done = done._replace(seconds={**seconds, "whole fit": whole})
-    written_fit(directory / "fit.nc", done, attributes)
+    write_fit(directory / "fit.nc", done, attributes)
     page(directory / "report.html", done, attributes["config"])
     watch(0, done)
     scores = {f"rmse {t.name}": dict(t.scores["rmse"]) for t in done.traces}
@@ -347,4 +351,6 @@ def run(
         "report": directory / "report.html",
         "figure": directory / figure,
     }
-    return Ended(True, scores, lambda: fit_summary.show(done, files), searched.lost(found))
+    return TaskEnd(
+        True, scores, lambda: fit_summary.print_fit(done, files), searched.non_finite_message(found)
+    )

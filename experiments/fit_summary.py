@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.fitted import Fitted
+from experiments.fitted import FitReport
 
-TITLES = {
+SCORE_TITLES = {
     "rmse": "RMSE",
     "nrmse": "NRMSE",
     "fit_percent": "FIT (%)",
@@ -20,14 +20,14 @@ TITLES = {
 Table = list[list[str]]  # its first row is the head
 
 
-def digits(value: float, error: float) -> tuple[str, str]:
+def format_with_error(value: float, error: float) -> tuple[str, str]:
     """A value to the digits that its standard error leaves it, and the error to two.
 
-    >>> digits(12.34567, 0.0123), digits(100234.0, 123.0), digits(-1.2e-7, 0.03)
+    >>> format_with_error(12.34567, 0.0123), format_with_error(100234.0, 123.0), format_with_error(-1.2e-7, 0.03)
     (('12.346', '0.012'), ('100230', '120'), ('0.000', '0.030'))
-    >>> digits(0.5, 2.6e-17), digits(0.0, 2.6e-17)
+    >>> format_with_error(0.5, 2.6e-17), format_with_error(0.0, 2.6e-17)
     (('0.5', '2.6e-17'), ('0.0e+00', '2.6e-17'))
-    >>> digits(2.0, float("nan")), digits(2.0, float("inf"))
+    >>> format_with_error(2.0, float("nan")), format_with_error(2.0, float("inf"))
     (('2', ''), ('2', 'not determined'))
     """
     if not (math.isfinite(value) and 0 < error < math.inf):
@@ -43,19 +43,19 @@ def digits(value: float, error: float) -> tuple[str, str]:
     return f"{value:.{count}e}", f"{error:.1e}"
 
 
-def parameters(fitted: Fitted) -> Table:
+def parameter_table(fitted: FitReport) -> Table:
     """Each parameter with its standard error, 95 % interval, units and start."""
     rows = [["parameter", "value", "± standard error", "95 % interval", "units", "start"]]
     numbers = (fitted.value, fitted.standard_error, fitted.lower, fitted.upper, fitted.start)
     for name, units, *row in zip(fitted.names, fitted.units, *numbers, strict=True):
         value, error, lower, upper, start = (float(x) for x in row)
-        text, spread = digits(value, error)
+        text, spread = format_with_error(value, error)
         interval = ""
         if math.isnan(error):
             bound = any(f"{name} is held by its bound" in text for text in fitted.said)
             spread = "at its bound" if bound else "fixed"
         elif math.isfinite(error) and math.isfinite(lower) and math.isfinite(upper):
-            interval = _between(lower, upper, error)
+            interval = _format_interval(lower, upper, error)
         units = "" if units == "1" else units
         rows.append(
             [
@@ -69,43 +69,48 @@ def parameters(fitted: Fitted) -> Table:
         )
     if len(fitted.profile):
         ends = zip(fitted.profile, fitted.standard_error, strict=True)
-        ends = ["by profile", *(_between(*map(float, pair), float(error)) for pair, error in ends)]
+        ends = [
+            "by profile",
+            *(_format_interval(*map(float, pair), float(error)) for pair, error in ends),
+        ]
         rows = [[*row[:4], text, *row[4:]] for row, text in zip(rows, ends, strict=True)]
     return rows
 
 
-def _between(lower, upper, error):
+def _format_interval(lower, upper, error):
     """An interval in words, of which an end may be infinite; empty where there is none.
 
-    >>> _between(1.234, 5.678, 0.1), _between(-math.inf, 5.678, 0.1), _between(math.nan, math.nan, 0.1)
+    >>> _format_interval(1.234, 5.678, 0.1), _format_interval(-math.inf, 5.678, 0.1), _format_interval(math.nan, math.nan, 0.1)
     ('1.23 to 5.68', '-inf to 5.68', '')
-    >>> _between(0.0123, 51.6, 1.2)   # an end near 0 has two digits of its own
+    >>> _format_interval(0.0123, 51.6, 1.2)   # an end near 0 has two digits of its own
     '0.012 to 51.6'
     """
     if math.isnan(lower):
         return ""
-    return " to ".join(digits(end, min(error, abs(end) or error))[0] for end in (lower, upper))
+    return " to ".join(
+        format_with_error(end, min(error, abs(end) or error))[0] for end in (lower, upper)
+    )
 
 
-def network(fitted: Fitted) -> Table:
+def network_table(fitted: FitReport) -> Table:
     """The parts of a network, and how many numbers each has; empty without one."""
     rows = [[name, str(size)] for name, size in fitted.weights.items()]
     return [["part", "numbers"], *rows, ["all", str(sum(fitted.weights.values()))]] if rows else []
 
 
-def scores(fitted: Fitted) -> Table:
+def score_table(fitted: FitReport) -> Table:
     """The scores of each experiment and output; empty without any."""
     columns = list(dict.fromkeys(name for trace in fitted.traces for name in trace.scores))
-    rows = [["experiment", "output", *(TITLES.get(name, name) for name in columns)]]
+    rows = [["experiment", "output", *(SCORE_TITLES.get(name, name) for name in columns)]]
     for trace in fitted.traces:
         outputs = dict.fromkeys(out for values in trace.scores.values() for out in values)
         for output in outputs:
-            values = [_score(trace, name, output) for name in columns]
+            values = [_format_score(trace, name, output) for name in columns]
             rows.append([trace.name, output, *values])
     return rows if len(rows) > 1 else []
 
 
-def published(fitted: Fitted) -> Table:
+def published_table(fitted: FitReport) -> Table:
     """This fit's score beside those published; empty without any."""
     columns = list(dict.fromkeys(name for _, row in fitted.published for name in row))
     rows = [["method", *columns]]
@@ -114,14 +119,14 @@ def published(fitted: Fitted) -> Table:
     return rows if len(rows) > 1 else []
 
 
-def _score(trace, name, output):
+def _format_score(trace, name, output):
     if output not in trace.scores.get(name, {}):
         return ""
     units = trace.units.get(output, "1") if name == "rmse" else "1"
     return f"{trace.scores[name][output]:.4g}" + ("" if units == "1" else f" {units}")
 
 
-def residual(fitted: Fitted) -> str:
+def residual_verdict(fitted: FitReport) -> str:
     """Whether the residual passes its tests at 5 %; empty without any."""
     failing = [f"{name}, p {p:.2g}" for name, (*_, p) in fitted.tests.items() if p < 0.05]
     if len(failing) > 3:
@@ -131,7 +136,7 @@ def residual(fitted: Fitted) -> str:
     return "the residual passes its tests at 5 %" if fitted.tests else ""
 
 
-def verdict(fitted: Fitted) -> str:
+def fit_verdict(fitted: FitReport) -> str:
     """One sentence: how many parameters, how good, whether the residual holds more."""
     estimated = int(np.sum(~np.isnan(fitted.standard_error)))
     parts = (
@@ -144,12 +149,12 @@ def verdict(fitted: Fitted) -> str:
     best = []
     for trace in fitted.traces:
         for name, outputs in list(trace.scores.items())[:1]:
-            said = ", ".join(f"{o} {_score(trace, name, o)}" for o in outputs)
-            best.append(f"{TITLES.get(name, name)} {said} on {trace.name}")
-    return "; ".join(filter(None, [*parts, *best[:4], residual(fitted)]))
+            said = ", ".join(f"{o} {_format_score(trace, name, o)}" for o in outputs)
+            best.append(f"{SCORE_TITLES.get(name, name)} {said} on {trace.name}")
+    return "; ".join(filter(None, [*parts, *best[:4], residual_verdict(fitted)]))
 
 
-def course(fitted: Fitted) -> str:
+def progress_sentence(fitted: FitReport) -> str:
     """Where the loss began and ended, and the seconds."""
     loss = np.asarray(fitted.loss)
     parts = []
@@ -167,30 +172,32 @@ def course(fitted: Fitted) -> str:
     return ", ".join(parts)
 
 
-def show(fitted: Fitted, files: Mapping[str, Path]) -> None:
+def print_fit(fitted: FitReport, files: Mapping[str, Path]) -> None:
     """Print the summary; ``files`` are named as they are: report, file, …"""
     from rich.console import Console
     from rich.text import Text
 
     console = Console(highlight=False, soft_wrap=True)
     console.print(Text(fitted.title, style="bold"))
-    shown = parameters(fitted) if fitted.names else []
-    for table in (shown, scores(fitted), published(fitted)):
-        for i, line in enumerate(_aligned(table)):
+    shown = parameter_table(fitted) if fitted.names else []
+    for table in (shown, score_table(fitted), published_table(fitted)):
+        for i, line in enumerate(_align_columns(table)):
             console.print(Text(f"  {line}", style="" if i else "cyan"))
         if table:
             console.print()
     size = sum(fitted.weights.values())
     rows = [("trained", f"a network of {size} parameters" if size else "")]
     rows += [("finding", text) for text in fitted.said]
-    rows += [("tests", residual(fitted)), ("time", course(fitted))]
-    rows += [(name, f"{path}  ({_size(path)})") for name, path in files.items() if path.exists()]
+    rows += [("tests", residual_verdict(fitted)), ("time", progress_sentence(fitted))]
+    rows += [
+        (name, f"{path}  ({_file_size(path)})") for name, path in files.items() if path.exists()
+    ]
     for name, text in rows:
         if text:
             console.print(Text(f"  {name:<7} ", style="cyan").append(text, style="default"))
 
 
-def _aligned(rows: Sequence[Sequence[str]]):
+def _align_columns(rows: Sequence[Sequence[str]]):
     """Columns as wide as their widest entry, as a terminal shows it."""
     from rich.cells import cell_len
 
@@ -200,6 +207,6 @@ def _aligned(rows: Sequence[Sequence[str]]):
         yield "  ".join(cells).rstrip()
 
 
-def _size(path):
+def _file_size(path):
     size = path.stat().st_size
     return f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{max(1, round(size / 1e3))} kB"

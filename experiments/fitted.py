@@ -9,24 +9,24 @@ import numpy as np
 
 from experiments import written
 
-PARAMETER = {  # a column of the table of parameters: in words
+PARAMETER_COLUMNS = {  # a column of the table of parameters: in words
     "value": "estimated or fixed value",
     "start": "value the fit began from",
     "standard_error": "standard error, missing where fixed or held by a bound",
     "lower": "lower bound of the 95 % interval",
     "upper": "upper bound of the 95 % interval",
 }
-WORDS = {
+LONG_NAMES = {
     "input": "input {}",
     "measured": "measured {}",
     "simulated": "simulated {}",
     "residual": "measured less simulated {}",
     "sd": "standard deviation of the simulated {}",
 }
-TEST = ("lag", "correlation", "bound", "p")
+TEST_PARTS = ("lag", "correlation", "bound", "p")
 
 
-class Trace(NamedTuple):
+class ExperimentTrace(NamedTuple):
     """One experiment: its record, and what the fitted model makes of it.
 
     Attributes:
@@ -48,7 +48,7 @@ class Trace(NamedTuple):
     units: Mapping[str, str] = {}
 
 
-class Fitted(NamedTuple):
+class FitReport(NamedTuple):
     """The whole outcome of a fit.
 
     Attributes:
@@ -67,7 +67,7 @@ class Fitted(NamedTuple):
     """
 
     title: str
-    traces: tuple[Trace, ...]
+    traces: tuple[ExperimentTrace, ...]
     names: tuple[str, ...]
     units: tuple[str, ...]
     value: np.ndarray
@@ -86,7 +86,7 @@ class Fitted(NamedTuple):
     profile: np.ndarray = np.zeros((0, 2))
 
 
-def written_fit(path: Path, fitted: Fitted, attributes: Mapping[str, Any]) -> None:
+def write_fit(path: Path, fitted: FitReport, attributes: Mapping[str, Any]) -> None:
     """Write one flat file, whole or not at all.
 
     The first experiment has the dimension ``time`` and plain names, y_measured, y_simulated,
@@ -108,18 +108,20 @@ def written_fit(path: Path, fitted: Fitted, attributes: Mapping[str, Any]) -> No
     >>> import tempfile
     >>> from sim.netcdf import read
     >>> time, one = np.array([0.0, 0.1]), np.ones(1)
-    >>> run = Trace("training", time, {"u": time}, {"y": time}, {"y": time}, {}, {})
-    >>> fit = Fitted("A gain", (run,), ("gain",), ("1",), one, one, one, one, one, one[None], one)
+    >>> run = ExperimentTrace("training", time, {"u": time}, {"y": time}, {"y": time}, {}, {})
+    >>> fit = FitReport("A gain", (run,), ("gain",), ("1",), one, one, one, one, one, one[None], one)
     >>> path = Path(tempfile.mkdtemp()) / "fit.nc"
-    >>> written_fit(path, fit, {})
+    >>> write_fit(path, fit, {})
     >>> read(path).y_simulated.sel(time=0.1).item(), read_fit(path).names
     (0.1, ('gain',))
     """
-    written.write(Path(path), _dataset(fitted), {**attributes, "title": fitted.title})
+    written.write_dataset(
+        Path(path), _report_dataset(fitted), {**attributes, "title": fitted.title}
+    )
 
 
-def read_fit(path: Path) -> Fitted:
-    """What `written_fit` wrote.
+def read_fit(path: Path) -> FitReport:
+    """What `write_fit` wrote.
 
     Raises:
         OSError: it cannot be read.
@@ -147,15 +149,15 @@ def read_fit(path: Path) -> Fitted:
         (method, {c: float(x) for c, x in zip(columns, row, strict=True) if not np.isnan(x)})
         for method, row in zip(strings("method_name"), rows, strict=True)
     )
-    return Fitted(
+    return FitReport(
         str(data.attrs["title"]),
-        tuple(_trace(data, dim, scores.get(i, {})) for i, dim in enumerate(times)),
+        tuple(_read_trace(data, dim, scores.get(i, {})) for i, dim in enumerate(times)),
         strings("parameter_name"),
         strings("parameter_units"),
-        *(numbers(f"parameter_{column}") for column in PARAMETER),
+        *(numbers(f"parameter_{column}") for column in PARAMETER_COLUMNS),
         numbers("covariance", (0, 0)),
         numbers("loss"),
-        _tests(data),
+        _read_tests(data),
         strings("finding_text"),
         published,
         dict(zip(strings("phase_name"), numbers("phase_seconds").tolist(), strict=True)),
@@ -165,62 +167,64 @@ def read_fit(path: Path) -> Fitted:
     )
 
 
-def _trace(data, dim, scores):
-    found: dict = {role: {} for role in WORDS}
+def _read_trace(data, dim, scores):
+    found: dict = {role: {} for role in LONG_NAMES}
     units = {}
     for variable in data.variables.values():
-        if variable.dims == (dim,) and variable.attrs["role"] in WORDS:
+        if variable.dims == (dim,) and variable.attrs["role"] in LONG_NAMES:
             name = variable.attrs["quantity"]
             found[variable.attrs["role"]][name] = variable.values
             if "units" in variable.attrs:
                 units[name] = variable.attrs["units"]
     parts = (found[role] for role in ("input", "measured", "simulated", "sd"))
-    return Trace(data[dim].attrs["experiment"], data[dim].values, *parts, scores, units)
+    return ExperimentTrace(data[dim].attrs["experiment"], data[dim].values, *parts, scores, units)
 
 
-def _tests(data):
+def _read_tests(data):
     found: dict = {}
     for name, variable in data.variables.items():
         if "residual_test" in variable.attrs:
             value = variable.values if variable.ndim else variable.values.item()
             found.setdefault(variable.attrs["residual_test"], {})[name.rpartition("_")[2]] = value
-    return {name: tuple(parts[part] for part in TEST) for name, parts in found.items()}
+    return {name: tuple(parts[part] for part in TEST_PARTS) for name, parts in found.items()}
 
 
-def _dataset(fitted):
+def _report_dataset(fitted):
     """All of it as an `xarray.Dataset`."""
     from sim.trajectory import trajectory
 
-    tables = _tables(fitted)
+    tables = _table_variables(fitted)
     taken = {*tables, *(dim for dims, *_ in tables.values() for dim in dims)}
     variables = {}
     for i, trace in enumerate(fitted.traces):
-        variables |= _record(trace, "" if i == 0 else f"{trace.name}_", taken)
+        variables |= _trace_variables(trace, "" if i == 0 else f"{trace.name}_", taken)
     for name, (lags, correlation, bound, p) in fitted.tests.items():
-        variables |= _test(name, _free(name, taken, *TEST), lags, correlation, bound, p)
+        variables |= _test_variables(
+            name, _free_name(name, taken, *TEST_PARTS), lags, correlation, bound, p
+        )
     empty = trajectory({"y": np.zeros(1)}, dt=1.0)[[]].drop_vars("time", errors="ignore")
     return empty.assign({**variables, **tables})
 
 
-def _record(trace, prefix, taken):
+def _trace_variables(trace, prefix, taken):
     """The variables of one experiment."""
-    dim = _free(f"{prefix}time", taken)
+    dim = _free_name(f"{prefix}time", taken)
     of = {"experiment": trace.name}
     about = {"units": "s", "long_name": "elapsed time", **of, "role": "time"}
     found = {dim: _variable((dim,), np.asarray(trace.time, float), coordinate=True, **about)}
     both = [name for name in trace.measured if name in trace.simulated]
     residual = {n: np.asarray(trace.measured[n]) - np.asarray(trace.simulated[n]) for n in both}
     parts = (trace.inputs, trace.measured, trace.simulated, residual, trace.band)
-    for (role, words), values in zip(WORDS.items(), parts, strict=True):
+    for (role, words), values in zip(LONG_NAMES.items(), parts, strict=True):
         for name, value in values.items():
-            plain = _free(f"{prefix}{name}" + (f"_{role}" if role != "input" else ""), taken)
+            plain = _free_name(f"{prefix}{name}" + (f"_{role}" if role != "input" else ""), taken)
             units = {"units": trace.units[name]} if name in trace.units else {}
             about = {**units, "long_name": words.format(name), **of, "role": role, "quantity": name}
             found[plain] = _variable((dim,), value, **about)
     return found
 
 
-def _test(name, plain, lags, correlation, bound, p):
+def _test_variables(name, plain, lags, correlation, bound, p):
     """The variables of one test of the residual."""
     dims, of = (dim := f"{plain}_lag",), {"residual_test": name}
     return {
@@ -235,7 +239,7 @@ def _test(name, plain, lags, correlation, bound, p):
     }
 
 
-def _tables(fitted):
+def _table_variables(fitted):
     """The variables without time; of those that are empty none."""
     named = {"coordinates": "parameter_name"}
     estimated = (~np.isnan(np.asarray(fitted.standard_error, float))).astype(np.int8)
@@ -258,7 +262,7 @@ def _tables(fitted):
             f"parameter_{c}": _variable(
                 ("parameter",), getattr(fitted, c), long_name=words, **named
             )
-            for c, words in PARAMETER.items()
+            for c, words in PARAMETER_COLUMNS.items()
         },
         "parameter_profile": _variable(
             ("parameter", "bound"), fitted.profile, long_name="interval by profile", **named
@@ -326,7 +330,7 @@ def _strings(dim, texts: Iterable[str]):
     return (dim,), np.array(list(texts), dtype=np.str_), about, {"_FillValue": None}
 
 
-def _free(name, taken, *parts):
+def _free_name(name, taken, *parts):
     """The name in letters, digits and _ that no other has, also before _part; now it is taken."""
     plain = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_")
     plain = plain if plain[:1].isalpha() else f"x_{plain}".rstrip("_")

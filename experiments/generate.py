@@ -6,15 +6,15 @@ from collections.abc import Callable
 import numpy as np
 
 from experiments import blocks
-from experiments.blocks import Rows, by_block, in_memory
-from experiments.build import build
+from experiments.blocks import Rows, rows_by_block, rows_in_memory
+from experiments.build import instantiate
 from experiments.config import Config
 from experiments.target import resolve
 
-KEPT = 6  # two chunks of 10⁵ steps: one is computed while the one before it is written
+BLOCKS_KEPT = 6  # two chunks of 10⁵ steps: one is computed while the one before it is written
 
 
-def generated(
+def generate_input(
     config: Config, t0: float, dt: float, length: int, fit: Callable[[np.ndarray], np.ndarray]
 ) -> Rows:
     """``u(k)``, the samples at t0 + k·dt for a range of indices in 0, …, length.
@@ -38,7 +38,7 @@ def generated(
 
     def make(start, stop):
         t = times(start, stop)
-        u = np.asarray(build(source, settings, "input", {"t": t, **seed}))
+        u = np.asarray(instantiate(source, settings, "input", {"t": t, **seed}))
         if u.ndim not in (1, 2) or len(u) != len(t):
             raise ValueError(
                 f"input: expected {len(t)} samples, one for each time, got shape {u.shape}"
@@ -54,14 +54,14 @@ def generated(
         signals.prbs,
     )
     if source not in of_time:
-        return in_memory(make(0, length))
+        return rows_in_memory(make(0, length))
     # What these two take from the whole record where they are not told.
     if source is signals.multisine and settings.get("period") is None:
         settings["period"] = (length + 1) * (abs(t0 + dt * length - t0) / length)
     if source is signals.prbs and settings.get("register") is None:
         latest = max(times(0, 1), times(length - 1, length), key=lambda t: t[-1])
         clock = {key: settings[key] for key in ("clock",) if key in settings}
-        settings["register"] = build(signals.shortest_register, clock, "input", {"t": latest})
-    u = by_block(make, length, block=blocks.BLOCK, kept=KEPT)
+        settings["register"] = instantiate(signals.shortest_register, clock, "input", {"t": latest})
+    u = rows_by_block(make, length, block=blocks.BLOCK_SIZE, kept=BLOCKS_KEPT)
     u(range(0, length + 1, length))  # what is wrong is so at one of the ends
     return u

@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments.build import build, nearest
+from experiments.build import instantiate, suggest
 from experiments.target import resolve
 
 
-class Described(NamedTuple):
+class FitSetup(NamedTuple):
     """The objective, parameters and state that a fit starts from, units, and findings.
 
     Attributes:
@@ -26,7 +26,7 @@ class Described(NamedTuple):
     said: tuple[str, ...]
 
 
-def described(config: Any, model: Any, data: Any, dt: float) -> Described:
+def fit_setup(config: Any, model: Any, data: Any, dt: float) -> FitSetup:
     """Hold a model against the data.
 
     Raises:
@@ -56,20 +56,20 @@ def described(config: Any, model: Any, data: Any, dt: float) -> Described:
         )
     float_ = jnp.result_type(float)
     state = jax.tree.map(lambda leaf: jnp.asarray(leaf, float_), model.initial)
-    field, start = _bound(model)
+    field, start = _split_parameters(model)
     start = jax.tree.map(lambda leaf: jnp.asarray(leaf, float_), start)
     factory = resolve("integrator._target_", config.integrator["_target_"], config.allow)
 
     def stepper(p):
         settings = {"f": field(p), "dt": dt / config.substeps}
-        found = build(factory, config.integrator, "integrator", settings)
+        found = instantiate(factory, config.integrator, "integrator", settings)
         if config.substeps == 1:
             return found
         from sim import repeat
 
         return found._replace(step=repeat(found.step, config.substeps))
 
-    names, observe = _observed(model, data, state, start)
+    names, observe = _observation(model, data, state, start)
     of = dict(zip(data.inputs, model.inputs, strict=True)) | dict(
         zip(data.outputs, names, strict=True)
     )
@@ -78,12 +78,12 @@ def described(config: Any, model: Any, data: Any, dt: float) -> Described:
         known = model.quantities.get(re.sub(r"\[.*", "", quantity))
         given = data.column_units.get(column)
         units[column] = given or (known.units if known else "1")
-        if given and known and _powers(given) != _powers(known.units):
+        if given and known and _unit_powers(given) != _unit_powers(known.units):
             said.append(
                 f"units: column {column!r} is in {given}, {quantity} of {model.name} in "
                 f"{known.units}; no number was converted"
             )
-    return Described(
+    return FitSetup(
         Simulation(stepper, observe),
         start,
         state,
@@ -93,7 +93,7 @@ def described(config: Any, model: Any, data: Any, dt: float) -> Described:
     )
 
 
-def _bound(model):
+def _split_parameters(model):
     """The vector field as a function of its parameters, and these."""
     from jax.tree_util import Partial
 
@@ -103,16 +103,16 @@ def _bound(model):
     return (lambda p: Partial(field.func, *p, **field.keywords)), field.args
 
 
-def _observed(model, data, state, start):
+def _observation(model, data, state, start):
     """What is measured of a state, one number for each column of output."""
     import jax
     import jax.numpy as jnp
 
-    from sim.fit.parameters import index
+    from sim.fit.parameters import index_suffix
     from sim.names import leaf_names
 
     output = model.output
-    shared = output is not None and same(output.args, model.field.args)
+    shared = output is not None and same_pytrees(output.args, model.field.args)
 
     def quantities(p, y, u):
         if output is None:
@@ -124,7 +124,7 @@ def _observed(model, data, state, start):
     u = np.zeros(len(model.inputs)) if len(model.inputs) > 1 else 0.0 if model.inputs else None
     seen = quantities(start, state, u)
     parts = {
-        name: [name + index(i) for i in np.ndindex(np.shape(leaf))]
+        name: [name + index_suffix(i) for i in np.ndindex(np.shape(leaf))]
         for name, leaf in zip(leaf_names(seen), jax.tree.leaves(seen), strict=True)
     }
     numbers = [number for part in parts.values() for number in part]
@@ -133,7 +133,7 @@ def _observed(model, data, state, start):
         if name not in parts and name not in numbers:
             raise ValueError(
                 f"data.observed: {model.name} has no quantity {name!r}; "
-                f"{nearest(name, [*parts, *numbers])}"
+                f"{suggest(name, [*parts, *numbers])}"
             )
         names += parts.get(name, [name])
     if len(names) != len(data.outputs):
@@ -150,7 +150,7 @@ def _observed(model, data, state, start):
     return tuple(names), observe
 
 
-def same(a, b) -> bool:
+def same_pytrees(a, b) -> bool:
     """Whether two pytrees are equal, so that they mean the same parameters."""
     import jax
 
@@ -172,10 +172,10 @@ def _parameter_units(model, state):
     return found
 
 
-def _powers(units: str) -> dict[str, int]:
+def _unit_powers(units: str) -> dict[str, int]:
     """Each unit with its power, however it is written.
 
-    >>> _powers("m/s^2") == _powers("m s-2"), _powers("mm") == _powers("m")
+    >>> _unit_powers("m/s^2") == _unit_powers("m s-2"), _unit_powers("mm") == _unit_powers("m")
     (True, False)
     """
     found = Counter()

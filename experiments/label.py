@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from experiments.blocks import Rows, in_memory
-from experiments.build import nearest
+from experiments.blocks import Rows, rows_in_memory
+from experiments.build import suggest
 
 
-def sizes(model: Any, u: Rows | None) -> dict[str, int]:
+def quantity_sizes(model: Any, u: Rows | None) -> dict[str, int]:
     """Components of every quantity that a run computes: states, and outputs if it has any."""
     import jax
 
@@ -34,19 +34,19 @@ def state_sizes(model: Any) -> dict[str, int]:
     return dict(zip(leaf_names(model.initial), found, strict=True))
 
 
-def measured(model: Any, record: Any, u: Rows | None) -> dict[str, str]:
+def measured_names(model: Any, record: Any, u: Rows | None) -> dict[str, str]:
     """For each quantity that the record measures, the name of its measurement in the file.
 
     Raises:
         ValueError: the model has no such quantity, or one of several components.
     """
-    known = sizes(model, u)
+    known = quantity_sizes(model, u)
     reference = record.reference if record else {}
     for quantity in reference:
         if quantity not in known:
             raise ValueError(
                 f"input.reference.{quantity}: {model.name} has no such quantity; "
-                f"{nearest(quantity, known)}"
+                f"{suggest(quantity, known)}"
             )
         if known[quantity] != 1:
             raise ValueError(
@@ -56,7 +56,7 @@ def measured(model: Any, record: Any, u: Rows | None) -> dict[str, str]:
     return {quantity: f"{quantity}_measured" for quantity in reference}
 
 
-def quantities(model: Any, names: Mapping[str, str]) -> dict[str, Any]:
+def file_quantities(model: Any, names: Mapping[str, str]) -> dict[str, Any]:
     """Units and words of everything in the file, measurements under their ``names`` included."""
     from sim.models import Quantity
 
@@ -67,7 +67,7 @@ def quantities(model: Any, names: Mapping[str, str]) -> dict[str, Any]:
     return known
 
 
-def labeller(
+def dataset_builder(
     model: Any,
     u: Rows | None,
     measurements: Mapping[str, np.ndarray],
@@ -81,7 +81,7 @@ def labeller(
 
     Args:
         model: its states are ``ys``; its output, if it has one, is computed from them.
-        u: the input at a range of steps, as `experiments.drive.samples` gives it, or None.
+        u: the input at a range of steps, as `experiments.drive.sampled_input` gives it, or None.
         measurements: names and samples at every step.
         t0, dt, save_every, quantities: as for `sim.trajectory.trajectory`.
     """
@@ -92,7 +92,7 @@ def labeller(
     from sim.trajectory import trajectory
 
     output = model.output and jax.jit(jax.vmap(model.output, (0, 0, None if u is None else 0)))
-    held = {name: in_memory(samples) for name, samples in measurements.items()}
+    held = {name: rows_in_memory(samples) for name, samples in measurements.items()}
     named = partial(trajectory, dt=dt, t0=t0, save_every=save_every, quantities=quantities)
 
     def label(first, ys):
@@ -116,7 +116,7 @@ def labeller(
     return label
 
 
-def initial_record(state: Any) -> Any:
+def initial_row(state: Any) -> Any:
     """A state as the steps will give it, one record long: whole numbers become floats."""
     import jax
     import jax.numpy as jnp

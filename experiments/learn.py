@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from experiments import fit
-from experiments.build import build
+from experiments.build import instantiate
 from experiments.config import Config
-from experiments.data import Data, Sampled, bounded
-from experiments.fit import Ended, Picture, interval, piece
+from experiments.data import Data, SampledRecord, check_precision
+from experiments.fit import TaskEnd, TracePlot, build_piece, common_interval
 from experiments.simulate import precision
 from experiments.target import resolve
 
@@ -61,16 +61,16 @@ class Prepared(NamedTuple):
     def hybrid(self) -> bool:
         return self.config.model is not None
 
-    def experiment(self, sampled: Sampled) -> Any:
+    def experiment(self, sampled: SampledRecord) -> Any:
         """A record as a rollout takes it."""
         if self.hybrid:
             return fit.Prepared.experiment(self, sampled)
         from sim.fit import Experiment
 
-        return Experiment(*_arrays(sampled))
+        return Experiment(*_to_arrays(sampled))
 
 
-def _arrays(sampled):
+def _to_arrays(sampled):
     import jax.numpy as jnp
 
     return (jnp.asarray(x, jnp.result_type(float)) for x in (sampled.u, sampled.y))
@@ -84,11 +84,11 @@ def prepare(config: Config) -> Prepared:
         OSError: the record cannot be read.
     """
     from experiments.learn_networks import Correction, Network
-    from experiments.learn_search import Learning, in_words
+    from experiments.learn_search import TrainingOptions, reword_error
 
-    data, how = piece(config, "data", Data), piece(config, "learn", Learning)
-    dt = interval(data, config.dt)
-    bounded(data, config.runtime.precision)
+    data, how = build_piece(config, "data", Data), build_piece(config, "learn", TrainingOptions)
+    dt = common_interval(data, config.dt)
+    check_precision(data, config.runtime.precision)
     for sampled in data.training:
         if how.states == "fixed" and len(sampled.y) <= how.warmup:
             raise ValueError(
@@ -106,7 +106,7 @@ def prepare(config: Config) -> Prepared:
         {c: data.column_units.get(c, "1") for c in (*data.inputs, *data.outputs)},
     )
     with precision(config):
-        tic, network = clock.perf_counter(), piece(config, "network", Network, Correction)
+        tic, network = clock.perf_counter(), build_piece(config, "network", Network, Correction)
         prepared = Prepared(
             config,
             network.name if isinstance(network, Network) else "hybrid",
@@ -132,9 +132,9 @@ def prepare(config: Config) -> Prepared:
             sum(len(s.y) for s in data.training),
         )
         try:
-            prepared = (_hybrid if prepared.hybrid else _alone)(prepared, network)
+            prepared = (_prepare_hybrid if prepared.hybrid else _prepare_network)(prepared, network)
         except ValueError as error:
-            raise ValueError(_named(in_words(error), data)) from None
+            raise ValueError(_name_column(reword_error(error), data)) from None
         return prepared._replace(
             title=prepared.title or f"{prepared.name[:1].upper()}{prepared.name[1:]}, trained",
             seconds=clock.perf_counter() - tic,
@@ -142,7 +142,7 @@ def prepare(config: Config) -> Prepared:
         )
 
 
-def _named(message, data):
+def _name_column(message, data):
     """Words about a column with its name, where they have its number."""
     found = re.match(r"data\.(input|output): .*(column (\d+) constant at 0)", message)
     if not found:
@@ -151,9 +151,9 @@ def _named(message, data):
     return message.replace(found[2], f"column {name!r} constant")
 
 
-def _alone(prepared, network):
+def _prepare_network(prepared, network):
     """With the members of a network that knows no physics."""
-    from experiments.learn_search import begun, cut
+    from experiments.learn_search import prepare_training, split_records
     from sim import rnn
     from sim.fit import Simulation
 
@@ -166,14 +166,16 @@ def _alone(prepared, network):
         ((e.xs - by.u_mean[None]) / by.u_scale[None], (e.y - by.y_mean[None]) / by.y_scale[None])
         for e in experiments
     ]
-    keys = _keys(prepared)
+    keys = _member_keys(prepared)
     starts = [network.start(key, len(data.inputs), len(data.outputs), records) for key in keys]
     objective = Simulation(lambda p: rnn.scaled(network.stepper(p), by))
     state = network.stepper(starts[0]).init() if how.states == "free" else None
-    _enough(prepared, state)
-    parts, of = cut(how, experiments)
-    held = [_from(prepared.experiment(s), s.part.known) for s in data.validation]
-    problem = begun(how, objective, starts, network.kinds, parts, state, held, prepared.config.seed)
+    _check_state_samples(prepared, state)
+    parts, of = split_records(how, experiments)
+    held = [_without_first(prepared.experiment(s), s.part.known) for s in data.validation]
+    problem = prepare_training(
+        how, objective, starts, network.kinds, parts, state, held, prepared.config.seed
+    )
     return prepared._replace(
         objective=objective,
         start=starts[0],
@@ -185,24 +187,24 @@ def _alone(prepared, network):
     )
 
 
-def _hybrid(prepared, network):
+def _prepare_hybrid(prepared, network):
     """With the members of a network in the vector field of a model."""
     import jax
     import jax.numpy as jnp
 
     from experiments import learn_hybrid
-    from experiments.identified import described
-    from experiments.learn_search import begun, cut
+    from experiments.identified import fit_setup
+    from experiments.learn_search import prepare_training, split_records
     from sim.fit import initial_state
-    from sim.fit.parameters import declare
+    from sim.fit.parameters import parameter_layout
 
     config, data, how = prepared.config, prepared.data, prepared.learning
     factory = resolve("model._target_", config.model["_target_"], config.allow)
-    model = build(factory, config.model, "model")
-    alone = described(config, model, data, prepared.dt)
-    declare(alone.start, network.parameters)  # in the model's own names
+    model = instantiate(factory, config.model, "model")
+    alone = fit_setup(config, model, data, prepared.dt)
+    parameter_layout(alone.start, network.parameters)  # in the model's own names
     experiments = [prepared.experiment(s) for s in data.training]
-    parts, of = cut(how, experiments)
+    parts, of = split_records(how, experiments)
     held = [prepared.experiment(s) for s in data.validation]
 
     def begins(e, known):
@@ -215,17 +217,17 @@ def _hybrid(prepared, network):
     states += [begins(e, n) for e, n in zip(held, known[len(data.training) :], strict=True)]
     whole = [states[of.index(i)] for i in range(len(experiments))]
     us = [s.u for s in data.training]
-    by = learn_hybrid.along(model, alone.objective, alone.start, whole, experiments, us)
+    by = learn_hybrid.scaling_from_runs(model, alone.objective, alone.start, whole, experiments, us)
     models = [
-        learn_hybrid.corrected(model, learn_hybrid.start(key, by, network.hidden), by)
-        for key in _keys(prepared)
+        learn_hybrid.add_network(model, learn_hybrid.zero_network(key, by, network.hidden), by)
+        for key in _member_keys(prepared)
     ]
-    both = described(config, models[0], data, prepared.dt)
+    both = fit_setup(config, models[0], data, prepared.dt)
     kinds = network.kinds | {
         f"physics.{name}": f"= physics.{kind[1:].strip()}" if str(kind)[:1] == "=" else kind
         for name, kind in network.parameters.items()
     }
-    held = [_from(e, s.part.known) for e, s in zip(held, data.validation, strict=True)]
+    held = [_without_first(e, s.part.known) for e, s in zip(held, data.validation, strict=True)]
     units = {
         name if name.startswith("states.") else f"physics.{name}": unit
         for name, unit in alone.parameter_units.items()
@@ -234,7 +236,7 @@ def _hybrid(prepared, network):
         jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.result_type(float)), one.field.args[0])
         for one in models
     ]
-    problem = begun(how, both.objective, starts, kinds, parts, states, held, config.seed)
+    problem = prepare_training(how, both.objective, starts, kinds, parts, states, held, config.seed)
     return prepared._replace(
         name=f"{model.name.replace('_', ' ')} with a network",
         objective=both.objective,
@@ -249,7 +251,7 @@ def _hybrid(prepared, network):
     )
 
 
-def _keys(prepared):
+def _member_keys(prepared):
     """One for each member."""
     import jax
 
@@ -259,7 +261,7 @@ def _keys(prepared):
     ]
 
 
-def _from(e, known):
+def _without_first(e, known):
     """The experiment whose first samples do not count."""
     import jax.numpy as jnp
 
@@ -268,7 +270,7 @@ def _from(e, known):
     return e._replace(y=y, y0=None)
 
 
-def _enough(prepared, state):
+def _check_state_samples(prepared, state):
     """Raise where the first samples of a test cannot tell the state of a network."""
     import jax
 
@@ -281,9 +283,9 @@ def _enough(prepared, state):
             )
 
 
-def picture(prepared: Prepared) -> Picture:
+def figure(prepared: Prepared) -> TracePlot:
     """What gathers the figure."""
-    return Picture()
+    return TracePlot()
 
 
 def run(
@@ -296,35 +298,40 @@ def run(
     watch: Callable,
     report: Callable,
     **_: Any,
-) -> Ended:
+) -> TaskEnd:
     """Train, and write ``network.nc``, ``learn.nc`` and ``report.html`` into ``directory``."""
     from experiments import fit_summary, learn_kept, learn_outcome, learn_search
-    from experiments.fitted import written_fit
-    from experiments.learn_progress import progress
-    from experiments.report import report as page
+    from experiments.fitted import write_fit
+    from experiments.learn_progress import show_progress
+    from experiments.report import write_report as page
     from sim.stream import Status
 
     how = prepared.learning
     with precision(prepared.config):
         tic = clock.perf_counter()
-        with progress(how.steps) as tell:
-            ended = learn_search.trained(
+        with show_progress(how.steps) as tell:
+            ended = learn_search.train(
                 how, prepared.begun, directory / "checkpoints", resume, stop, tell
             )
         seconds = {"compile": prepared.seconds, "training": clock.perf_counter() - tic}
         count = len(ended.losses) - 1
         report(Status("done", count, count, 0, prepared.seconds, seconds["training"]))
         if stop():
-            return Ended(False, {})
-        done = learn_outcome.concluded(prepared, ended, seconds)
-        learn_kept.keep(directory / "network.nc", prepared, learn_outcome.members(how, ended))
-    written_fit(directory / "learn.nc", done, attributes)
+            return TaskEnd(False, {})
+        done = learn_outcome.evaluate(prepared, ended, seconds)
+        learn_kept.save_network(
+            directory / "network.nc", prepared, learn_outcome.best_members(how, ended)
+        )
+    write_fit(directory / "learn.nc", done, attributes)
     page(directory / "report.html", done, attributes["config"])
     watch(0, done)
     scores = {f"rmse {t.name}": dict(t.scores["rmse"]) for t in done.traces}
     figure = f"learn.{prepared.config.output.figure}"
     files = {"network": "network.nc", "file": "learn.nc", "report": "report.html", "figure": figure}
     files = {name: directory / path for name, path in files.items()}
-    return Ended(
-        True, scores, lambda: fit_summary.show(done, files), learn_outcome.lost(prepared, ended)
+    return TaskEnd(
+        True,
+        scores,
+        lambda: fit_summary.print_fit(done, files),
+        learn_outcome.non_finite_message(prepared, ended),
     )

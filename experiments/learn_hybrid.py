@@ -7,7 +7,7 @@ import jax
 import numpy as np
 from jax.tree_util import Partial
 
-from experiments.identified import same
+from experiments.identified import same_pytrees
 from sim import rnn, rollout
 
 
@@ -18,40 +18,42 @@ class Hybrid(NamedTuple):
     net: Any
 
 
-def corrected(model: Any, net: Any, scaling: Any) -> Any:
+def add_network(model: Any, net: Any, scaling: Any) -> Any:
     """ẏ = f(t, y, u) + N(y, u): the model with the parameters `Hybrid`.
 
     Args:
         model: a `sim.models.Model`.
-        net: of `start`.
-        scaling: of `along`.
+        net: of `zero_network`.
+        scaling: of `scaling_from_runs`.
     """
     field, single = model.field, len(model.field.args) == 1
     both = Hybrid(field.args[0] if single else field.args, net)
     output = model.output
-    if output is not None and same(output.args, field.args):
-        output = Partial(partial(_output, output.func, single), both, **output.keywords)
-    field = Partial(partial(_field, field.func, single), both, scaling=scaling, own=field.keywords)
+    if output is not None and same_pytrees(output.args, field.args):
+        output = Partial(partial(_hybrid_output, output.func, single), both, **output.keywords)
+    field = Partial(
+        partial(_hybrid_field, field.func, single), both, scaling=scaling, own=field.keywords
+    )
     return model._replace(field=field, output=output)
 
 
-def _field(func, single, both, t, y, u=None, *, scaling, own):
+def _hybrid_field(func, single, both, t, y, u=None, *, scaling, own):
     physics = (both.physics,) if single else both.physics
     known = Partial(func, *physics, **own)
     return rnn.corrected_field(known, rnn.correction(both.net, scaling))(t, y, u)
 
 
-def _output(func, single, both, *now, **keywords):
+def _hybrid_output(func, single, both, *now, **keywords):
     return func(*((both.physics,) if single else both.physics), *now, **keywords)
 
 
-def start(key: jax.Array, scaling: Any, hidden: tuple[int, ...]) -> Any:
+def zero_network(key: jax.Array, scaling: Any, hidden: tuple[int, ...]) -> Any:
     """A network that begins as zero."""
     states = len(scaling.y_mean)
     return rnn.mlp_params(key, (states + len(scaling.u_mean), *hidden, states), gain=0.0)
 
 
-def along(
+def scaling_from_runs(
     model: Any, objective: Any, params: Any, states: list, experiments: list, us: list
 ) -> Any:
     """What makes numbers near 1 along the runs of the model alone, a `sim.rnn.StateScaling`.

@@ -11,12 +11,12 @@ import jax.numpy as jnp
 from jax.tree_util import Partial
 
 from experiments import learn_hybrid
-from experiments.build import build
+from experiments.build import instantiate
 from experiments.target import resolve
 from sim import Stepper, repeat, rnn
 
 
-def keep(path: Path, task: Any, members: Sequence[Any]) -> None:
+def save_network(path: Path, task: Any, members: Sequence[Any]) -> None:
     """Write the parameters of the members that count, their scaling, and how to make the stepper.
 
     Of several members, the first axis of every array is theirs.
@@ -38,7 +38,7 @@ def keep(path: Path, task: Any, members: Sequence[Any]) -> None:
     rnn.save(path, params, scaling=task.scaling, config=about)
 
 
-def loaded(path: str | os.PathLike, *, allow: Iterable[str] = ()) -> Stepper:
+def load_network(path: str | os.PathLike, *, allow: Iterable[str] = ()) -> Stepper:
     """The stepper of a ``network.nc`` that `task=learn` has written.
 
     A network takes inputs (…, inputs) and emits outputs (…, outputs), in the units of the
@@ -54,7 +54,7 @@ def loaded(path: str | os.PathLike, *, allow: Iterable[str] = ()) -> Stepper:
         OSError: it cannot be read.
     """
     saved = rnn.load(path)
-    make = _hybrid if saved.config["model"] else _alone
+    make = _hybrid_builders if saved.config["model"] else _network_builders
     start, stepper = make(saved.config, saved.scaling, tuple(allow))
     like, many = jax.eval_shape(start, jax.random.key(0)), saved.config["members"]
     dtype = next(iter(saved.params.values())).dtype
@@ -64,26 +64,27 @@ def loaded(path: str | os.PathLike, *, allow: Iterable[str] = ()) -> Stepper:
     if many == 1:
         return stepper(params)
     return Stepper(
-        Partial(partial(_init, stepper), params), Partial(partial(_step, stepper), params)
+        Partial(partial(_init_members, stepper), params),
+        Partial(partial(_step_members, stepper), params),
     )
 
 
-def _alone(about, scaling, allow):
+def _network_builders(about, scaling, allow):
     """How parameters begin, for their structure, and the stepper of any."""
-    network = _piece(about, "network", allow)
+    network = _build_piece(about, "network", allow)
     sizes = len(about["inputs"]), len(about["outputs"])
     return lambda key: network.start(key, *sizes, None), lambda p: rnn.scaled(
         network.stepper(p), scaling
     )
 
 
-def _hybrid(about, scaling, allow):
-    network, model = (_piece(about, group, allow) for group in ("network", "model"))
+def _hybrid_builders(about, scaling, allow):
+    network, model = (_build_piece(about, group, allow) for group in ("network", "model"))
     integrator = resolve("integrator._target_", about["integrator"]["_target_"], allow)
 
     def field(key):
-        return learn_hybrid.corrected(
-            model, learn_hybrid.start(key, scaling, network.hidden), scaling
+        return learn_hybrid.add_network(
+            model, learn_hybrid.zero_network(key, scaling, network.hidden), scaling
         ).field
 
     known = field(jax.random.key(0))
@@ -91,7 +92,7 @@ def _hybrid(about, scaling, allow):
     def stepper(p):
         f = Partial(known.func, p, **known.keywords)
         given = {"f": f, "dt": about["dt"] / about["substeps"]}
-        found = build(integrator, about["integrator"], "integrator", given)
+        found = instantiate(integrator, about["integrator"], "integrator", given)
         return (
             found
             if about["substeps"] == 1
@@ -101,14 +102,16 @@ def _hybrid(about, scaling, allow):
     return lambda key: field(key).args[0], stepper
 
 
-def _piece(about, group, allow):
-    return build(resolve(f"{group}._target_", about[group]["_target_"], allow), about[group], group)
+def _build_piece(about, group, allow):
+    return instantiate(
+        resolve(f"{group}._target_", about[group]["_target_"], allow), about[group], group
+    )
 
 
-def _init(stepper, params, *given):
+def _init_members(stepper, params, *given):
     return jax.vmap(lambda p: stepper(p).init(*given))(params)
 
 
-def _step(stepper, params, carry, x):
+def _step_members(stepper, params, carry, x):
     carry, ys = jax.vmap(lambda p, c: stepper(p).step(c, x))(params, carry)
     return carry, jax.tree.map(lambda y: y.mean(axis=0), ys)

@@ -12,7 +12,7 @@ from jax.tree_util import Partial
 from sim import Stepper, rnn
 from sim.fit import Prior, n4sid
 
-WORDS = {
+CELL_NAMES = {
     "gru": "GRU",
     "lstm": "LSTM",
     "elman": "Elman network",
@@ -92,11 +92,11 @@ def recurrent(
         hidden, layers: the width of each layer, and how many.
         prior: standard deviation of all weights around 0; None is no prior.
     """
-    _at_least_one(hidden=hidden, layers=layers)
-    _positive(prior)
+    _check_sizes(hidden=hidden, layers=layers)
+    _check_prior(prior)
     start = partial(_recurrent_start, cell, hidden, layers)
     kinds = {name: Prior(0.0, prior) for name in ("layers", "W") if prior}
-    return Network(WORDS[cell], start, partial(_recurrent, cell), kinds)
+    return Network(CELL_NAMES[cell], start, partial(_recurrent, cell), kinds)
 
 
 def _recurrent_start(cell, hidden, layers, key, inputs, outputs, records):
@@ -127,12 +127,12 @@ def blocks(
         hidden, layers: the width of all blocks, and how many.
         prior: standard deviation of the weights of the static networks and of the readout.
     """
-    _at_least_one(hidden=hidden, layers=layers)
-    _positive(prior)
+    _check_sizes(hidden=hidden, layers=layers)
+    _check_prior(prior)
     held = (*(f"layers.{i}.net" for i in range(layers)), "W")
     start = partial(_blocks_start, cell, hidden, layers)
     kinds = {name: Prior(0.0, prior) for name in held if prior}
-    return Network(WORDS[cell], start, partial(_blocks, cell), kinds)
+    return Network(CELL_NAMES[cell], start, partial(_blocks, cell), kinds)
 
 
 def _blocks_start(cell, hidden, layers, key, inputs, outputs, records):
@@ -148,24 +148,25 @@ def _blocks_start(cell, hidden, layers, key, inputs, outputs, records):
 
 def _blocks(cell, params):
     cell = getattr(rnn, cell)
-    each = (rnn.residual(rnn.layers(cell(b.cell), static(b.net))) for b in params.layers)
-    return rnn.readout(rnn.layers(static(params.entry), *each), params.W, params.b)
+    each = (rnn.residual(rnn.layers(cell(b.cell), memoryless(b.net))) for b in params.layers)
+    return rnn.readout(rnn.layers(memoryless(params.entry), *each), params.W, params.b)
 
 
-def static(net: Any) -> Stepper:
+def memoryless(net: Any) -> Stepper:
     """An `sim.rnn.mlp` as a stepper that remembers nothing.
 
-    >>> static(((jnp.ones((1, 1)), jnp.ones(1)),)).step((), jnp.ones(1))[1].tolist()
+    >>> import jax.numpy as jnp
+    >>> memoryless(((jnp.ones((1, 1)), jnp.ones(1)),)).step((), jnp.ones(1))[1].tolist()
     [2.0]
     """
-    return Stepper(Partial(_nothing), Partial(_applied, net))
+    return Stepper(Partial(_no_carry), Partial(_apply_mlp, net))
 
 
-def _nothing(carry=()):
+def _no_carry(carry=()):
     return carry
 
 
-def _applied(net, carry, x):
+def _apply_mlp(net, carry, x):
     return carry, rnn.mlp(net, x)
 
 
@@ -185,14 +186,14 @@ def state_space(
         prior: standard deviation of its network's weights around 0; one for all layers, or
             one for each.
     """
-    _at_least_one(states=states, **{f"hidden[{i}]": width for i, width in enumerate(hidden)})
+    _check_sizes(states=states, **{f"hidden[{i}]": width for i, width in enumerate(hidden)})
     begin = partial(_state_space_start, states, hidden, start == "n4sid")
-    told = partial(_state_space_told, states, start == "n4sid")
-    return Network("state space", begin, rnn.state_space, _layered("net", hidden, prior), told)
+    told = partial(_state_space_warnings, states, start == "n4sid")
+    return Network("state space", begin, rnn.state_space, _layer_priors("net", hidden, prior), told)
 
 
 def _state_space_start(states, hidden, linear, key, inputs, outputs, records):
-    parts = _complete(states, records) if linear and records else ()
+    parts = _complete_stretches(states, records) if linear and records else ()
     if not parts:
         return rnn.state_space_params(key, inputs, outputs, states, hidden)
     us, ys = zip(*parts, strict=True)
@@ -200,8 +201,8 @@ def _state_space_start(states, hidden, linear, key, inputs, outputs, records):
     return rnn.from_linear(key, found, hidden, u=np.concatenate(us))
 
 
-def _state_space_told(states, linear, records):
-    if not linear or _complete(states, records):
+def _state_space_warnings(states, linear, records):
+    if not linear or _complete_stretches(states, records):
         return ()
     return (
         f"the records have too few samples in a row without a gap for n4sid with {states} "
@@ -209,11 +210,11 @@ def _state_space_told(states, linear, records):
     )
 
 
-def _complete(states, records):
+def _complete_stretches(states, records):
     """The stretches of all records without a missing sample; none where n4sid would refuse them.
 
     >>> y = np.array([[0.0]] * 9 + [[np.nan]] + [[1.0]] * 3 + [[np.nan]] + [[2.0]] * 8)
-    >>> [u.tolist() for u, _ in _complete(1, [(np.arange(22.0)[:, None], y)])][0][:3]
+    >>> [u.tolist() for u, _ in _complete_stretches(1, [(np.arange(22.0)[:, None], y)])][0][:3]
     [[0.0], [1.0], [2.0]]
     """
     width = sum(x.shape[1] for x in records[0])
@@ -241,11 +242,11 @@ def correction(
         prior: standard deviation of the network's weights around 0; one for all layers, or
             one for each.
     """
-    _at_least_one(**{f"hidden[{i}]": width for i, width in enumerate(hidden)})
-    return Correction(hidden, dict(parameters or {}), _layered("net", hidden, prior))
+    _check_sizes(**{f"hidden[{i}]": width for i, width in enumerate(hidden)})
+    return Correction(hidden, dict(parameters or {}), _layer_priors("net", hidden, prior))
 
 
-def _layered(name, hidden, prior):
+def _layer_priors(name, hidden, prior):
     """Priors of the layers of a static network."""
     if prior is None:
         return {}
@@ -255,17 +256,17 @@ def _layered(name, hidden, prior):
             f"prior: expected one number, or one for each of {len(hidden) + 1} layers, "
             f"got {len(sds)}"
         )
-    _positive(*sds)
+    _check_prior(*sds)
     return {f"{name}.{i}": Prior(0.0, sd) for i, sd in enumerate(sds)}
 
 
-def _at_least_one(**sizes):
+def _check_sizes(**sizes):
     for name, size in sizes.items():
         if size < 1:
             raise ValueError(f"{name}: expected a whole number of at least 1, got {size}")
 
 
-def _positive(*sds):
+def _check_prior(*sds):
     for sd in sds:
         if sd is not None and not sd > 0:
             raise ValueError(f"prior: expected a standard deviation above 0, or null, got {sd:g}")

@@ -6,68 +6,77 @@ from typing import Any
 
 import numpy as np
 
-from experiments.fitted import PARAMETER, Fitted
-from experiments.learn_search import Trained, in_words
-from experiments.outcome import beside, fitted, remarks, residual_tests, trace
+from experiments.fitted import PARAMETER_COLUMNS, FitReport
+from experiments.learn_search import TrainedMembers, reword_error
+from experiments.outcome import (
+    data_warnings,
+    make_trace,
+    published_comparison,
+    residual_tests,
+    to_report,
+)
 from sim.fit.least_squares import SEARCHING, STUCK
 
 
-def order(how: Any, ended: Trained) -> list[int]:
+def rank_members(how: Any, ended: TrainedMembers) -> list[int]:
     """The members that count, the best first."""
     best = [int(i) for i in np.argsort(ended.found.best) if ended.found.finite[i]]
     return best if how.combine == "mean" else best[:1]
 
 
-def members(how: Any, ended: Trained) -> list[tuple[Any, list]]:
+def best_members(how: Any, ended: TrainedMembers) -> list[tuple[Any, list]]:
     """Parameters and initial states of those that count."""
     import jax
 
     found = ended.found
     return [
         jax.tree.map(lambda x, i=i: np.asarray(x)[i], (found.params, list(found.states)))
-        for i in order(how, ended)
+        for i in rank_members(how, ended)
     ]
 
 
-def concluded(task: Any, ended: Trained, seconds: Mapping[str, float]) -> Fitted:
+def evaluate(task: Any, ended: TrainedMembers, seconds: Mapping[str, float]) -> FitReport:
     """Everything that is kept; the tests are opened here, once, and nothing is chosen by them.
 
     A record that cannot be scored is a finding: the training is not lost with it.
     """
     data, how = task.data, task.learning
-    each, first = members(how, ended), order(how, ended)[0]
+    each, first = best_members(how, ended), rank_members(how, ended)[0]
     params, states = each[0]
-    traces, tests, said = [], [], list(_words(how, ended, first))
+    traces, tests, said = [], [], list(_findings(how, ended, first))
     skip = how.warmup if how.states == "fixed" else 0
     for i, sampled in enumerate(data.training):
         place = task.of.index(i)
-        simulated, sd = _simulated(task, sampled, [(p, x0[place]) for p, x0 in each])
-        traces.append(trace(task, sampled, simulated, skip, sd))
+        simulated, sd = _simulate_members(task, sampled, [(p, x0[place]) for p, x0 in each])
+        traces.append(make_trace(task, sampled, simulated, skip, sd))
     for sampled in (*data.validation, *data.tests):
         part, test = sampled.part, sampled.y.shape[1] == 0
         try:
             sampled = data.opened(sampled) if test else sampled
-            simulated, sd = _simulated(
-                task, sampled, [(p, _begin(task, p, sampled)) for p, _ in each]
+            simulated, sd = _simulate_members(
+                task, sampled, [(p, _initial_state(task, p, sampled)) for p, _ in each]
             )
-            traces.append(trace(task, sampled, simulated, part.known, sd))
+            traces.append(make_trace(task, sampled, simulated, part.known, sd))
             tests += [traces[-1]] if test else []
         except (OSError, ValueError) as error:
-            said.append(f"{part.name} was not scored: {in_words(error)}")
+            said.append(f"{part.name} was not scored: {reword_error(error)}")
     checks = residual_tests(traces[0], skip)
-    rows, said = beside(data, tests), [*said, *remarks(task)]
+    rows, said = published_comparison(data, tests), [*said, *data_warnings(task)]
     if task.hybrid:
-        found = _physics(
-            task, params, states, lambda fit: fitted(task, fit, traces, checks, said, seconds, rows)
+        found = _physics_report(
+            task,
+            params,
+            states,
+            lambda fit: to_report(task, fit, traces, checks, said, seconds, rows),
         )
     else:
         none = np.zeros(0)
-        found = Fitted(
+        found = FitReport(
             task.title,
             tuple(traces),
             (),
             (),
-            *[none] * len(PARAMETER),
+            *[none] * len(PARAMETER_COLUMNS),
             np.zeros((0, 0)),
             none,
             dict(checks),
@@ -79,17 +88,17 @@ def concluded(task: Any, ended: Trained, seconds: Mapping[str, float]) -> Fitted
     return found._replace(
         loss=loss,
         validation=seen if np.isfinite(seen).any() else np.zeros(0),
-        weights=_weights(task, params),
+        weights=_weight_sizes(task, params),
     )
 
 
-def _words(how, ended, first):
+def _findings(how, ended, first):
     """How the training ended, and what of it is kept."""
     found, search = ended.found, ended.found.search.search
     yield re.sub("^1 members?: 1 ", "", found.message)
     bad = int(search.bad[first])
     if bad:
-        where = f", last{_place(search, first)}" if hasattr(search, "where") else ""
+        where = f", last{_where(search, first)}" if hasattr(search, "where") else ""
         yield (
             f"the loss was not finite in {bad} place{'s' * (bad > 1)}{where}: they were left, and the best "
             "weights are kept"
@@ -103,21 +112,24 @@ def _words(how, ended, first):
         yield f"the least losses of the members are {best}: {words}"
 
 
-def lost(task: Any, ended: Trained) -> str:
+def non_finite_message(task: Any, ended: TrainedMembers) -> str:
     """Where a training ended because its loss was no longer finite, in words; else empty."""
     search, patience = ended.found.search.search, task.learning.patience
-    for i in order(task.learning, ended):
+    for i in rank_members(task.learning, ended):
         turns, bad = int(search.turns[i]), int(search.bad[i])
         if bad < turns or not (int(search.status[i]) == STUCK or turns >= patience):
             continue
         # Windows are refused for one reason alone; whether a step was, its next one tells.
-        if hasattr(search, "where") or _once_more(task.begun, ended.found.search, i) > bad:
-            at = _place(search, i) or f" in evaluation {int(search.steps[i])}"
+        if (
+            hasattr(search, "where")
+            or _count_after_one_more(task.begun, ended.found.search, i) > bad
+        ):
+            at = _where(search, i) or f" in evaluation {int(search.steps[i])}"
             return f"the loss turned non-finite, last{at}, and stayed so: the best weights before are kept"
     return ""
 
 
-def _once_more(problem, search, i):
+def _count_after_one_more(problem, search, i):
     """How many places of a member were not finite after one evaluation more."""
     from sim.fit import ensemble
 
@@ -134,7 +146,7 @@ def _once_more(problem, search, i):
     return int(found.search.search.bad[i])
 
 
-def _place(search, i):
+def _where(search, i):
     """Where a training in windows, of which 0 is a pass as a whole, last was not finite."""
     if not hasattr(search, "where"):
         return ""
@@ -142,7 +154,7 @@ def _place(search, i):
     return f" in pass {step}" + (f", window {window}" if window else "")
 
 
-def _begin(task, params, sampled):
+def _initial_state(task, params, sampled):
     """The initial state of a record that was not trained on."""
     from sim.fit.initial import initial_state
 
@@ -152,16 +164,16 @@ def _begin(task, params, sampled):
     return initial_state(task.objective, params, e, sampled.part.known, task.state)
 
 
-def _simulated(task, sampled, each):
+def _simulate_members(task, sampled, each):
     """The mean over parameters and initial states, and the standard deviation of several."""
-    from sim.fit.initial import predicted
+    from sim.fit.initial import free_run
 
     e = task.experiment(sampled)
-    runs = np.stack([np.asarray(predicted(task.objective, p, x0, e), float) for p, x0 in each])
+    runs = np.stack([np.asarray(free_run(task.objective, p, x0, e), float) for p, x0 in each])
     return runs.mean(axis=0), runs.std(axis=0, ddof=1) if len(runs) > 1 else None
 
 
-def _physics(task, params, states, table):
+def _physics_report(task, params, states, table):
     """Of all parameters those of the model, under their own names, and how far to trust them."""
     from sim.fit import fit
 
@@ -177,7 +189,9 @@ def _physics(task, params, states, table):
     error = found.standard_error[at]
     if one.uncertainty.covariance is None:  # it was not asked for
         error = np.where([found.names[i] in one.uncertainty.names for i in at], np.inf, error)
-    columns = {name: getattr(found, name)[at] for name in PARAMETER} | {"standard_error": error}
+    columns = {name: getattr(found, name)[at] for name in PARAMETER_COLUMNS} | {
+        "standard_error": error
+    }
     return found._replace(
         names=tuple(found.names[i].removeprefix("physics.") for i in at),
         units=tuple(found.units[i] for i in at),
@@ -186,7 +200,7 @@ def _physics(task, params, states, table):
     )
 
 
-def _weights(task, params):
+def _weight_sizes(task, params):
     """How many numbers each part of the network has."""
     import jax
     from jax.tree_util import keystr, tree_flatten_with_path

@@ -9,11 +9,11 @@ from contextlib import contextmanager
 
 import numpy as np
 
-LINE = 10.0  # s between two plain lines, at least
+SECONDS_BETWEEN_LINES = 10.0  # s between two plain lines, at least
 
 
 @contextmanager
-def progress(steps: int) -> Iterator[Callable]:
+def show_progress(steps: int) -> Iterator[Callable]:
     """Yields ``tell(losses)``, which `learn_search.trained` calls."""
     if sys.stderr.isatty():
         from rich.console import Console
@@ -24,7 +24,9 @@ def progress(steps: int) -> Iterator[Callable]:
             bar = display.add_task("training", total=steps)
 
             def tell(losses):
-                display.update(bar, completed=len(losses) - 1, description=sentence(steps, losses))
+                display.update(
+                    bar, completed=len(losses) - 1, description=progress_sentence(steps, losses)
+                )
 
             yield tell
         return
@@ -32,17 +34,17 @@ def progress(steps: int) -> Iterator[Callable]:
 
     def tell(losses):
         nonlocal last
-        if clock.monotonic() - last >= LINE:
+        if clock.monotonic() - last >= SECONDS_BETWEEN_LINES:
             last = clock.monotonic()
-            print(sentence(steps, losses), file=sys.stderr, flush=True)
+            print(progress_sentence(steps, losses), file=sys.stderr, flush=True)
 
     yield tell
 
 
-def sentence(steps: int, losses: np.ndarray) -> str:
+def progress_sentence(steps: int, losses: np.ndarray) -> str:
     """Where a training is: of several members the least of each loss.
 
-    >>> sentence(9, np.array([[[3.0, 2.0]], [[1.0, 2.5]]]))
+    >>> progress_sentence(9, np.array([[[3.0, 2.0]], [[1.0, 2.5]]]))
     'training: step 1 of 9, loss 1, validation 2.5 (best 2 at 0)'
     """
     with warnings.catch_warnings():

@@ -7,11 +7,11 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from experiments.searched import WHERE
+from experiments.searched import CONFIG_KEYS
 
-DENSE = 300  # parameters up to which least squares form a Jacobian
-EVERY = 3.0  # s between two checkpoints, about
-KEYS = WHERE | {
+MAX_DENSE = 300  # parameters up to which least squares form a Jacobian
+SECONDS_BETWEEN_CHECKPOINTS = 3.0  # s between two checkpoints, about
+CONFIG_KEYS = CONFIG_KEYS | {
     "start": "network",
     "parameters": "network.parameters",
     "states": "learn.states",
@@ -23,7 +23,7 @@ KEYS = WHERE | {
 }
 
 
-class Learning(NamedTuple):
+class TrainingOptions(NamedTuple):
     """How to train: see `adam` and `least_squares`; ``window`` is None of the latter."""
 
     steps: int
@@ -54,12 +54,12 @@ def adam(
     patience: int = 50,
     members: int = 1,
     combine: Literal["best", "mean"] = "best",
-) -> Learning:
+) -> TrainingOptions:
     """Truncated back-propagation through time by `sim.fit.adam`."""
     for name, value in (("rate", rate), ("clip", clip)):
         if value is not None and not value > 0:
             raise ValueError(f"{name}: expected a number above 0, got {value:g}")
-    how = Learning(
+    how = TrainingOptions(
         passes,
         patience,
         states,
@@ -73,7 +73,7 @@ def adam(
         schedule=schedule,
         clip=clip,
     )
-    return _checked(how, passes=passes, window=window, batch=batch)
+    return _check_options(how, passes=passes, window=window, batch=batch)
 
 
 def least_squares(
@@ -85,13 +85,13 @@ def least_squares(
     patience: int = 20,
     members: int = 1,
     combine: Literal["best", "mean"] = "best",
-) -> Learning:
-    """Levenberg and Marquardt; conjugate gradients where the parameters are more than `DENSE`."""
-    how = Learning(steps, patience, states, length, warmup, members, combine, tolerance)
-    return _checked(how, steps=steps)
+) -> TrainingOptions:
+    """Levenberg and Marquardt; conjugate gradients where the parameters are more than `MAX_DENSE`."""
+    how = TrainingOptions(steps, patience, states, length, warmup, members, combine, tolerance)
+    return _check_options(how, steps=steps)
 
 
-def _checked(how, **counts):
+def _check_options(how, **counts):
     counts |= {name: getattr(how, name) for name in ("length", "patience", "members")}
     for name, value in counts.items():
         if value is not None and value < 1:
@@ -105,7 +105,7 @@ def _checked(how, **counts):
     return how
 
 
-def cut(how: Learning, experiments: Sequence[Any]) -> tuple[list, list[int]]:
+def split_records(how: TrainingOptions, experiments: Sequence[Any]) -> tuple[list, list[int]]:
     """The experiments as they are trained on, and of each which of the given ones it is from."""
     from sim.rnn import pieces
 
@@ -120,7 +120,7 @@ def cut(how: Learning, experiments: Sequence[Any]) -> tuple[list, list[int]]:
     return found, of
 
 
-class Begun(NamedTuple):
+class PreparedTraining(NamedTuple):
     """Networks at their start: what `sim.fit.ensemble` takes, and an ensemble of no steps."""
 
     arguments: tuple
@@ -128,8 +128,8 @@ class Begun(NamedTuple):
     found: Any
 
 
-def begun(
-    how: Learning,
+def prepare_training(
+    how: TrainingOptions,
     objective: Any,
     starts: list,
     kinds: Mapping[str, Any],
@@ -137,12 +137,12 @@ def begun(
     states: Any,
     validation: list,
     seed: int,
-) -> Begun:
+) -> PreparedTraining:
     """Make the first evaluation, so that what is wrong is said before anything is written.
 
     Args:
         how, objective, starts, kinds: with what to begin, each member from its own start.
-        experiments: as `cut` gives them.
+        experiments: as `split_records` gives them.
         states: the initial state of all, or a list with those of the validation at its end.
         validation: experiments that decide which weights are the best.
         seed: of the order of pieces.
@@ -158,7 +158,7 @@ def begun(
 
     solver = None
     if how.window is None:
-        if sum(np.size(leaf) for leaf in jax.tree.leaves(starts[0])) > DENSE:
+        if sum(np.size(leaf) for leaf in jax.tree.leaves(starts[0])) > MAX_DENSE:
             solver = GaussNewton()
     else:
         objective = Truncated(objective, how.window, how.batch, seed)
@@ -181,7 +181,7 @@ def begun(
         "tolerance": how.tolerance,
     }
     try:
-        return Begun(arguments, settings, ensemble(*arguments, **settings, steps=0))
+        return PreparedTraining(arguments, settings, ensemble(*arguments, **settings, steps=0))
     except ValueError as error:
         few = ""
         if "than unknowns" in str(error):
@@ -189,20 +189,20 @@ def begun(
                 "; a prior counts as samples do: network.prior; or a record of its own ends the training "
                 "in time: data.validation"
             )
-        raise ValueError(in_words(error) + few) from None
+        raise ValueError(reword_error(error) + few) from None
 
 
-def in_words(error: Exception) -> str:
+def reword_error(error: Exception) -> str:
     """A message of `sim.fit` or `sim.rnn` with the key of the configuration in front.
 
-    >>> in_words(ValueError("warmup: expected less"))
+    >>> reword_error(ValueError("warmup: expected less"))
     'learn.warmup: expected less'
     """
     name, colon, rest = str(error).partition(":")
-    return f"{KEYS.get(name, name)}{colon}{rest}"
+    return f"{CONFIG_KEYS.get(name, name)}{colon}{rest}"
 
 
-class Kept(NamedTuple):
+class Checkpoint(NamedTuple):
     """What a checkpoint holds: the search, and after each of its steps the losses of all members
     on training and validation (steps + 1, members, 2)."""
 
@@ -210,7 +210,7 @@ class Kept(NamedTuple):
     losses: np.ndarray
 
 
-class Trained(NamedTuple):
+class TrainedMembers(NamedTuple):
     """Members as they ended.
 
     Attributes:
@@ -223,9 +223,14 @@ class Trained(NamedTuple):
     losses: np.ndarray
 
 
-def trained(
-    how: Learning, problem: Begun, folder: Path, resume: bool, stop: Callable, tell: Callable
-) -> Trained:
+def train(
+    how: TrainingOptions,
+    problem: PreparedTraining,
+    folder: Path,
+    resume: bool,
+    stop: Callable,
+    tell: Callable,
+) -> TrainedMembers:
     """All members side by side, to their end or to where they were stopped.
 
     Args:
@@ -242,10 +247,10 @@ def trained(
 
     path = folder / "latest.npz"
     path.parent.mkdir(exist_ok=True)
-    found, first = problem.found, _losses(problem, problem.found)
+    found, first = problem.found, _losses_per_sample(problem, problem.found)
     losses = np.full((how.steps + 1, *first.shape[1:]), np.nan)
     losses[0] = first[0]
-    kept = Kept(found.search, losses)
+    kept = Checkpoint(found.search, losses)
     if resume:
         kept = load(path, kept)
     else:
@@ -260,27 +265,28 @@ def trained(
             steps=min(done + count, how.steps),
             search=kept.search,
         )
-        new = _losses(problem, found)
+        new = _losses_per_sample(problem, found)
         kept.losses[done + 1 : done + len(new)] = new[1:]
-        kept = Kept(found.search, kept.losses)
+        kept = Checkpoint(found.search, kept.losses)
         save(path, kept)
         tell(kept.losses[: done + len(new)])
         took = clock.perf_counter() - tic
-        count = int(np.clip(count * EVERY / took, 1, 2 * count))
+        count = int(np.clip(count * SECONDS_BETWEEN_CHECKPOINTS / took, 1, 2 * count))
     steps = int(np.max(kept.search.search.steps))
-    return Trained(found, kept.losses[: steps + 1])
+    return TrainedMembers(found, kept.losses[: steps + 1])
 
 
-def _losses(problem, found):
+def _losses_per_sample(problem, found):
     """Of training and validation for each sample that counts, (steps + 1, members, 2)."""
     held = problem.settings["validation"] or []
     seen = np.full(found.loss.shape, np.nan) if found.validation is None else found.validation
     return np.stack(
-        [found.loss / samples(problem.arguments[2]), seen / max(samples(held), 1)], axis=2
+        [found.loss / count_samples(problem.arguments[2]), seen / max(count_samples(held), 1)],
+        axis=2,
     )
 
 
-def samples(experiments: Sequence[Any]) -> int:
+def count_samples(experiments: Sequence[Any]) -> int:
     """How many numbers of the experiments count."""
     return sum(
         int(np.isfinite(np.asarray(y)).sum())

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 
-class Errors:
+class RunningErrors:
     """RMSE = √(mean (simulated − measured)²) for each pair, over the samples measured."""
 
     def __init__(self, measured: Mapping[str, str]):
@@ -31,7 +31,9 @@ class Errors:
         return {"rmse": rmse} if rmse else {}
 
 
-def write(path: Path, scores: Mapping[str, Mapping[str, float]], quantities: Mapping) -> None:
+def write_metrics(
+    path: Path, scores: Mapping[str, Mapping[str, float]], quantities: Mapping
+) -> None:
     """One row for each metric and quantity, with its units."""
     with open(path, "w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)

@@ -38,7 +38,7 @@ def columns(
     """Named columns of a CSV or NetCDF file; an empty field or NaN is a missing observation.
 
     Args:
-        path: the file, as for `experiments.record.record`.
+        path: the file, as for `experiments.record.read_input`.
         about: what the record is and where it is published, said when there is no path.
         time: name of the column of times in s; None for a record without one.
         columns: the columns observed, in the order of the estimator's observations.
@@ -50,13 +50,13 @@ def columns(
     named += [(f"input.truth.{state}", column) for state, column in truth.items()]
     if not columns:
         raise ValueError("input.columns: expected at least one column name, got an empty list")
-    found = recorded.read(_there(path, about), named)
+    found = recorded.read_columns(_require_path(path, about), named)
     return Observations(
         str(path),
         None if time is None else found[time],
         np.stack([found[column] for column in columns], axis=-1),
         {state: found[column] for state, column in truth.items()},
-        quantities=recorded.quantities(str(path), columns),
+        quantities=recorded.read_quantities(str(path), columns),
     )
 
 
@@ -92,7 +92,7 @@ def series(
 
 def pendulum(path: str | None = None, about: str | None = None) -> Observations:
     """A JSON file with times ``T``, states ``X`` (angle and its rate) and observations ``Y``."""
-    text = _text(_there(path, about))
+    text = _read_text(_require_path(path, about))
     try:
         found = json.loads(text)
         time, states, y = (np.asarray(found[name], float) for name in "TXY")
@@ -117,7 +117,7 @@ def lidar_radar(path: str | None = None, about: str | None = None) -> Observatio
     observation has all five components, those of the other sensor missing.
     """
     times, ys, truths = [], [], []
-    for number, line in enumerate(_text(_there(path, about)).splitlines(), 1):
+    for number, line in enumerate(_read_text(_require_path(path, about)).splitlines(), 1):
         kind, *fields = line.split() or [""]
         if not kind:
             continue
@@ -147,17 +147,17 @@ def lidar_radar(path: str | None = None, about: str | None = None) -> Observatio
     )
 
 
-def _there(path, about):
+def _require_path(path, about):
     """The path of a file that exists."""
     if path is None:
         what = f" {about.strip()}" if about else ""
         raise ValueError(
             f"input.path: this run needs a recorded file.{what}\nName it with input.path=FILE"
         )
-    return recorded.existing(path)
+    return recorded.require_file(path)
 
 
-def _text(path):
+def _read_text(path):
     try:
         return Path(path).read_text(encoding="utf-8")
     except UnicodeDecodeError:

@@ -3,22 +3,22 @@
 import numpy as np
 
 from experiments import record as recorded
-from experiments.build import build
-from experiments.config import PURPOSE, Config, steps
+from experiments.build import instantiate
+from experiments.config import PURPOSE, Config, count_steps
 from experiments.observations import Observations
 from experiments.target import resolve
 
 
-def times(
+def select_times(
     config: Config, source: Observations, any_times: bool = False
 ) -> tuple[np.ndarray, float | None]:
     """The times of the observations to use, and what is between them, if that is one number."""
     dt = None
     if source.time is not None:
-        recorded.increasing(source.path, source.time)
-    if not (any_times and source.time is not None and _irregular(source.time)):
+        recorded.check_increasing(source.path, source.time)
+    if not (any_times and source.time is not None and _is_irregular(source.time)):
         try:
-            dt = recorded.interval(source, config.dt)
+            dt = recorded.sample_interval_of(source, config.dt)
         except OSError as error:
             hint = "; estimator=linear and estimator=continuous take any times"
             raise OSError(f"{error}{hint if config.task == 'estimate' else ''}") from None
@@ -33,7 +33,9 @@ def times(
     count = len(source.y)
     since = source.time - first if dt is None else dt * np.arange(count)
     if config.duration is not None:
-        wanted = steps(config.duration, dt) + 1 if dt else int(np.sum(since <= config.duration))
+        wanted = (
+            count_steps(config.duration, dt) + 1 if dt else int(np.sum(since <= config.duration))
+        )
         if wanted > count or (dt is None and config.duration > since[-1]):
             raise ValueError(
                 f"duration: expected at most {since[-1]:g}, the length of "
@@ -43,7 +45,7 @@ def times(
     return (first if config.t0 is None else config.t0) + since[:count], dt
 
 
-def _irregular(time):
+def _is_irregular(time):
     from sim.inputs import sample_interval
 
     try:
@@ -53,7 +55,7 @@ def _irregular(time):
     return False
 
 
-def observations(config: Config) -> Observations:
+def read_observations(config: Config) -> Observations:
     """The record that the configuration names, read."""
     target = config.input["_target_"]
     if "hold" in config.input:
@@ -61,7 +63,7 @@ def observations(config: Config) -> Observations:
             f"input: expected {PURPOSE[config.task]}, such as input=nile or "
             f"input=observations, got {target}, which drives a simulation"
         )
-    found = build(resolve("input._target_", target, config.allow), config.input, "input")
+    found = instantiate(resolve("input._target_", target, config.allow), config.input, "input")
     if not isinstance(found, Observations):
         raise ValueError(
             f"input._target_: expected a function that returns Observations, got "

@@ -6,32 +6,32 @@ from typing import Any
 
 import numpy as np
 
-from experiments.fitted import Fitted, Trace
-from experiments.searched import in_words
+from experiments.fitted import ExperimentTrace, FitReport
+from experiments.searched import reword_error
 
-LAGS = 30
-LEVEL = 0.95  # of the intervals
+MAX_LAGS = 30
+INTERVAL_LEVEL = 0.95  # of the intervals
 
 
-def concluded(task: Any, found: Any, seconds: Mapping[str, float]) -> Fitted:
+def evaluate(task: Any, found: Any, seconds: Mapping[str, float]) -> FitReport:
     """Everything that is kept; the tests are opened here, once, and nothing is chosen by them.
 
     A record that cannot be scored is a finding: the fit is not lost with it.
     """
     from sim.fit.bands import bands
-    from sim.fit.initial import initial_state, predicted
+    from sim.fit.initial import free_run, initial_state
 
     data, traces, said = task.data, [], [found.message]
     whole = len(found.problem.order) == len(data.training)  # not segments that stayed apart
     for sampled, x0 in zip(data.training, found.states, strict=True):
-        simulated = predicted(task.objective, found.params, x0, task.experiment(sampled))
-        traces.append(trace(task, sampled, simulated))
+        simulated = free_run(task.objective, found.params, x0, task.experiment(sampled))
+        traces.append(make_trace(task, sampled, simulated))
     # Where a state is not searched, its error fades over the first samples.
     skip = 0 if task.search.states == "free" else data.training[0].part.known
     checks = residual_tests(traces[0], skip)
-    found = trusted(found, checks, said)
+    found = with_coloured_uncertainty(found, checks, said)
     if task.search.bands and whole:
-        traces = [banded(task, one, bands(found, i).sd) for i, one in enumerate(traces)]
+        traces = [with_band(task, one, bands(found, i).sd) for i, one in enumerate(traces)]
     tests = []
     for sampled in (*data.validation, *data.tests):
         part, test = sampled.part, sampled.y.shape[1] == 0
@@ -39,29 +39,29 @@ def concluded(task: Any, found: Any, seconds: Mapping[str, float]) -> Fitted:
             sampled = data.opened(sampled) if test else sampled
             e = task.experiment(sampled)
             x0 = initial_state(task.objective, found.params, e, part.known, task.state)
-            simulated = predicted(task.objective, found.params, x0, e)
-            traces.append(trace(task, sampled, simulated, part.known))
+            simulated = free_run(task.objective, found.params, x0, e)
+            traces.append(make_trace(task, sampled, simulated, part.known))
             tests += [traces[-1]] if test else []
         except (OSError, ValueError) as error:
-            said.append(f"{part.name} was not scored: {in_words(error)}")
+            said.append(f"{part.name} was not scored: {reword_error(error)}")
     said += found.uncertainty.open
-    said += remarks(task)
-    done = fitted(task, found, traces, checks, said, seconds, beside(data, tests))
-    return profiled(done, found, task.search.profile) if task.search.profile else done
+    said += data_warnings(task)
+    done = to_report(task, found, traces, checks, said, seconds, published_comparison(data, tests))
+    return with_profiles(done, found, task.search.profile) if task.search.profile else done
 
 
-def trusted(found: Any, checks: Mapping[str, tuple], said: list[str]) -> Any:
+def with_coloured_uncertainty(found: Any, checks: Mapping[str, tuple], said: list[str]) -> Any:
     """The fit, with the uncertainty of coloured residuals where these are not white at 5 %, which
     is then said."""
-    from sim.fit.coloured import coloured
-    from sim.fit.objectives import likelihood
+    from sim.fit.coloured import coloured_uncertainty
+    from sim.fit.objectives import is_likelihood
 
     white = found.uncertainty
     failed = [p for name, (*_, p) in checks.items() if name.startswith("whiteness ") and p < 0.05]
-    if not failed or white.covariance is None or likelihood(found.problem.objective):
+    if not failed or white.covariance is None or is_likelihood(found.problem.objective):
         return found
     try:
-        own = coloured(found)
+        own = coloured_uncertainty(found)
     except ValueError:  # of segments that stayed apart
         said.append(
             "the residual is not white: the intervals, which take it as white, are too narrow"
@@ -78,22 +78,24 @@ def trusted(found: Any, checks: Mapping[str, tuple], said: list[str]) -> Any:
     return found._replace(uncertainty=own)
 
 
-def remarks(task: Any) -> list[str]:
+def data_warnings(task: Any) -> list[str]:
     """What to know of the records, whatever was found."""
-    from sim.fit.excitation import unexcited
+    from sim.fit.excitation import constant_inputs
     from sim.fit.experiment import Experiment
 
     data = task.data
     named = [Experiment(dict(zip(data.inputs, s.u.T, strict=True)), s.y) for s in data.training]
-    return [*(unexcited(named) if data.inputs else ()), *data.said, *task.said]
+    return [*(constant_inputs(named) if data.inputs else ()), *data.said, *task.said]
 
 
-def banded(task: Any, trace: Trace, sd: Any) -> Trace:
+def with_band(task: Any, trace: ExperimentTrace, sd: Any) -> ExperimentTrace:
     """A trace with the standard deviation (T, outputs) of its simulation."""
     return trace._replace(band=dict(zip(task.outputs, np.asarray(sd, float).T, strict=True)))
 
 
-def trace(task: Any, sampled: Any, simulated: Any, skip: int = 0, band: Any = None) -> Trace:
+def make_trace(
+    task: Any, sampled: Any, simulated: Any, skip: int = 0, band: Any = None
+) -> ExperimentTrace:
     """One experiment beside its simulation (T, outputs), scored from sample ``skip`` on."""
     from sim.fit.scores import scores
 
@@ -105,7 +107,7 @@ def trace(task: Any, sampled: Any, simulated: Any, skip: int = 0, band: Any = No
         name: dict(zip(task.outputs, map(float, values), strict=True))
         for name, values in of._asdict().items()
     }
-    found = Trace(
+    found = ExperimentTrace(
         sampled.part.name,
         task.time(sampled),
         dict(zip(task.inputs, sampled.u.T, strict=True)),
@@ -115,17 +117,17 @@ def trace(task: Any, sampled: Any, simulated: Any, skip: int = 0, band: Any = No
         kept,
         task.units,
     )
-    return found if band is None else banded(task, found, band)
+    return found if band is None else with_band(task, found, band)
 
 
-def residual_tests(first: Trace, skip: int) -> dict[str, tuple]:
+def residual_tests(first: ExperimentTrace, skip: int) -> dict[str, tuple]:
     """Whiteness of the residuals and their correlation with the inputs; none of a short record."""
     from sim.fit.residual_tests import cross_correlation, whiteness
 
     found = {}
     for output in first.measured:
         residual = (first.measured[output] - first.simulated[output])[skip:]
-        lags = min(LAGS, np.isfinite(residual).sum() // 5)
+        lags = min(MAX_LAGS, np.isfinite(residual).sum() // 5)
         if lags < 5 or not np.nanstd(residual) > 0:
             continue
         done = {f"whiteness {output}": whiteness(residual, lags)}
@@ -143,26 +145,26 @@ def residual_tests(first: Trace, skip: int) -> dict[str, tuple]:
     return found
 
 
-def fitted(
+def to_report(
     task: Any,
     found: Any,
-    traces: list[Trace],
+    traces: list[ExperimentTrace],
     checks: Mapping[str, tuple],
     said: list[str],
     seconds: Mapping[str, float],
     rows: tuple,
-) -> Fitted:
+) -> FitReport:
     """All that is kept of a fit."""
     names, value, start = [], [], []
-    for name, number, first in _numbers("", found.params, task.start):
+    for name, number, first in _scalars("", found.params, task.start):
         names.append(name)
         value.append(number)
         start.append(first)
     known = found.uncertainty
     place = {name: (i, 1.0) for name, i in zip(known.names, range(len(known.names)), strict=True)}
-    place |= _tied(found.problem.declared, place)
+    place |= _tied_errors(found.problem.declared, place)
     for i, state in enumerate(found.states):
-        for name, number, first in _numbers(f"states[{i}]", state, task.state):
+        for name, number, first in _scalars(f"states[{i}]", state, task.state):
             if name in place and len(found.problem.order) == len(found.states):
                 names.append(name)
                 value.append(number)
@@ -180,9 +182,9 @@ def fitted(
         part = np.asarray(known.covariance)[np.ix_(at, at)]
         covariance[np.ix_(rated, rated)] = part * factor * factor[:, None]
     ends = np.full((count, 2), np.nan)
-    ends[rated] = np.sort(known.interval(LEVEL)[at] * factor[:, None])
+    ends[rated] = np.sort(known.interval(INTERVAL_LEVEL)[at] * factor[:, None])
     units = tuple(task.parameter_units.get(re.sub(r"\[[\d, ]*\]", "", name), "") for name in names)
-    return Fitted(
+    return FitReport(
         task.title,
         tuple(traces),
         tuple(names),
@@ -200,7 +202,7 @@ def fitted(
     )
 
 
-def profiled(done: Fitted, found: Any, names: Sequence[str]) -> Fitted:
+def with_profiles(done: FitReport, found: Any, names: Sequence[str]) -> FitReport:
     """With the intervals of some parameters by the profile likelihood; one that cannot be told
     is a finding."""
     from sim.fit import profile
@@ -208,7 +210,7 @@ def profiled(done: Fitted, found: Any, names: Sequence[str]) -> Fitted:
     ends, said = np.full((len(done.names), 2), np.nan), []
     for name in names:
         try:
-            ends[done.names.index(name)] = profile(found, name, level=LEVEL).interval
+            ends[done.names.index(name)] = profile(found, name, level=INTERVAL_LEVEL).interval
         except ValueError as error:
             said.append(f"{name} has no profile: {error}")
     if any(text.startswith("the residual is not white") for text in done.said):
@@ -218,12 +220,12 @@ def profiled(done: Fitted, found: Any, names: Sequence[str]) -> Fitted:
     return done._replace(profile=ends, said=(*done.said, *said))
 
 
-def _numbers(stem, tree, like):
+def _scalars(stem, tree, like):
     """Name, value, and that of another tree, of each number."""
     import jax
     from jax.tree_util import keystr, tree_flatten_with_path
 
-    from sim.fit.parameters import index
+    from sim.fit.parameters import index_suffix
 
     for (path, leaf), first in zip(
         tree_flatten_with_path(tree)[0], jax.tree.leaves(like), strict=True
@@ -232,24 +234,24 @@ def _numbers(stem, tree, like):
         name = ".".join(filter(None, [stem, dotted])) or "parameter"
         leaf, first = np.asarray(leaf, float), np.asarray(first, float)
         for i in np.ndindex(leaf.shape):
-            yield name + index(i), leaf[i], first[i]
+            yield name + index_suffix(i), leaf[i], first[i]
 
 
-def _tied(declared, place):
+def _tied_errors(declared, place):
     """Where a tied parameter finds its error: at the other's, times its factor."""
     from sim.fit.kinds import Tied
-    from sim.fit.parameters import index
+    from sim.fit.parameters import index_suffix
 
     return {
-        name + index(i): (place[kind.to + index(i)][0], kind.factor)
+        name + index_suffix(i): (place[kind.to + index_suffix(i)][0], kind.factor)
         for name, shape, kind in zip(declared.names, declared.shapes, declared.kinds, strict=True)
         if isinstance(kind, Tied)
         for i in np.ndindex(shape)
-        if kind.to + index(i) in place
+        if kind.to + index_suffix(i) in place
     }
 
 
-def beside(data: Any, traces: list[Trace]) -> tuple:
+def published_comparison(data: Any, traces: list[ExperimentTrace]) -> tuple:
     """Our scores of the tests and the published ones, in the units of these; none without a test."""
     if not data.published or not traces:
         return ()

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments.build import nearest
+from experiments.build import suggest
 
 NETCDF = {".nc", ".nc4", ".cdf", ".netcdf"}
 SECONDS = {
@@ -30,7 +30,7 @@ class Record(NamedTuple):
     reference: dict[str, np.ndarray]
 
 
-def record(
+def read_input(
     path: str | None = None,
     about: str | None = None,
     time: str | None = "time",
@@ -63,7 +63,7 @@ def record(
     named = [("input.time", time)] if time is not None else []
     named += [(f"input.columns[{i}]", column) for i, column in enumerate(columns)]
     named += [(f"input.reference.{quantity}", column) for quantity, column in reference.items()]
-    found = read(existing(path), named)
+    found = read_columns(require_file(path), named)
     u = np.stack([found[column] for column in columns], axis=-1)
     if not np.isfinite(u).all():
         k, i = np.argwhere(~np.isfinite(u))[0]
@@ -79,19 +79,19 @@ def record(
     )
 
 
-def existing(path: str) -> str:
+def require_file(path: str) -> str:
     """The path, of a file that is there."""
     if not Path(path).is_file():
-        raise FileNotFoundError(f"input.path: no such file: {path}{_similar(path)}")
+        raise FileNotFoundError(f"input.path: no such file: {path}{_similar_file(path)}")
     return path
 
 
-def read(path: str, named: list[tuple[str, str]]) -> dict[str, np.ndarray]:
+def read_columns(path: str, named: list[tuple[str, str]]) -> dict[str, np.ndarray]:
     """Columns by name, each asked for as (key of the configuration, name)."""
-    return (_netcdf if Path(path).suffix.lower() in NETCDF else _csv)(path, named)
+    return (_read_netcdf if Path(path).suffix.lower() in NETCDF else _read_csv)(path, named)
 
 
-def quantities(path: str, columns: Iterable[str]) -> dict[str, tuple[str, str]]:
+def read_quantities(path: str, columns: Iterable[str]) -> dict[str, tuple[str, str]]:
     """Units and words of columns, from the attributes of a NetCDF file; a CSV file has none."""
     about = {column: {} for column in columns}
     if Path(path).suffix.lower() in NETCDF:
@@ -105,17 +105,17 @@ def quantities(path: str, columns: Iterable[str]) -> dict[str, tuple[str, str]]:
     }
 
 
-def _known(path, named: Iterable[tuple[str, str]], columns: list[str]) -> None:
+def _check_columns(path, named: Iterable[tuple[str, str]], columns: list[str]) -> None:
     for key, column in named:
         if column not in columns:
-            raise ValueError(f"{key}: no column {column!r} in {path}; {nearest(column, columns)}")
+            raise ValueError(f"{key}: no column {column!r} in {path}; {suggest(column, columns)}")
         if columns.count(column) > 1:
             raise ValueError(
                 f"{key}: expected one column {column!r} in {path}, got {columns.count(column)}"
             )
 
 
-def _csv(path, named):
+def _read_csv(path, named):
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             first = file.readline()
@@ -128,8 +128,8 @@ def _csv(path, named):
                 f"input.path: {path}: expected columns parted by comma, semicolon or tab, "
                 f"got the one column {header[0]!r}"
             )
-        _known(path, named, header)
-        _even(path, delimiter, len(header))
+        _check_columns(path, named, header)
+        _check_row_widths(path, delimiter, len(header))
         wanted = list(dict.fromkeys(column for _, column in named))
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "loadtxt: input contained no data")
@@ -151,13 +151,13 @@ def _csv(path, named):
     except ValueError as error:
         if str(error).startswith("input."):
             raise
-        raise OSError(f"input.path: {path}: {_counted(str(error))}") from error
+        raise OSError(f"input.path: {path}: {_reword_numpy_error(str(error))}") from error
     if len(numbers) < 2:
         raise OSError(f"input.path: {path}: expected at least 2 samples, got {len(numbers)}")
     return dict(zip(wanted, numbers.T, strict=True))
 
 
-def _even(path, delimiter, count):
+def _check_row_widths(path, delimiter, count):
     """Raise where a row has more fields than there are names: it would be read one aside."""
     with open(path, encoding="utf-8-sig") as file:
         next(file)
@@ -172,7 +172,7 @@ def _even(path, delimiter, count):
                 )
 
 
-def _counted(message):
+def _reword_numpy_error(message):
     """NumPy's words on a field that is not a number: rows counted from 1, below the names."""
     hint = "; decimals are written with a point" if re.search(r"'\s*[-+]?\d*,\d", message) else ""
     row = re.compile(r"to float64 at row (\d+), column")
@@ -181,16 +181,16 @@ def _counted(message):
     )
 
 
-def _netcdf(path, named):
+def _read_netcdf(path, named):
     from sim.netcdf import read
 
     dataset = read(path)
     columns = [str(name) for name, variable in dataset.variables.items() if variable.ndim == 1]
-    _known(path, named, columns)
+    _check_columns(path, named, columns)
     found = {column: dataset[column].values for _, column in named}
     for key, column in named:
         if key == "input.time":
-            found[column] = _seconds(path, dataset[column])
+            found[column] = _time_in_seconds(path, dataset[column])
     for column, values in found.items():
         if values.dtype.kind not in "biuf":
             raise OSError(
@@ -203,7 +203,7 @@ def _netcdf(path, named):
     return {column: np.asarray(values, float) for column, values in found.items()}
 
 
-def _seconds(path, time):
+def _time_in_seconds(path, time):
     """A time axis in s: of numbers by their units, of dates since the first."""
     if time.dtype.kind in "mM":
         return (time.values - time.values[0]) / np.timedelta64(1, "s")
@@ -217,7 +217,7 @@ def _seconds(path, time):
     )
 
 
-def _similar(path):
+def _similar_file(path):
     """The file beside it that was probably meant."""
     path = Path(path)
     if path.is_dir():
@@ -225,11 +225,11 @@ def _similar(path):
     folder = path.parent if path.parent.is_dir() else None
     if folder is None:
         return f" (there is no folder {path.parent})"
-    close = nearest(path.name, [p.name for p in folder.iterdir() if p.is_file()])
+    close = suggest(path.name, [p.name for p in folder.iterdir() if p.is_file()])
     return f"; {close}" if close.startswith("did you mean") else ""
 
 
-def interval(record: Record, dt: float | None) -> float:
+def sample_interval_of(record: Record, dt: float | None) -> float:
     """The sample interval of a record, s: of its time column, or else the run's dt.
 
     Raises:
@@ -260,7 +260,7 @@ def interval(record: Record, dt: float | None) -> float:
     return dt
 
 
-def increasing(path: str, time: np.ndarray) -> None:
+def check_increasing(path: str, time: np.ndarray) -> None:
     """Raise OSError unless the times are finite and each is after the one before."""
     wrong = ~np.isfinite(time)
     wrong[1:] |= ~(np.diff(time) > 0)

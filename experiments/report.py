@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from experiments import fit_summary
-from experiments.fitted import Fitted, Trace
+from experiments.fitted import ExperimentTrace, FitReport
 
 ZOOM = 300  # samples around the largest residual
 TRACES = 12  # experiments that are drawn; the others are only in the tables
@@ -53,7 +53,7 @@ pre {{ overflow-x: auto; }}
 """
 
 
-def report(path: Path, fitted: Fitted, config_yaml: str) -> None:
+def write_report(path: Path, fitted: FitReport, config_yaml: str) -> None:
     """Write the report.
 
     A line of more samples than pixels is drawn by the least and the greatest of each of
@@ -67,50 +67,52 @@ def report(path: Path, fitted: Fitted, config_yaml: str) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    Path(path).write_text("\n".join(_page(fitted, config_yaml)), encoding="utf-8")
+    Path(path).write_text("\n".join(_report_page(fitted, config_yaml)), encoding="utf-8")
 
 
-def _page(fitted, config_yaml):
+def _report_page(fitted, config_yaml):
     yield HEAD.format(title=escape(fitted.title))
     yield f"<h1>{escape(fitted.title)}</h1>"
-    yield f'<p class="verdict">{escape(fit_summary.verdict(fitted))}.</p>'
+    yield f'<p class="verdict">{escape(fit_summary.fit_verdict(fitted))}.</p>'
     if fitted.said:
         yield "<h2>Findings</h2>\n<ul>"
         yield from (f"<li>{escape(text)}</li>" for text in fitted.said)
         yield "</ul>"
-    published, scores = fit_summary.published(fitted), fit_summary.scores(fitted)
+    published, scores = fit_summary.published_table(fitted), fit_summary.score_table(fitted)
     if published or scores:
         yield "<h2>Scores</h2>"
-        yield _table("This fit beside those published", published, "this fit")
-        yield _table("By experiment and output", scores)
+        yield _html_table("This fit beside those published", published, "this fit")
+        yield _html_table("By experiment and output", scores)
     if fitted.names:
         yield "<h2>Parameters</h2>"
-        yield _table("", fit_summary.parameters(fitted))
+        yield _html_table("", fit_summary.parameter_table(fitted))
     if fitted.weights:
         yield "<h2>Network</h2>"
-        yield _table("", fit_summary.network(fitted))
+        yield _html_table("", fit_summary.network_table(fitted))
     yield "<h2>Data and simulation</h2>"
     shown = fitted.traces[:TRACES]
     panels = sum(2 * len(trace.measured) + len(trace.inputs) for trace in shown)
     bins = min(800, max(100, POINTS // max(panels, 1)))
     for i, trace in enumerate(shown):
-        yield _figure(records(trace, bins), _about(trace), f"records{i}")
+        yield _svg_figure(draw_trace(trace, bins), _trace_caption(trace), f"records{i}")
     if len(fitted.traces) > TRACES:
         yield f"<p>{len(fitted.traces) - TRACES} more experiments are in the file of the fit.</p>"
     if fitted.tests:
         yield "<h2>Tests of the residual</h2>"
         words = "Correlation of the residual over the lag, with the bounds that it should keep to."
-        yield _figure(_correlations(fitted.tests), words, "tests")
+        yield _svg_figure(_draw_correlations(fitted.tests), words, "tests")
     if len(fitted.loss):
         yield "<h2>Loss</h2>"
-        yield _figure(
-            _loss(fitted.loss, fitted.validation), f"{fit_summary.course(fitted)}.", "loss"
+        yield _svg_figure(
+            _draw_loss(fitted.loss, fitted.validation),
+            f"{fit_summary.progress_sentence(fitted)}.",
+            "loss",
         )
     yield "<h2>Configuration</h2>\n<details><summary>Show</summary>"
     yield f"<pre>{escape(config_yaml)}</pre>\n</details>\n</main>\n</body>\n</html>\n"
 
 
-def _table(caption: str, rows: Sequence[Sequence[str]], ours: str = ""):
+def _html_table(caption: str, rows: Sequence[Sequence[str]], ours: str = ""):
     """A table whose first row and column are its heads; nothing without rows."""
     if not rows:
         return ""
@@ -128,7 +130,7 @@ def _table(caption: str, rows: Sequence[Sequence[str]], ours: str = ""):
     )
 
 
-def _about(trace):
+def _trace_caption(trace):
     count = len(trace.time)
     words = f"{trace.name}: {count:,} samples"
     if count > 2 * ZOOM:
@@ -136,7 +138,7 @@ def _about(trace):
     return words + ("; band: 95 % of the simulation." if trace.band else ".")
 
 
-def _figure(figure, caption: str, salt: str) -> str:
+def _svg_figure(figure, caption: str, salt: str) -> str:
     """The drawing inline, in the colours of the page, with texts that can be selected."""
     import matplotlib
 
@@ -153,13 +155,13 @@ def _figure(figure, caption: str, salt: str) -> str:
     return f"<figure>\n{svg}\n<figcaption>{escape(caption)}</figcaption>\n</figure>"
 
 
-def _blank(width, height):
+def _blank_figure(width, height):
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def _style(axes):
+def _style_axes(axes):
     axes.tick_params(which="both", colors=INK, labelsize="small")
     axes.spines[:].set_color(INK)
     axes.spines[["top", "right"]].set_visible(False)
@@ -168,13 +170,13 @@ def _style(axes):
         text.set_color(INK)
 
 
-def records(trace: Trace, bins: int):
+def draw_trace(trace: ExperimentTrace, bins: int):
     """Inputs, then each output and below it its residual; whole, and a part of it."""
     rows = [(0.8, "input", name) for name in trace.inputs]
     for name in trace.measured:
         rows += [(1.7, "output", name), (0.9, "residual", name)]
-    parts = [slice(None)] + ([_worst(trace)] if len(trace.time) > 2 * ZOOM else [])
-    figure = _blank(10, 0.6 + 1.1 * sum(height for height, *_ in rows))
+    parts = [slice(None)] + ([_worst_part(trace)] if len(trace.time) > 2 * ZOOM else [])
+    figure = _blank_figure(10, 0.6 + 1.1 * sum(height for height, *_ in rows))
     grid = figure.subplots(
         len(rows),
         len(parts),
@@ -187,9 +189,9 @@ def records(trace: Trace, bins: int):
     )
     for axes, part in zip(grid.T, parts, strict=True):
         for one, (_, kind, name) in zip(axes, rows, strict=True):
-            _panel(one, trace, kind, name, part, bins)
+            _draw_panel(one, trace, kind, name, part, bins)
             one.margins(x=0)
-            _style(one)
+            _style_axes(one)
         axes[-1].set_xlabel("time (s)")
     for one, (_, kind, name) in zip(grid[:, 0], rows, strict=True):
         units = trace.units.get(name, "1")
@@ -199,7 +201,7 @@ def records(trace: Trace, bins: int):
     return figure
 
 
-def _worst(trace):
+def _worst_part(trace):
     """The part around the largest residual."""
     worst = np.zeros(len(trace.time))
     for name, measured in trace.measured.items():
@@ -212,23 +214,23 @@ def _worst(trace):
     return slice(first, first + ZOOM)
 
 
-def _panel(axes, trace, kind, name, part, bins):
+def _draw_panel(axes, trace, kind, name, part, bins):
     time = trace.time[part]
     if kind == "input":
-        _line(axes, time, trace.inputs[name][part], bins, color=INK, lw=0.7)
+        _draw_line(axes, time, trace.inputs[name][part], bins, color=INK, lw=0.7)
         return
     measured, simulated = trace.measured[name][part], trace.simulated[name][part]
     half = 1.96 * trace.band[name][part] if name in trace.band else None
     if kind == "residual":
         axes.axhline(0, color=INK, lw=0.5)
-        _line(axes, time, measured - simulated, bins, color=RESIDUAL, lw=0.8)
+        _draw_line(axes, time, measured - simulated, bins, color=RESIDUAL, lw=0.8)
     else:
         few = {"marker": ".", "ms": 3.5} if len(time) <= ZOOM else {}
-        _line(axes, time, measured, bins, color=MEASURED, lw=1.6, label="measured", **few)
-        _line(axes, time, simulated, bins, color=SIMULATED, lw=0.9, label="simulated")
+        _draw_line(axes, time, measured, bins, color=MEASURED, lw=1.6, label="measured", **few)
+        _draw_line(axes, time, simulated, bins, color=SIMULATED, lw=0.9, label="simulated")
         if half is not None:
-            x, low, _ = ranges(time, simulated - half, bins)
-            _, _, high = ranges(time, simulated + half, bins)
+            x, low, _ = bin_ranges(time, simulated - half, bins)
+            _, _, high = bin_ranges(time, simulated + half, bins)
             axes.fill_between(x, low, high, color=SIMULATED, alpha=0.25, lw=0)
         axes.legend(
             loc="lower right",
@@ -241,10 +243,10 @@ def _panel(axes, trace, kind, name, part, bins):
         )
 
 
-def ranges(time: np.ndarray, values: np.ndarray, bins: int):
+def bin_ranges(time: np.ndarray, values: np.ndarray, bins: int):
     """The middle time, the least and the greatest value of each of at most ``bins`` parts.
 
-    >>> ranges(np.arange(4.0), np.array([1.0, np.nan, -3.0, 2.0]), 2)
+    >>> bin_ranges(np.arange(4.0), np.array([1.0, np.nan, -3.0, 2.0]), 2)
     (array([0.5, 2.5]), array([ 1., -3.]), array([1., 2.]))
     """
     per = -(-len(time) // bins)
@@ -254,18 +256,18 @@ def ranges(time: np.ndarray, values: np.ndarray, bins: int):
     return 0.5 * (time[starts] + time[ends]), low, high
 
 
-def _line(axes, time, values, bins, **style):
+def _draw_line(axes, time, values, bins, **style):
     """All samples where they are few, else the range of each part, up and down once."""
     if len(time) > 2 * bins:
-        middle, low, high = ranges(time, values, bins)
+        middle, low, high = bin_ranges(time, values, bins)
         time, values = np.repeat(middle, 2), np.stack([low, high], axis=1).ravel()
     axes.plot(time, values, **style)
 
 
-def _correlations(tests):
+def _draw_correlations(tests):
     columns = min(len(tests), 2)
     rows = -(-len(tests) // columns)
-    figure = _blank(10 if columns > 1 else 6, 2.2 * rows + 0.4)
+    figure = _blank_figure(10 if columns > 1 else 6, 2.2 * rows + 0.4)
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes, (name, (lags, correlation, bound, p)) in zip(grid, tests.items(), strict=False):
         lags, correlation = np.asarray(lags), np.asarray(correlation)
@@ -280,14 +282,14 @@ def _correlations(tests):
             f"{name}, p = {p:.2g}", fontsize="medium", loc="left", color=INK, parse_math=False
         )
         axes.set_xlabel("lag (samples)")
-        _style(axes)
+        _style_axes(axes)
     for axes in grid[len(tests) :]:
         axes.set_visible(False)
     return figure
 
 
-def _loss(loss, validation):
-    figure = _blank(6, 2.4)
+def _draw_loss(loss, validation):
+    figure = _blank_figure(6, 2.4)
     axes = figure.subplots()
     lines = [("training", np.asarray(loss), SIMULATED)]
     lines += [("validation", np.asarray(validation), RESIDUAL)] if len(validation) else []
@@ -308,5 +310,5 @@ def _loss(loss, validation):
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set_xlabel("iteration")
     axes.set_ylabel("loss")
-    _style(axes)
+    _style_axes(axes)
     return figure

@@ -28,7 +28,7 @@ PIECES = (
     "learn",
     "input",
 )
-OPEN = (
+OPEN_KEYS = (
     "input.reference",
     "fit.parameters",
     "network.parameters",
@@ -69,15 +69,15 @@ def run(argv: Sequence[str]) -> int:
 
         print(f"scansim {version()}")
         return 0
-    unknown = _unknown_flag(argv)
+    unknown = _check_flags(argv)
     if unknown:
-        complain(unknown)
+        print_error(unknown)
         return 2
     # Flags first: argparse takes overrides in one place only.
-    return _hydra(_open_keys(sorted(argv, key=lambda a: "=" in a and not a.startswith("-"))))
+    return _run_hydra(_open_keys(sorted(argv, key=lambda a: "=" in a and not a.startswith("-"))))
 
 
-def _unknown_flag(argv) -> str:
+def _check_flags(argv) -> str:
     """What Hydra's own parser would object to, without its page of usage."""
     flags = [a for a in argv if a.startswith("-")]
     if not flags:
@@ -98,21 +98,21 @@ def _open_keys(argv):
     """Keys that no file lists are made free to set, as with Hydra's ``++``.
 
     They are those of a target named by hand, which starts from its group's blank option,
-    and those of `OPEN`.
+    and those of `OPEN_KEYS`.
     """
     own = [
         g
         for g in PIECES
         if g not in ("fit", "learn") and any(re.match(rf"\+*{g}\._target_=", a) for a in argv)
     ]
-    free = tuple(f"{group}." for group in own) + OPEN
+    free = tuple(f"{group}." for group in own) + OPEN_KEYS
     chosen = {a.split("=")[0] for a in argv}
     return [f"++{a}" if a.startswith(free) else a for a in argv] + [
         f"{group}=own" for group in own if group not in chosen
     ]
 
 
-def _hydra(argv) -> int:
+def _run_hydra(argv) -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises, and the answer is given here
     if "COMP_LINE" in os.environ:
         line = re.sub(r"^\S*python\S* +-m +experiments\.run", "scansim", os.environ["COMP_LINE"])
@@ -131,7 +131,7 @@ def _hydra(argv) -> int:
             print(f"#{settings.job.num}  {' '.join(overrides)}", flush=True)
         out = Path(settings.runtime.output_dir)
         folder = None if out == Path.cwd() else out
-        codes.append(answered(lambda: _job(config, overrides, folder)))
+        codes.append(exit_code_of(lambda: _run_job(config, overrides, folder)))
         if codes[-1] in (75, 130):  # a signal ends a sweep too
             raise KeyboardInterrupt
 
@@ -140,15 +140,15 @@ def _hydra(argv) -> int:
     try:
         hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(job)()
     except HydraException as error:
-        from experiments.words import hydra_words
+        from experiments.words import describe_hydra_error
 
-        complain(hydra_words(error, argv))
+        print_error(describe_hydra_error(error, argv))
         return 2
     except OmegaConfBaseException as error:
-        complain(str(error).splitlines()[0])
+        print_error(str(error).splitlines()[0])
         return 2
     except (ValueError, KeyError) as error:  # Hydra's own flags
-        complain(str(error))
+        print_error(str(error))
         return 2
     except KeyboardInterrupt:
         return codes[-1] if codes and codes[-1] in (75, 130) else 130
@@ -157,18 +157,18 @@ def _hydra(argv) -> int:
     return max(codes, default=0)
 
 
-def _job(config, overrides, folder) -> int:
+def _run_job(config, overrides, folder) -> int:
     from hydra.errors import HydraException
     from omegaconf import OmegaConf
     from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
     try:
-        _prefer(config, overrides)
+        _replace_pieces(config, overrides)
         values = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except HydraException as error:
-        from experiments.words import hydra_words
+        from experiments.words import describe_hydra_error
 
-        raise ValueError(hydra_words(error, overrides)) from None
+        raise ValueError(describe_hydra_error(error, overrides)) from None
     except MissingMandatoryValue as error:
         raise ValueError(f"{error.full_key}: expected a value, got nothing") from None
     except OmegaConfBaseException as error:
@@ -189,7 +189,7 @@ def _job(config, overrides, folder) -> int:
     return task.start(values, overrides, folder)
 
 
-def _prefer(config, overrides) -> None:
+def _replace_pieces(config, overrides) -> None:
     """A piece chosen on the command line comes without what the recipe set for another."""
     from hydra import compose
     from omegaconf import open_dict
@@ -215,34 +215,36 @@ def _prefer(config, overrides) -> None:
                     config.output.phase = None
 
 
-def answered(call: Callable[[], int]) -> int:
+def exit_code_of(call: Callable[[], int]) -> int:
     """The exit code of a run; a mistake of the user's becomes a line on stderr."""
     try:
         return call()
     except ValueError as error:
-        complain(str(error))
+        print_error(str(error))
         return 2
     except OSError as error:
-        complain(f"{error.strerror}: {error.filename}" if error.filename else str(error))
+        print_error(f"{error.strerror}: {error.filename}" if error.filename else str(error))
         return 4
     except KeyboardInterrupt:
-        complain("interrupted")
+        print_error("interrupted")
         return 130
     except Exception as error:
         logged = [note for note in getattr(error, "__notes__", ()) if "run.log" in note]
         first = next(iter(str(error).splitlines()), "")
-        complain(f"{type(error).__name__}: {first} {(logged or [_place(error)])[-1].strip()}")
+        print_error(
+            f"{type(error).__name__}: {first} {(logged or [_where_raised(error)])[-1].strip()}"
+        )
         return 1
 
 
-def _place(error) -> str:
+def _where_raised(error) -> str:
     """The line of the last code of the project's or the user's that raised."""
     frames = traceback.extract_tb(error.__traceback__)
     ours = [f for f in frames if "site-packages" not in f.filename] or frames
     return f"({ours[-1].filename}:{ours[-1].lineno})"
 
 
-def complain(message: str) -> None:
+def print_error(message: str) -> None:
     """One or two lines on stderr."""
     lines = [line.strip() for line in message.strip().splitlines()]
     print("scansim: " + "\n         ".join(lines), file=sys.stderr)

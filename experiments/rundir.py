@@ -20,7 +20,7 @@ from experiments.config import Config
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def claim(config: Config, folder: str | None, files: dict[str, str]) -> Path:
+def claim_directory(config: Config, folder: str | None, files: dict[str, str]) -> Path:
     """A directory that is this run's alone, with its configuration in ``.hydra/``.
 
     Args:
@@ -67,7 +67,7 @@ def write_json(path: Path, values: dict[str, Any]) -> None:
     os.replace(temporary, path)
 
 
-def update(directory: Path, **values: Any) -> dict[str, Any]:
+def update_run_json(directory: Path, **values: Any) -> dict[str, Any]:
     """run.json with these values changed or added."""
     path = directory / "run.json"
     known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
@@ -76,7 +76,7 @@ def update(directory: Path, **values: Any) -> dict[str, Any]:
     return known
 
 
-def now() -> str:
+def timestamp() -> str:
     return datetime.now().astimezone().isoformat(timespec="seconds")
 
 

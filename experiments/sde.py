@@ -5,8 +5,8 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.build import nearest
-from experiments.drive import at_rest
+from experiments.build import suggest
+from experiments.drive import at_zero_input
 from experiments.estimators import Estimator
 from filters.continuous import continuous_extended
 from filters.discretise import LinearSDE, discretise
@@ -115,7 +115,7 @@ def nonlinear(
     sizes = state_sizes(model)
     if max(sizes.values()) > 1:
         raise ValueError(f"model: expected states of one component, got {model.name}, of {sizes}")
-    model = at_rest(model) if model.inputs else model
+    model = at_zero_input(model) if model.inputs else model
     kind, start = type(model.initial), np.array([float(value) for value in model.initial])
 
     def outputs(t, x):
@@ -126,7 +126,7 @@ def nonlinear(
     known = list(outputs(0.0, start))
     for name in observed:
         if name not in known:
-            raise ValueError(f"observed: {model.name} has no {name!r}; {nearest(name, known)}")
+            raise ValueError(f"observed: {model.name} has no {name!r}; {suggest(name, known)}")
     for key, values, size in (
         ("observed", observed, y.shape[1]),
         ("Qc", Qc, len(sizes)),
@@ -153,12 +153,12 @@ def nonlinear(
         continuous_extended(f, h, np.diag(Qc), np.array(R), rk4, substeps=substeps),
         Gaussian(start, np.diag(variance)),
         {name: about[name] for name in sizes},
-        {_measured(name): about[name] for name in observed},
-        shown={name: _measured(name) for name in observed if name in sizes},
+        {_observe(name): about[name] for name in observed},
+        shown={name: _observe(name) for name in observed if name in sizes},
         inputs=lambda t, dt: {"t": t, "dt": dt},
         name=model.name,
     )
 
 
-def _measured(name):
+def _observe(name):
     return f"{name}_measured"

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments.build import nearest
+from experiments.build import suggest
 
-ROUND = 5  # evaluations between two checkpoints
-WHERE = {  # an argument of `sim.fit`, and what it is in a configuration
+EVALUATIONS_BETWEEN_CHECKPOINTS = 5  # evaluations between two checkpoints
+CONFIG_KEYS = {  # an argument of `sim.fit`, and what it is in a configuration
     "parameters": "fit.parameters",
     "start": "model.params",
     "experiments": "data",
@@ -33,7 +33,7 @@ WHERE = {  # an argument of `sim.fit`, and what it is in a configuration
 }
 
 
-class Begun(NamedTuple):
+class PreparedSearch(NamedTuple):
     """A problem that was held against the data, and the seconds that this took.
 
     Attributes:
@@ -47,20 +47,20 @@ class Begun(NamedTuple):
     seconds: float
 
 
-class Kept(NamedTuple):
+class Checkpoint(NamedTuple):
     """What a checkpoint holds: the search, and the loss after each evaluation."""
 
     search: Any
     losses: np.ndarray
 
 
-class Ended(Exception):
+class Interrupted(Exception):
     """A signal came during a search that keeps no checkpoint."""
 
 
-def begun(
+def prepare_search(
     how: Any, objective: Any, start: Any, state: Any, experiments: list, known: list[int]
-) -> Begun:
+) -> PreparedSearch:
     """Make the first evaluation, so that what is wrong is said before anything is written.
 
     Args:
@@ -72,8 +72,8 @@ def begun(
         ValueError: in words of the configuration.
     """
     from sim.fit import fit, initial_state
-    from sim.fit.assemble import assembled
-    from sim.fit.stages import in_stages
+    from sim.fit.assemble import build_problem
+    from sim.fit.stages import check_stages
 
     tic = clock.perf_counter()
     states = [state] * len(experiments)
@@ -92,9 +92,9 @@ def begun(
             states = [initial_state(objective, start, e, n, state) for e, n in each]
         settings["states"] = states
         found = None
-        _profiled(how.profile, start, kinds)
+        _check_profile(how.profile, start, kinds)
         if how.stages:
-            in_stages(how.stages, start, kinds)
+            check_stages(how.stages, start, kinds)
         longest = max(len(e.y) for e in experiments)
         if how.segments > longest:
             raise ValueError(
@@ -102,37 +102,37 @@ def begun(
                 f"{how.segments}"
             )
         if how.starts > 1 or how.segments > 1:
-            assembled(*arguments, kinds, states, state_kinds=of_states)
+            build_problem(*arguments, kinds, states, state_kinds=of_states)
         else:
             settings["free_states"] = how.states == "free"
             found = fit(*arguments, **(settings | {"steps": 0}))
             found = None if how.stages else found
     except ValueError as error:
-        raise ValueError(in_words(error)) from None
-    return Begun(arguments, settings, found, clock.perf_counter() - tic)
+        raise ValueError(reword_error(error)) from None
+    return PreparedSearch(arguments, settings, found, clock.perf_counter() - tic)
 
 
-def _profiled(names, start, kinds):
-    from sim.fit.parameters import declare, searched
+def _check_profile(names, start, kinds):
+    from sim.fit.parameters import free_names, parameter_layout
 
     for name in names:
-        known = searched(declare(start, kinds)[0])
+        known = free_names(parameter_layout(start, kinds)[0])
         if name not in known:
-            raise ValueError(f"profile: no parameter {name!r} is searched; {nearest(name, known)}")
+            raise ValueError(f"profile: no parameter {name!r} is searched; {suggest(name, known)}")
 
 
-def in_words(error: Exception) -> str:
+def reword_error(error: Exception) -> str:
     """A message of `sim.fit` with the key of the configuration in front.
 
-    >>> in_words(ValueError("start: expected a model that can be differentiated there"))
+    >>> reword_error(ValueError("start: expected a model that can be differentiated there"))
     'model.params: expected a model that can be differentiated there'
     """
     name, colon, rest = str(error).partition(":")
-    return f"{WHERE.get(name, name)}{colon}{rest}"
+    return f"{CONFIG_KEYS.get(name, name)}{colon}{rest}"
 
 
-def searched(
-    how: Any, problem: Begun, seed: int, folder: Path, resume: bool, stop: Callable
+def run_search(
+    how: Any, problem: PreparedSearch, seed: int, folder: Path, resume: bool, stop: Callable
 ) -> tuple[Any, dict[str, float]]:
     """The fit, and its seconds. Between rounds it is kept in a checkpoint, and goes on from it.
 
@@ -146,7 +146,7 @@ def searched(
     seconds = {"compile": problem.seconds}
     if problem.found is None:
         try:
-            with _at_once():
+            with _stop_at_once():
                 if how.starts > 1:
                     found = multistart(
                         *problem.arguments,
@@ -161,7 +161,7 @@ def searched(
                 else:
                     found = shoot(*problem.arguments, how.segments, **problem.settings)
         except ValueError as error:
-            raise ValueError(in_words(error)) from None
+            raise ValueError(reword_error(error)) from None
         return found, {"search": clock.perf_counter() - tic}
     from sim.fit import fit
 
@@ -169,7 +169,7 @@ def searched(
     path.parent.mkdir(exist_ok=True)
     found, losses = problem.found, np.full(how.steps + 1, np.nan)
     losses[0] = found.loss[0]
-    kept = Kept(found.search, losses)
+    kept = Checkpoint(found.search, losses)
     if resume:
         kept = load(path, kept)
     else:
@@ -177,25 +177,27 @@ def searched(
     done = -1
     while not stop() and done != int(kept.search.search.steps):
         done = int(kept.search.search.steps)
-        settings = dict(problem.settings) | {"steps": min(done + ROUND, how.steps)}
+        settings = dict(problem.settings) | {
+            "steps": min(done + EVALUATIONS_BETWEEN_CHECKPOINTS, how.steps)
+        }
         found = fit(*problem.arguments, **settings, search=kept.search)
         kept.losses[done + 1 : done + len(found.loss)] = found.loss[1:]
-        kept = Kept(found.search, kept.losses)
+        kept = Checkpoint(found.search, kept.losses)
         save(path, kept)
     losses = kept.losses[: int(kept.search.search.steps) + 1]
     return found._replace(loss=losses), seconds | {"search": clock.perf_counter() - tic}
 
 
-def lost(found: Any) -> str:
+def non_finite_message(found: Any) -> str:
     """Where a fit ended because no step to come is finite, in words; else empty."""
     from sim.fit import least_squares as lm
-    from sim.fit.problem import evaluated
+    from sim.fit.problem import linearise
 
     search = found.search.search
     if int(search.status) != lm.STUCK or int(search.bad) < int(search.turns):
         return ""
-    ahead = evaluated(
-        found.problem, lm.proposed(search)
+    ahead = linearise(
+        found.problem, lm.propose(search)
     )  # of those refused it is not kept which diverged
     if np.isfinite(float(ahead.loss)) and np.isfinite(np.asarray(ahead.R)).all():
         return ""
@@ -206,14 +208,14 @@ def lost(found: Any) -> str:
 
 
 @contextmanager
-def _at_once() -> Iterator[None]:
+def _stop_at_once() -> Iterator[None]:
     """A signal ends what has no checkpoint at the next evaluation, not at its end."""
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
 
     def ended(number, frame):
         if callable(before[number]):
             before[number](number, frame)
-        raise Ended
+        raise Interrupted
 
     for number in before:
         signal.signal(number, ended)

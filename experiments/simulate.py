@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from experiments import drive, label
-from experiments.build import build
+from experiments.build import instantiate
 from experiments.config import Config
-from experiments.figure import Picture, phase_plane
+from experiments.figure import TimeSeriesPlot, choose_phase_plane
 from experiments.target import resolve
 
 
@@ -46,33 +46,33 @@ def prepare(config: Config) -> Prepared:
         ValueError: a key, a value, a name or a size is wrong.
         OSError: the record cannot be read, or its times are irregular.
     """
-    record = drive.record(config)
+    record = drive.read_record(config)
     with precision(config):
-        model = _piece(config, "model")
+        model = _build_piece(config, "model")
         if not hasattr(model, "field") or not hasattr(model, "initial"):
             raise ValueError(
                 f"model._target_: expected a function that returns a sim.models.Model, "
                 f"got {type(model).__name__} from {config.model['_target_']}"
             )
-        t0, dt, length = drive.clock(config, record)
+        t0, dt, length = drive.run_clock(config, record)
         if config.output.save_every > length:
             raise ValueError(
                 f"output.save_every: expected at most {length}, the steps of the run, "
                 f"got {config.output.save_every}"
             )
-        u = drive.samples(config, model, record, t0, dt, length)
+        u = drive.sampled_input(config, model, record, t0, dt, length)
         if u is None and model.inputs:
-            model = drive.at_rest(model)
-        stepper = _piece(config, "integrator", {"f": model.field, "dt": dt / config.substeps})
+            model = drive.at_zero_input(model)
+        stepper = _build_piece(config, "integrator", {"f": model.field, "dt": dt / config.substeps})
         if config.substeps > 1:
             from sim import repeat
 
             stepper = stepper._replace(step=repeat(stepper.step, config.substeps))
-        carry, xs = stepper.init(model.initial, t0=t0), drive.pieces(config, u, dt, length)
-        _traceable(config, stepper, carry, xs)
-        measured = label.measured(model, record, u)
-        quantities = label.quantities(model, measured)
-        labelled = label.labeller(
+        carry, xs = stepper.init(model.initial, t0=t0), drive.held_input(config, u, dt, length)
+        _check_step(config, stepper, carry, xs)
+        measured = label.measured_names(model, record, u)
+        quantities = label.file_quantities(model, measured)
+        labelled = label.dataset_builder(
             model,
             u,
             {name: record.reference[quantity] for quantity, name in measured.items()},
@@ -83,7 +83,7 @@ def prepare(config: Config) -> Prepared:
         )
         phase = None
         if config.output.phase is not None or not measured:
-            phase = phase_plane(config.output.phase, label.state_sizes(model))
+            phase = choose_phase_plane(config.output.phase, label.state_sizes(model))
         return Prepared(
             config,
             model.name,
@@ -131,13 +131,13 @@ def precision(config: Config) -> Iterator[None]:
         jax.config.update("jax_enable_x64", before)
 
 
-def _piece(config, group, given=None):
+def _build_piece(config, group, given=None):
     settings = getattr(config, group)
     factory = resolve(f"{group}._target_", settings["_target_"], config.allow)
-    return build(factory, settings, group, given)
+    return instantiate(factory, settings, group, given)
 
 
-def _traceable(config, stepper, carry, xs):
+def _check_step(config, stepper, carry, xs):
     """Trace one step, so that pieces that do not fit are named before a run is claimed."""
     import jax
 
@@ -148,9 +148,9 @@ def _traceable(config, stepper, carry, xs):
         raise ValueError(f"{method} cannot step this model: {error}") from error
 
 
-def picture(prepared: Prepared) -> Picture:
+def figure(prepared: Prepared) -> TimeSeriesPlot:
     """What gathers the figure while the run goes on."""
-    return Picture(prepared.length // prepared.config.output.save_every + 1, prepared.phase)
+    return TimeSeriesPlot(prepared.length // prepared.config.output.save_every + 1, prepared.phase)
 
 
 def run(
@@ -213,7 +213,7 @@ def run(
             bar(status)
 
         if not kept:
-            sink(0, label.initial_record(prepared.initial))
+            sink(0, label.initial_row(prepared.initial))
         return stream(
             prepared.stepper.step,
             prepared.carry,

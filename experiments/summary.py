@@ -10,7 +10,7 @@ import numpy as np
 from experiments.config import Config
 
 
-def show(
+def print_summary(
     config: Config,
     prepared: Any,
     directory: Path,
@@ -25,7 +25,9 @@ def show(
 
     console = Console(highlight=False, soft_wrap=True)
     done = status["step"] - status["resumed"]
-    speed = f", {_thousands(done / status['run_seconds'])} steps/s" if status["run_seconds"] else ""
+    speed = (
+        f", {_with_commas(done / status['run_seconds'])} steps/s" if status["run_seconds"] else ""
+    )
     took = f"compile {status['compile_seconds']:.2f} s, run {status['run_seconds']:.2f} s{speed}"
     searched = "a fit" if config.fit else "a training" if config.learn else ""
     if config.design or searched:
@@ -39,19 +41,19 @@ def show(
         getattr(prepared, "learning", None), "window", None
     )  # of which a step is a pass
     turn = ("pass", "passes") if windows else ("evaluation", "evaluations")
-    told = f"{_thousands(status['step'])} {turn[status['step'] != 1]} of {searched}, {config.runtime.precision}"
+    told = f"{_with_commas(status['step'])} {turn[status['step'] != 1]} of {searched}, {config.runtime.precision}"
     rows = [
         (
             "run",
             told
             if searched
-            else f"{_thousands(status['step'])} {word} {_interval(prepared)} {unit}{substeps}, "
-            f"{_method(config)}, {config.runtime.precision}",
+            else f"{_with_commas(status['step'])} {word} {_describe_interval(prepared)} {unit}{substeps}, "
+            f"{_describe_method(config)}, {config.runtime.precision}",
         ),
-        ("", _left_out(prepared)),
+        ("", _describe_left_out(prepared)),
         ("filter", prepared.words if config.design else None),
-        ("file", f"{path}  ({_size(path)})" if path.exists() else None),
-        ("file", f"{further}  ({_size(further)})" if further.exists() else None),
+        ("file", f"{path}  ({_file_size(path)})" if path.exists() else None),
+        ("file", f"{further}  ({_file_size(further)})" if further.exists() else None),
         ("figure", str(drawn) if drawn and drawn.exists() else None),
         ("time", took),
     ]
@@ -64,9 +66,9 @@ def show(
                 f"{prepared.measured[quantity]})",
             )
         )
-    rows += _strength(outcome.get("metrics", {}), prepared.quantities)
-    rows += _consistency(outcome.get("metrics", {}))
-    console.print(Text(_title(config, prepared), style="bold"))
+    rows += _signal_rows(outcome.get("metrics", {}), prepared.quantities)
+    rows += _consistency_rows(outcome.get("metrics", {}))
+    console.print(Text(_run_title(config, prepared), style="bold"))
     for name, text in rows:
         if text:
             console.print(Text(f"  {name:<7}", style="cyan").append(text, style="default"))
@@ -80,11 +82,11 @@ def show(
         print(f"scansim: {reason}", file=sys.stderr)
 
 
-def _title(config, prepared):
+def _run_title(config, prepared):
     return config.title or prepared.name.replace("_", " ").capitalize()
 
 
-def _interval(prepared):
+def _describe_interval(prepared):
     """The time between steps: one, or the least and the most of a record's own."""
     if prepared.dt is not None:
         return f"of {prepared.dt:g}"
@@ -92,17 +94,17 @@ def _interval(prepared):
     return f"of {dt.min():.4g} to {dt.max():.4g}"
 
 
-def _left_out(prepared):
+def _describe_left_out(prepared):
     count = getattr(prepared, "left_out", 0)
     return f"the first {count} left out: too little is observed to begin" if count else None
 
 
-def _method(config):
+def _describe_method(config):
     pieces = (config.integrator or config.estimator or config.design, config.update)
     return " and ".join(p["_target_"].rpartition(".")[2] for p in pieces if p and p["_target_"])
 
 
-def _strength(scores, quantities):
+def _signal_rows(scores, quantities):
     """The root mean square of a signal before and after its filter."""
     rms = scores.get("rms", {})
     for name, value in rms.items():
@@ -114,7 +116,7 @@ def _strength(scores, quantities):
             )
 
 
-def _consistency(scores):
+def _consistency_rows(scores):
     """The log-likelihood, and the mean NIS of each sensor beside what it should be."""
     for value in scores.get("loglik", {}).values():
         yield "loglik", f"{value:.9g}"
@@ -133,12 +135,12 @@ def _consistency(scores):
             )
 
 
-def _thousands(x):
+def _with_commas(x):
     if x >= 1e6:
         return f"{x / 1e6:.3g} million"
     return f"{x:,.0f}"
 
 
-def _size(path):
+def _file_size(path):
     size = path.stat().st_size
     return f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{max(1, round(size / 1e3))} kB"

@@ -7,19 +7,19 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from experiments.build import nearest
+from experiments.build import suggest
 
-OWN = ("sim", "integrators", "filters", "experiments")
+OWN_PACKAGES = ("sim", "integrators", "filters", "experiments")
 
 
-def permitted(name: str, target: Any, allow: Iterable[str] = ()) -> str:
+def check_target(name: str, target: Any, allow: Iterable[str] = ()) -> str:
     """``target`` if it lies under the project's packages or one that the user named.
 
     Nothing is imported: this answers before JAX is.
 
-    >>> permitted("model._target_", "sim.models.lorenz.model")
+    >>> check_target("model._target_", "sim.models.lorenz.model")
     'sim.models.lorenz.model'
-    >>> permitted("model._target_", "os.system")
+    >>> check_target("model._target_", "os.system")
     Traceback (most recent call last):
         ...
     ValueError: model._target_: 'os.system' is refused: it lies outside the project's packages \
@@ -28,16 +28,16 @@ def permitted(name: str, target: Any, allow: Iterable[str] = ()) -> str:
     if not isinstance(target, str) or not all(p.isidentifier() for p in target.split(".")):
         raise ValueError(f"{name}: expected a dotted path such as integrators.rk4, got {target!r}")
     root = target.split(".")[0]
-    if not _inside(target, allow):
+    if not _is_inside(target, allow):
         raise ValueError(
             f"{name}: {target!r} is refused: it lies outside the project's packages "
-            f"({', '.join(OWN)}). If it is yours, name its package: allow=[{root}]"
+            f"({', '.join(OWN_PACKAGES)}). If it is yours, name its package: allow=[{root}]"
         )
     return target
 
 
-def _inside(path, allow):
-    return any(path == p or path.startswith(f"{p}.") for p in (*OWN, *allow))
+def _is_inside(path, allow):
+    return any(path == p or path.startswith(f"{p}.") for p in (*OWN_PACKAGES, *allow))
 
 
 def resolve(name: str, target: str, allow: Iterable[str] = ()) -> Callable:
@@ -45,27 +45,27 @@ def resolve(name: str, target: str, allow: Iterable[str] = ()) -> Callable:
 
     What a module has merely imported from elsewhere is not its own, and is refused.
     """
-    module_name, _, attribute = permitted(name, target, allow).rpartition(".")
+    module_name, _, attribute = check_target(name, target, allow).rpartition(".")
     if not module_name:
         raise ValueError(f"{name}: expected a dotted path such as integrators.rk4, got {target!r}")
-    if target.split(".")[0] not in OWN and os.getcwd() not in sys.path:
+    if target.split(".")[0] not in OWN_PACKAGES and os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())  # a user's package lies where the command was given
-    module = _module(name, target, module_name)
+    module = _import_module(name, target, module_name)
     try:
         found = getattr(module, attribute)
     except AttributeError:
         public = getattr(module, "__all__", [n for n in vars(module) if not n.startswith("_")])
         raise ValueError(
-            f"{name}: {module_name} has no {attribute!r}; {nearest(attribute, public)}"
+            f"{name}: {module_name} has no {attribute!r}; {suggest(attribute, public)}"
         ) from None
     owner = getattr(found, "func", found)
     owner = getattr(owner, "__module__", None) or type(owner).__module__
-    if not callable(found) or not _inside(owner, allow):
+    if not callable(found) or not _is_inside(owner, allow):
         raise ValueError(f"{name}: {target!r} is not a function or class of the permitted packages")
     return found
 
 
-def _module(name, target, module_name):
+def _import_module(name, target, module_name):
     try:
         return importlib.import_module(module_name)
     except ModuleNotFoundError as error:
@@ -75,5 +75,5 @@ def _module(name, target, module_name):
         parent, _, leaf = missing.rpartition(".")
         package = importlib.import_module(parent) if parent else None
         siblings = [m.name for m in pkgutil.iter_modules(getattr(package, "__path__", []))]
-        hint = f"; {nearest(leaf, siblings)}" if siblings else ""
+        hint = f"; {suggest(leaf, siblings)}" if siblings else ""
         raise ValueError(f"{name}: no module {missing!r} for {target!r}{hint}") from None

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from experiments import rundir
-from experiments.config import Config, checked, digest, relevant
+from experiments.config import Config, config_hash, drop_unused_groups, validate_config
 
-DONE, DIVERGED, LOST, STOPPED, INTERRUPTED = 0, 3, 5, 75, 130
+DONE, DIVERGED, NOT_FINITE, STOPPED, INTERRUPTED = 0, 3, 5, 75, 130
 log = logging.getLogger("scansim")
 
 
@@ -24,26 +24,26 @@ def start(values: Mapping[str, Any], overrides: Sequence[str], folder: str | Non
     """A new run; its exit code. Nothing is left behind when it cannot be prepared."""
     from omegaconf import OmegaConf
 
-    values = _findable(relevant(values, overrides))
-    config = checked(values)
+    values = _absolute_paths(drop_unused_groups(values, overrides))
+    config = validate_config(values)
     folder = config.output.dir or folder
     if folder is not None:
         rundir.check_empty(Path(folder))
-    prepared = _module(config).prepare(config)
+    prepared = _task_module(config).prepare(config)
     text = OmegaConf.to_yaml(OmegaConf.create(dict(values)))
     files = {"config.yaml": text, "overrides.yaml": OmegaConf.to_yaml(list(overrides))}
-    directory = rundir.claim(config, folder, files)
-    rundir.update(
+    directory = rundir.claim_directory(config, folder, files)
+    rundir.update_run_json(
         directory,
         status="running",
         task=config.task,
-        title=_title(config, prepared),
-        started=rundir.now(),
-        **_circumstances(config),
-        config_hash=digest(values),
-        record=_record(prepared),
+        title=_run_title(config, prepared),
+        started=rundir.timestamp(),
+        **_provenance(config),
+        config_hash=config_hash(values),
+        record=_data_hash(prepared),
     )
-    return _carry_out(config, values, prepared, directory, resume=False)
+    return _execute(config, values, prepared, directory, resume=False)
 
 
 def resume(directory: str, allow: Sequence[str]) -> int:
@@ -58,37 +58,37 @@ def resume(directory: str, allow: Sequence[str]) -> int:
         raise ValueError(
             f"resume: expected a run that was stopped, got {path}, which is {known['status']}"
         )
-    if known["status"] == "running" and _alive(known):
+    if known["status"] == "running" and _is_alive(known):
         raise ValueError(f"resume: {path} is running still, as process {known['pid']}")
     if not (path / "checkpoints" / "latest.npz").is_file():
         raise FileNotFoundError(f"resume: {path} was stopped before its first checkpoint")
     values = OmegaConf.to_container(OmegaConf.load(path / ".hydra" / "config.yaml"))
-    config = checked({**values, "allow": list(allow)})
-    prepared = _module(config).prepare(config)
-    if known.get("record") not in (None, _record(prepared)):
+    config = validate_config({**values, "allow": list(allow)})
+    prepared = _task_module(config).prepare(config)
+    if known.get("record") not in (None, _data_hash(prepared)):
         raise ValueError(
             f"resume: the records are not those that {path} began with; begin it again"
         )
     if known["versions"] != rundir.versions():
         log.warning("the versions are not those the run began with")
-    rundir.update(
+    rundir.update_run_json(
         path,
         status="running",
-        **_circumstances(config),
-        resumed=[*known.get("resumed", []), rundir.now()],
+        **_provenance(config),
+        resumed=[*known.get("resumed", []), rundir.timestamp()],
     )
-    return _carry_out(config, values, prepared, path, resume=True)
+    return _execute(config, values, prepared, path, resume=True)
 
 
-def _record(prepared):
+def _data_hash(prepared):
     """What tells the records of a fit or a training from others; None of another task."""
     from experiments import data
 
     found = getattr(prepared, "data", None)
-    return data.digest(found) if isinstance(found, data.Data) else None
+    return data.data_hash(found) if isinstance(found, data.Data) else None
 
 
-def _findable(values):
+def _absolute_paths(values):
     """The record's path made absolute, so that the run can go on from anywhere."""
     values = dict(values)
     for group, key in (("input", "path"), ("data", "path"), ("data", "test_path")):
@@ -110,15 +110,15 @@ def _findable(values):
     return values
 
 
-def _module(config: Config):
+def _task_module(config: Config):
     return importlib.import_module(f"experiments.{config.task}")
 
 
-def _title(config, prepared):
+def _run_title(config, prepared):
     return config.title or prepared.name.replace("_", " ").capitalize()
 
 
-def _circumstances(config):
+def _provenance(config):
     import jax
 
     device = jax.devices()[0]
@@ -133,7 +133,7 @@ def _circumstances(config):
     }
 
 
-def _alive(known):
+def _is_alive(known):
     if known.get("host") != socket.gethostname():
         return False
     try:
@@ -145,25 +145,25 @@ def _alive(known):
     return known["pid"] != os.getpid()
 
 
-def _carry_out(config, values, prepared, directory, *, resume) -> int:
+def _execute(config, values, prepared, directory, *, resume) -> int:
     from experiments import metrics, summary
     from sim.stream import Diverged
 
     known = json.loads((directory / "run.json").read_text(encoding="utf-8"))
     attributes = _attributes(config, values, prepared, known)
-    picture = _module(config).picture(prepared)
-    errors = metrics.Errors(prepared.measured)
+    picture = _task_module(config).figure(prepared)
+    errors = metrics.RunningErrors(prepared.measured)
     last = {}
 
     def watch(first, dataset):
         picture.add(first, dataset)
         errors.add(dataset)
 
-    with _logged(directory), _signals() as caught:
+    with _log_to_file(directory), _catch_signals() as caught:
         log.info("%s %s", "resumed" if resume else "started", known["title"])
         code, outcome, end = DONE, {}, None
         try:
-            end = _module(config).run(
+            end = _task_module(config).run(
                 prepared,
                 directory,
                 attributes=attributes,
@@ -176,7 +176,7 @@ def _carry_out(config, values, prepared, directory, *, resume) -> int:
             if not end.finished:
                 code = STOPPED if caught[0] == signal.SIGTERM else INTERRUPTED
             elif getattr(end, "lost", ""):
-                code, outcome["message"] = LOST, end.lost
+                code, outcome["message"] = NOT_FINITE, end.lost
         except Diverged as error:
             code = DIVERGED
             outcome["diverged"] = {
@@ -186,43 +186,43 @@ def _carry_out(config, values, prepared, directory, *, resume) -> int:
                 "message": str(error),
             }
         except BaseException as error:
-            _failed(directory, error)
+            _record_failure(directory, error)
             raise
         for name in ("compile_seconds", "run_seconds"):
             outcome[name] = round(known.get(name, 0.0) + last.get(name, 0.0), 6)
         scores = errors.scores() | getattr(end, "scores", {})
         if scores:
             outcome["metrics"] = scores
-            metrics.write(directory / "metrics.csv", scores, prepared.quantities)
+            metrics.write_metrics(directory / "metrics.csv", scores, prepared.quantities)
         drawn = None
-        if config.output.figure and code in (DONE, DIVERGED, LOST):
+        if config.output.figure and code in (DONE, DIVERGED, NOT_FINITE):
             drawn = (
                 directory
-                / f"{getattr(_module(config), 'NAME', 'trajectory')}.{config.output.figure}"
+                / f"{getattr(_task_module(config), 'NAME', 'trajectory')}.{config.output.figure}"
             )
             try:
                 picture.draw(drawn, known["title"])
             except Exception as error:
-                _failed(directory, error)
+                _record_failure(directory, error)
                 raise
-        words = {DONE: "done", DIVERGED: "diverged", LOST: "not finite", STOPPED: "stopped"}
+        words = {DONE: "done", DIVERGED: "diverged", NOT_FINITE: "not finite", STOPPED: "stopped"}
         status = words.get(code, "interrupted")
-        rundir.update(
+        rundir.update_run_json(
             directory,
             status=status,
             exit_code=code,
-            ended=rundir.now(),
+            ended=rundir.timestamp(),
             steps=last["step"],
             **outcome,
         )
         log.info("%s after %d steps", status, last["step"])
-    if code in (DONE, LOST) and getattr(end, "show", None):
+    if code in (DONE, NOT_FINITE) and getattr(end, "show", None):
         end.show()
-        if code == LOST:
+        if code == NOT_FINITE:
             sys.stdout.flush()
             print(f"scansim: {end.lost}", file=sys.stderr)
     else:
-        summary.show(config, prepared, directory, drawn, code, last, outcome)
+        summary.print_summary(config, prepared, directory, drawn, code, last, outcome)
     return code
 
 
@@ -248,22 +248,22 @@ def _attributes(config, values, prepared, known):
     }
 
 
-def _failed(directory, error):
+def _record_failure(directory, error):
     """The traceback to run.log, the status to run.json, and where it is to the message."""
     log.exception("failed")
     interrupted = isinstance(error, KeyboardInterrupt)
     with suppress(OSError):  # on a full disk the first error is the one to tell
-        rundir.update(
+        rundir.update_run_json(
             directory,
             status="interrupted" if interrupted else "failed",
-            ended=rundir.now(),
+            ended=rundir.timestamp(),
             message=f"{type(error).__name__}: {error}",
         )
     error.add_note(f" (traceback in {directory / 'run.log'})")
 
 
 @contextmanager
-def _logged(directory) -> Iterator[None]:
+def _log_to_file(directory) -> Iterator[None]:
     handler = logging.FileHandler(directory / "run.log", encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     level, propagate = log.level, log.propagate
@@ -280,7 +280,7 @@ def _logged(directory) -> Iterator[None]:
 
 
 @contextmanager
-def _signals() -> Iterator[list[int]]:
+def _catch_signals() -> Iterator[list[int]]:
     """SIGTERM and SIGINT are noted, for the next chunk; a second one ends at once."""
     caught: list[int] = []
 

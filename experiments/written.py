@@ -8,19 +8,19 @@ from pathlib import Path
 import numpy as np
 
 
-def write(path, dataset, attributes):
+def write_dataset(path, dataset, attributes):
     """Write the whole file or none."""
     from sim.netcdf import writer
 
     with (
-        _replacing(path) as temporary,
+        _replace_file(path) as temporary,
         writer(temporary, flush=dataset.sizes["time"], attributes=attributes) as append,
     ):
         append(0, dataset)
 
 
 @contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
+def _replace_file(path: Path) -> Iterator[Path]:
     """A path to write to that becomes ``path`` once all is on the disk."""
     temporary = path.with_name(f".{path.name}.part")
     temporary.unlink(missing_ok=True)
@@ -33,7 +33,7 @@ def _replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def labelled(prepared, estimates, smoothed, keep, count):
+def estimate_dataset(prepared, estimates, smoothed, keep, count):
     """The first ``count`` estimates as a dataset of the parts to ``keep``."""
     from filters.dataset import dataset
 
@@ -46,10 +46,10 @@ def labelled(prepared, estimates, smoothed, keep, count):
         observed=prepared.estimator.observed,
         signals={name: values[:count] for name, values in prepared.signals.items()},
     )
-    return timed(found, prepared.time[:count], prepared.time_units)
+    return with_time(found, prepared.time[:count], prepared.time_units)
 
 
-def timed(dataset, time, units):
+def with_time(dataset, time, units):
     """The dataset with these times, in these units."""
     attributes = {"units": units, "long_name": "time"}
     found = dataset.assign_coords(time=("time", time, attributes))
@@ -57,7 +57,7 @@ def timed(dataset, time, units):
     return found
 
 
-def foreseen(prepared, future):
+def forecast_dataset(prepared, future):
     """State and observation with their 95 % intervals at the times beyond the record."""
     from filters.forecast import interval
     from sim.trajectory import trajectory
@@ -78,4 +78,4 @@ def foreseen(prepared, future):
                 values[f"{name}_forecast{suffix}"] = np.asarray(value)
                 about[f"{name}_forecast{suffix}"] = (units, f"{what} {words}")
     found = trajectory(values, dt=1.0, first=0, quantities=about)
-    return timed(found, prepared.ahead, prepared.time_units)
+    return with_time(found, prepared.ahead, prepared.time_units)

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 from jax.scipy.special import gammainc, gammaincc, gammaln, ndtri
 from jax.tree_util import Partial
 
-from filters.gaussian import floating
+from filters.gaussian import as_float_array
 from sim import rollout
 
 ITERATIONS = 6
@@ -30,7 +30,7 @@ def chi2_quantile(p, degrees):
     """
     if isinstance(p, int | float) and not 0 <= p <= 1:
         raise ValueError(f"p: expected a probability, from 0 to 1, got {p}")
-    p, degrees = floating(p), floating(degrees)
+    p, degrees = as_float_array(p), as_float_array(degrees)
     dtype = jnp.promote_types(p.dtype, degrees.dtype)
     p, degrees = jnp.broadcast_arrays(p.astype(dtype), degrees.astype(dtype))
     within = (p > 0) & (p < 1) & (degrees > 0)

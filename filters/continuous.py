@@ -7,17 +7,17 @@ import jax
 import jax.numpy as jnp
 from jax.tree_util import Partial
 
-from filters.covariance import check_semidefinite, floating, symmetric
-from filters.extended import expected, tangent
+from filters.covariance import as_float_array, check_semidefinite, symmetric
+from filters.extended import expect_observation, tangent
 from filters.gaussian import (
     Gaussian,
     Predicted,
     condition,
     gaussian_filter,
-    on_seen,
+    update_where_seen,
 )
-from filters.kalman import named
-from filters.nonlinear import Nonlinear, checked
+from filters.kalman import split_observation
+from filters.nonlinear import Nonlinear, validate_model
 from sim import Stepper, check, repeat
 from sim.linalg import matmul
 from sim.piece import at
@@ -98,26 +98,26 @@ def continuous_extended(
     check.function("f", f)
     check.function("integrator", integrator)
     substeps = check.positive("substeps", substeps)
-    Qc = floating(Qc)
+    Qc = as_float_array(Qc)
     if Qc.ndim != 2 or Qc.shape[0] != Qc.shape[1]:
         raise ValueError(f"Qc: expected (n, n), got shape {Qc.shape}")
     check_semidefinite("Qc", Qc)
-    model = checked(Nonlinear(f=Partial(_unused), h=h, Q=Qc, R=R, residual=residual))
+    model = validate_model(Nonlinear(f=Partial(_keep_state), h=h, Q=Qc, R=R, residual=residual))
     return gaussian_filter(
         Partial(_Predict(integrator, substeps), as_pytree(f), model.Q),
         Partial(_observe, model),
         Partial(_split),
         residual=model.residual,
-        update=Partial(on_seen, Partial(condition)),
+        update=Partial(update_where_seen, Partial(condition)),
     )
 
 
-def _unused(x, u, t):
+def _keep_state(x, u, t):
     return x
 
 
 def _split(x):
-    y, rest = named(x, ("y", "u", "t", "dt", "R"))
+    y, rest = split_observation(x, ("y", "u", "t", "dt", "R"))
     missing = [name for name in ("t", "dt") if name not in rest]
     if missing:
         raise ValueError(f"xs: expected 'y', 't' and 'dt', got nothing under {missing[0]!r}")
@@ -163,4 +163,4 @@ def _drift(f, t, m, u):
 def _observe(model, belief: Gaussian, x):
     if x.get("u") is not None:
         x = x | {"u": at(x["u"], 1.0)}
-    return expected(belief.P, *tangent(model, belief, x))
+    return expect_observation(belief.P, *tangent(model, belief, x))

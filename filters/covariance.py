@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 
 
-def floating(x):
+def as_float_array(x):
     """x as an array of floats; whole numbers become the default float."""
     x = jnp.asarray(x)
     return x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(jnp.result_type(float))

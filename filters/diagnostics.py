@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax.scipy.special import gammaincc
 
 from filters.chi_square import chi2_quantile
-from filters.gaussian import floating
+from filters.gaussian import as_float_array
 from sim import rollout
 from sim.linalg import cholesky, solve_lower
 
@@ -65,15 +65,15 @@ def standardised(innovation, S):
     >>> standardised(jnp.array([2.0, jnp.nan]), S).tolist()
     [1.0, nan]
     """
-    v, S = floating(innovation), floating(S)
+    v, S = as_float_array(innovation), as_float_array(S)
     if v.ndim < 1 or S.shape[-2:] != (v.shape[-1], v.shape[-1]):
         raise ValueError(f"S: expected (..., m, m) for innovations {v.shape}, got {S.shape}")
     lead = jnp.broadcast_shapes(v.shape[:-1], S.shape[:-2])
     v, S = jnp.broadcast_to(v, lead + v.shape[-1:]), jnp.broadcast_to(S, lead + S.shape[-2:])
-    return jnp.vectorize(_standardised, signature="(m),(m,m)->(m)")(v, S)
+    return jnp.vectorize(_standardise, signature="(m),(m,m)->(m)")(v, S)
 
 
-def _standardised(v, S):
+def _standardise(v, S):
     seen = ~jnp.isnan(v)
     eye = jnp.eye(len(v), dtype=S.dtype)
     S = jnp.where(seen[:, None] & seen[None, :], S, eye)
@@ -162,7 +162,7 @@ def consistency(values, degrees, level=0.95) -> Consistency:
     >>> found.mean.item(), bool(found.lower < found.mean) and bool(found.mean < found.upper)
     (1.0, True)
     """
-    values = floating(values)
+    values = as_float_array(values)
     steps = values.shape[0]
     total = jnp.sum(jnp.broadcast_to(jnp.asarray(degrees), values.shape), axis=0)
     lower, upper = chi2_bounds(total.astype(values.dtype), level, steps)
@@ -226,7 +226,7 @@ def ljung_box(z, lags: int, fitted: int = 0) -> Significance:
 
 
 def _correlations(z, lags):
-    z = floating(z)
+    z = as_float_array(z)
     if not 0 < lags < z.shape[0]:
         raise ValueError(f"lags: expected 1 to {z.shape[0] - 1}, below the length, got {lags}")
     seen = ~jnp.isnan(z)
@@ -259,7 +259,7 @@ def jarque_bera(z) -> Significance:
     >>> round(found.statistic.item(), 6), round(found.p.item(), 6)
     (0.666667, 0.716531)
     """
-    z = floating(z)
+    z = as_float_array(z)
     count = jnp.sum(~jnp.isnan(z), axis=0).astype(z.dtype)
     mean = jnp.nansum(z, axis=0, keepdims=True) / count[None]
     second, third, fourth = (jnp.nansum((z - mean) ** k, axis=0) / count for k in (2, 3, 4))
@@ -276,6 +276,6 @@ def check_level(level):
 
 def chi2_tail(x, degrees):
     """P(χ² > x); 1 for no degrees of freedom."""
-    x, degrees = jnp.broadcast_arrays(floating(x), jnp.asarray(degrees))
+    x, degrees = jnp.broadcast_arrays(as_float_array(x), jnp.asarray(degrees))
     half = jnp.where(degrees > 0, degrees, 1).astype(x.dtype) / 2
     return jnp.where(degrees > 0, gammaincc(half, x / 2), 1)

@@ -6,9 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import Partial
 
-from filters.covariance import floating, symmetric
-from filters.gaussian import LOG_2PI, Gaussian, checked_prior, observed
-from filters.kalman import LinearGaussian, affine, at_step, checked, plus, split
+from filters.covariance import as_float_array, symmetric
+from filters.gaussian import LOG_2PI, Gaussian, check_observation, checked_prior
+from filters.kalman import LinearGaussian, affine, at_step, plus, split, validate_model
 from sim import Stepper
 from sim.linalg import matmul
 
@@ -92,7 +92,7 @@ def diffuse_kalman(model: LinearGaussian) -> Stepper:
     >>> estimates.m.round(12).tolist(), estimates.loglik.round(3).tolist()
     ([[3.0], [5.0]], [-0.919, -2.968])
     """
-    model = checked(model)
+    model = validate_model(model)
     return Stepper(Partial(_init, model.F), Partial(_step, model))
 
 
@@ -106,7 +106,7 @@ def _init(F, prior: Gaussian, diffuse=None, on_first: bool = False) -> DiffuseFi
         if mask.shape != (n,) or mask.dtype != bool:
             raise ValueError(f"diffuse: expected {n} bools or (n, q) directions, got {diffuse!r}")
         diffuse = np.eye(n)[:, mask]
-    spread = floating(diffuse).astype(m.dtype)
+    spread = as_float_array(diffuse).astype(m.dtype)
     if spread.ndim != 2 or spread.shape[0] != n or spread.shape[1] > n:
         raise ValueError(f"diffuse: expected {n} bools or (n, q) directions, got {spread.shape}")
     left = jnp.asarray(spread.shape[1])
@@ -123,7 +123,7 @@ def _step(model, carry: DiffuseFiltering, x):
     moved = (
         affine(F, m, model.B, x.get("u"), model.b),
         plus(symmetric(matmul(matmul(F, P), F.T)), model.Q),
-        _beyond_rounding(matmul(F, A), matmul(abs(F), abs(A))),
+        _zero_rounding(matmul(F, A), matmul(abs(F), abs(A))),
         F,
     )
     if fresh is not None:
@@ -132,7 +132,7 @@ def _step(model, carry: DiffuseFiltering, x):
         fresh = jnp.zeros_like(fresh)
     m_pred, P_pred, A_pred, F = moved
     mu = affine(H, m_pred, model.D, x.get("u"), model.d)
-    y = observed(y, mu)
+    y = check_observation(y, mu)
 
     # State and observation together: an R that correlates needs nothing else.
     C = matmul(P_pred, H.T)
@@ -195,12 +195,12 @@ def _condition(joint, at, y, left, h):
     variance = jnp.where(diffuse, square, jnp.where(proper, s, 1))
     counts = jnp.where(diffuse | proper, LOG_2PI + jnp.log(variance), 0)
     part = K[:, None] * f[None]
-    A = jnp.where(diffuse, _beyond_rounding(A - part, abs(A) + abs(part)), A)
+    A = jnp.where(diffuse, _zero_rounding(A - part, abs(A) + abs(part)), A)
     loglik = -0.5 * (v * v * by_s + counts)
     return (mean + K * v, P + across, A), loglik, (v, s, by_s, by_square, K, K1)
 
 
-def _beyond_rounding(A, size):
+def _zero_rounding(A, size):
     """A, a sum of terms that add up to ``size`` without their signs, 0 where it cancels.
 
     What rounding leaves of a direction that is found, or that F has lost, is no direction.

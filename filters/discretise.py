@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from filters.covariance import check_semidefinite, floating
+from filters.covariance import as_float_array, check_semidefinite
 from sim import rollout
 from sim.linalg import matmul
 
@@ -51,7 +51,7 @@ def intervals(t, t0) -> dict:
     >>> {name: value.tolist() for name, value in intervals([1.0, 1.5, 1.5], 0.0).items()}
     {'t': [1.0, 1.5, 1.5], 'dt': [1.0, 0.5, 0.0]}
     """
-    t = floating(t)
+    t = as_float_array(t)
     if t.ndim != 1:
         raise ValueError(f"t: expected times (N,), got shape {t.shape}")
     start = jnp.concatenate([jnp.asarray(t0, t.dtype)[None], t[:-1]])
@@ -95,7 +95,7 @@ def discretise(sde: LinearSDE, dt) -> dict:
     >>> {name: value.round(12).tolist() for name, value in discretise(velocity, 2.0).items()}
     {'F': [[1.0, 2.0], [0.0, 1.0]], 'Q': [[8.0, 6.0], [6.0, 6.0]]}
     """
-    sde = _checked(sde)
+    sde = _check_sde(sde)
     A = sde.A
     dt = jnp.asarray(dt, A.dtype)
     if dt.ndim > 1:
@@ -116,8 +116,8 @@ def discretise(sde: LinearSDE, dt) -> dict:
     return out if many else {name: value[0] for name, value in out.items()}
 
 
-def _checked(sde):
-    sde = LinearSDE(*(a if a is None else floating(a) for a in sde))
+def _check_sde(sde):
+    sde = LinearSDE(*(a if a is None else as_float_array(a) for a in sde))
     if sde.A.ndim != 2 or sde.A.shape[0] != sde.A.shape[1]:
         raise ValueError(f"A: expected a square matrix, got shape {sde.A.shape}")
     n = sde.A.shape[0]

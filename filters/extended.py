@@ -8,12 +8,12 @@ from filters.gaussian import Expected, Gaussian, Predicted, symmetric
 from filters.kalman import plus
 from filters.nonlinear import (
     Nonlinear,
-    checked,
-    displaced,
+    displace,
     displacement,
     nonlinear_filter,
     observation,
     transition,
+    validate_model,
 )
 from sim import Stepper
 from sim.linalg import matmul
@@ -52,7 +52,7 @@ def extended(model: Nonlinear) -> Stepper:
     >>> carry.m.round(1).tolist()
     [2.0]
     """
-    model = checked(model)
+    model = validate_model(model)
     return nonlinear_filter(model, Partial(predict, model), Partial(_observe, model))
 
 
@@ -63,7 +63,7 @@ def predict(model, belief: Gaussian, x) -> Predicted:
     m = f(belief.m, *w)
 
     def moved(dx, *w):
-        return displacement(model, belief, f(displaced(model, belief.m, dx), *w), m)
+        return displacement(model, belief, f(displace(model, belief.m, dx), *w), m)
 
     still = jnp.zeros_like(belief.P[0])
     F = jax.jacfwd(moved)(still, *w)
@@ -74,7 +74,7 @@ def predict(model, belief: Gaussian, x) -> Predicted:
 
 
 def _observe(model, belief: Gaussian, x) -> Expected:
-    return expected(belief.P, *tangent(model, belief, x))
+    return expect_observation(belief.P, *tangent(model, belief, x))
 
 
 def tangent(model, belief, x, dx=None):
@@ -82,15 +82,15 @@ def tangent(model, belief, x, dx=None):
     h, R = observation(model, belief, x)
     e = _still(model, "h", R)
     dx = jnp.zeros_like(belief.P[0]) if dx is None else dx
-    at = displaced(model, belief.m, dx)
+    at = displace(model, belief.m, dx)
     mu = h(at, *e)
-    H = jax.jacfwd(lambda dx: h(displaced(model, belief.m, dx), *e))(dx)
+    H = jax.jacfwd(lambda dx: h(displace(model, belief.m, dx), *e))(dx)
     if e:
         R = _through(jax.jacfwd(lambda e: h(at, e))(*e), R)
     return mu, H, R
 
 
-def expected(P, mu, H, R) -> Expected:
+def expect_observation(P, mu, H, R) -> Expected:
     """What y = μ + H dx + e is expected to be, for dx ~ N(0, P) and e ~ N(0, R)."""
     C = matmul(P, H.T)
     return Expected(mu, plus(symmetric(matmul(H, C)), R), C)

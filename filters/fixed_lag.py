@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax.tree_util import Partial
 
-from filters.covariance import floating, symmetric
+from filters.covariance import as_float_array, symmetric
 from filters.gaussian import Estimate, parts
 from filters.manifold import both_or_none, flat
 from filters.rts import smoother_gain
@@ -101,7 +101,7 @@ class _Init:
 
     def __call__(self, init, prior, *args, **kwargs):
         carry = init(prior, *args, **kwargs)
-        m, P = floating(prior[0]), floating(prior[1])
+        m, P = as_float_array(prior[0]), as_float_array(prior[1])
         m, P = (a.astype(jnp.promote_types(m.dtype, P.dtype)) for a in (m, P))
         # Every slot holds the prior's state at first: corrected alike, they stay that.
         parts = (m, P, jnp.eye(P.shape[0], dtype=m.dtype))

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax.tree_util import Partial
 
-from filters.covariance import floating
+from filters.covariance import as_float_array
 from filters.gaussian import Gaussian, parts
 from sim import Stepper
 from sim.step import as_pytree
@@ -102,15 +102,15 @@ def interval(mean: Any, cov: Any, level: float = 0.95) -> tuple[Any, Any]:
 
 
 def _step(step, observe, split, carry, x):
-    x = _unseen(x)
+    x = _missing_like(x)
     after, unseen = step(carry, x)
     mu, S, _ = observe(Gaussian(unseen.m_pred, unseen.P_pred), split(x)[1])
     return after, Forecast(unseen.m_pred, unseen.P_pred, mu, S)
 
 
-def _unseen(x):
+def _missing_like(x):
     if not isinstance(x, Mapping):
-        return jnp.full_like(floating(x), jnp.nan)
+        return jnp.full_like(as_float_array(x), jnp.nan)
     if "y" not in x:
         raise ValueError(f"xs: expected an observation under 'y', NaN will do, got {tuple(x)}")
-    return {**x, "y": jnp.full_like(floating(x["y"]), jnp.nan)}
+    return {**x, "y": jnp.full_like(as_float_array(x["y"]), jnp.nan)}

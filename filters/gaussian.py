@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import Partial, register_dataclass
 
-from filters.covariance import check_semidefinite, floating, symmetric
+from filters.covariance import as_float_array, check_semidefinite, symmetric
 from sim import Stepper
 from sim.linalg import PRODUCT_LIMIT
 from sim.step import as_pytree
@@ -137,14 +137,14 @@ def parts(name: str, stepper: Stepper) -> tuple:
 def with_update(stepper: Stepper, update: Callable) -> Stepper:
     """The same filter with another update; ValueError if `gaussian_filter` made it not."""
     functions, residual, retract = parts("with_update", stepper)
-    if getattr(functions[3], "func", None) is on_seen:
-        update = Partial(on_seen, as_pytree(update))
+    if getattr(functions[3], "func", None) is update_where_seen:
+        update = Partial(update_where_seen, as_pytree(update))
     return stepper._replace(
         step=Partial(_step, (*functions[:3], as_pytree(update)), residual, retract)
     )
 
 
-def on_seen(update, state, expected: Expected, y):
+def update_where_seen(update, state, expected: Expected, y):
     """An update, for a missing row that may not even be finite: a bearing at no distance."""
     seen = ~jnp.isnan(y)
     mu = jnp.where(seen, expected.mu, 0)
@@ -170,7 +170,7 @@ def checked_prior(prior, states=None, manifold=False) -> Gaussian:
     Raises:
         ValueError: no mean and covariance of one size, or no covariance.
     """
-    m, P = floating(prior[0]), floating(prior[1])
+    m, P = as_float_array(prior[0]), as_float_array(prior[1])
     n = states if states is not None else P.shape[:1] if manifold else m.shape[:1]
     n = n if isinstance(n, tuple) else (n,)
     if m.ndim != 1 or P.shape != 2 * n or (not manifold and m.shape != n):
@@ -193,7 +193,7 @@ def _step(functions, residual, retract, carry: Filtering, x):
         held = Predicted(before.m, before.P, before.P)
         after = Predicted(*(jnp.where(carry.fresh, a, b) for a, b in zip(held, after, strict=True)))
     expected = observe(Gaussian(after.m, after.P), x)
-    y = observed(y, expected.mu)
+    y = check_observation(y, expected.mu)
     v = innovation(residual, y, expected.mu)
     # About zero: what is learned of the state is then dx, and of the observation v.
     origin = Gaussian(jnp.zeros_like(after.P[0]), after.P)
@@ -207,7 +207,7 @@ def _step(functions, residual, retract, carry: Filtering, x):
     return Filtering(*posterior, fresh), estimate
 
 
-def observed(y, mu):
+def check_observation(y, mu):
     """The observation in the dtype of what is expected, its shape checked."""
     y = jnp.asarray(y).astype(mu.dtype)
     if y.shape != mu.shape:

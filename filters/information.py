@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import Partial
 
-from filters.covariance import check_semidefinite, floating, symmetric
-from filters.gaussian import Expected, Gaussian, checked_prior, condition, observed
-from filters.kalman import LinearGaussian, affine, at_step, checked, plus, split
+from filters.covariance import as_float_array, check_semidefinite, symmetric
+from filters.gaussian import Expected, Gaussian, check_observation, checked_prior, condition
+from filters.kalman import LinearGaussian, affine, at_step, plus, split, validate_model
 from filters.square_root import decorrelate, root_of
 from sim import Stepper
 from sim.linalg import (
@@ -71,7 +71,7 @@ def information(m, P) -> Information:
     >>> information([1.0], [[4.0]]).Y.tolist()
     [[0.25]]
     """
-    m, P = floating(m), floating(P)
+    m, P = as_float_array(m), as_float_array(P)
     check_semidefinite("P", P)
     check_invertible("P", P)
     Y = symmetric(cho_solve(cholesky(P), jnp.eye(m.shape[0], dtype=P.dtype)))
@@ -114,7 +114,7 @@ def information_kalman(model: LinearGaussian) -> Stepper:
     >>> estimates.m.round(12).tolist(), estimates.loglik.round(3).tolist()
     ([[3.0], [5.0]], [0.0, -2.968])
     """
-    model = checked(model)
+    model = validate_model(model)
     check_invertible("F", model.F)
     check_invertible("R", model.R)
     return Stepper(
@@ -148,7 +148,7 @@ def _init(F, prior, on_first: bool = False) -> InformationFiltering:
         prior = checked_prior(prior, n)
         check_invertible("prior.P", prior.P)
         prior = information(*prior)
-    z, Y = floating(prior[0]), floating(prior[1])
+    z, Y = as_float_array(prior[0]), as_float_array(prior[1])
     if z.shape != (n,) or Y.shape != (n, n):
         raise ValueError(f"prior: expected z ({n},) and Y ({n}, {n}), got {z.shape} and {Y.shape}")
     check_semidefinite("prior.Y", Y)
@@ -162,8 +162,8 @@ def _step(model, prepared, carry: InformationFiltering, x):
     y, x = split(model, x)
     z, Y, fresh = carry
     dtype, n = z.dtype, z.shape[0]
-    back = inverse(floating(x["F"])) if "F" in x else prepared[0]
-    G = root_of(floating(x["Q"])) if "Q" in x else prepared[1]
+    back = inverse(as_float_array(x["F"])) if "F" in x else prepared[0]
+    G = root_of(as_float_array(x["Q"])) if "Q" in x else prepared[1]
     model, back, G = at_step(model, x, dtype), back.astype(dtype), G.astype(dtype)
     eye = jnp.eye(n, dtype=dtype)
 
@@ -181,7 +181,7 @@ def _step(model, prepared, carry: InformationFiltering, x):
         z_pred, Y_pred = jnp.where(fresh, z, z_pred), jnp.where(fresh, Y, Y_pred)
 
     offset = affine(model.H, jnp.zeros_like(z), model.D, x.get("u"), model.d)
-    y = observed(y, offset)
+    y = check_observation(y, offset)
     seen = ~jnp.isnan(y)
     H = jnp.where(seen[:, None], model.H, 0)
     v = jnp.where(seen, y - offset, 0)
@@ -211,7 +211,7 @@ def _step(model, prepared, carry: InformationFiltering, x):
     return InformationFiltering(z, Y, fresh), estimate
 
 
-def _determined(Y):
+def _regularise(Y):
     """Whether Y is regular, well beyond its rounding, and Y, or else the identity."""
     least = 1e3 * Y.shape[0] * float(jnp.finfo(Y.dtype).eps) * jnp.diagonal(Y)
     # A factor that does not exist has NaN in it, which is above nothing.
@@ -222,7 +222,7 @@ def _determined(Y):
 
 def _moments(z, Y):
     """Mean and covariance (NaN where Y is singular), and whether it is regular."""
-    regular, Y = _determined(Y)
+    regular, Y = _regularise(Y)
     L = cholesky(Y)
     P = symmetric(cho_solve(L, jnp.eye(Y.shape[0], dtype=Y.dtype)))
     nan = jnp.asarray(jnp.nan, Y.dtype)

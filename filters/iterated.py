@@ -5,9 +5,16 @@ from dataclasses import dataclass, replace
 import jax.numpy as jnp
 from jax.tree_util import Partial
 
-from filters.extended import expected, predict, tangent
-from filters.gaussian import Expected, Gaussian, condition, innovation, observed, on_seen
-from filters.nonlinear import Nonlinear, checked, nonlinear_filter
+from filters.extended import expect_observation, predict, tangent
+from filters.gaussian import (
+    Expected,
+    Gaussian,
+    check_observation,
+    condition,
+    innovation,
+    update_where_seen,
+)
+from filters.nonlinear import Nonlinear, nonlinear_filter, validate_model
 from sim import Stepper, check, rollout
 
 
@@ -42,7 +49,7 @@ def iterated_extended(model: Nonlinear, iterations: int = 10) -> Stepper:
     >>> carry.m.round(3).tolist()  # (x − 1)² + 10 (x² − 4)² is least there
     [1.994]
     """
-    model = checked(model)
+    model = validate_model(model)
     observe = Partial(_Observe(check.positive("iterations", iterations)), model)
     # The residual is taken where h is linearised; what is left is subtracted.
     return nonlinear_filter(replace(model, residual=None), Partial(predict, model), observe)
@@ -60,7 +67,9 @@ class _Observe:
 
         def again(dx, _):
             linear = _linear(model, belief, x, y, dx)
-            return on_seen(condition, prior, linear, observed(y, linear.mu))[0].m, None
+            return update_where_seen(condition, prior, linear, check_observation(y, linear.mu))[
+                0
+            ].m, None
 
         # In a loop of its own: written out, XLA would compute early iterations many times.
         dx, _ = rollout(again, prior.m, length=self.iterations - 1)
@@ -71,6 +80,6 @@ def _linear(model, belief, x, y, dx):
     """The observation expected at the prior by the tangent at dx, so that y − μ is right."""
     mu, H, R = tangent(model, belief, x, dx)
     if model.residual is not None:
-        y = observed(y, mu)
+        y = check_observation(y, mu)
         mu = jnp.where(jnp.isnan(y), mu, y - innovation(model.residual, y, mu))
-    return expected(belief.P, mu - H @ dx, H, R)
+    return expect_observation(belief.P, mu - H @ dx, H, R)

@@ -12,8 +12,8 @@ from filters.gaussian import (
     Expected,
     Gaussian,
     Predicted,
+    as_float_array,
     check_semidefinite,
-    floating,
     gaussian_filter,
     symmetric,
 )
@@ -77,7 +77,7 @@ def kalman(model: LinearGaussian) -> Stepper:
     >>> estimates.m[:, 0].round(1).tolist()
     [1120.0, 1140.9, 1072.8]
     """
-    model = checked(model)
+    model = validate_model(model)
     return gaussian_filter(
         Partial(_predict, model),
         Partial(_observe, model),
@@ -118,7 +118,7 @@ def plus(P, Q):
 
 def split(model, x):
     """The observation and the rest of a step's input, its names checked."""
-    y, rest = named(x, ("y", "u", *model._fields))
+    y, rest = split_observation(x, ("y", "u", *model._fields))
     driven = model.B is not None or model.D is not None or {"B", "D"} & set(rest)
     if "u" in rest and not driven:
         raise ValueError("u: expected a model with B or D, got an input without either")
@@ -127,7 +127,7 @@ def split(model, x):
     return y, rest
 
 
-def named(x, known):
+def split_observation(x, known):
     """The observation, and a mapping of whatever came with it under known names."""
     if not isinstance(x, Mapping):
         return x, {}
@@ -142,16 +142,16 @@ def named(x, known):
 
 def at_step(model, x, dtype):
     """The model with this step's own matrices, in the dtype of the belief."""
-    own = {name: floating(value) for name, value in x.items() if name != "u"}
+    own = {name: as_float_array(value) for name, value in x.items() if name != "u"}
     model = model._replace(**own)
     if own:
         check_shapes(model)
     return jax.tree.map(lambda a: a.astype(dtype), model)
 
 
-def checked(model: LinearGaussian) -> LinearGaussian:
+def validate_model(model: LinearGaussian) -> LinearGaussian:
     """The model as arrays, its shapes and covariances checked."""
-    model = LinearGaussian(*(a if a is None else floating(a) for a in model))
+    model = LinearGaussian(*(a if a is None else as_float_array(a) for a in model))
     check_shapes(model)
     check_semidefinite("Q", model.Q)
     check_semidefinite("R", model.R)

@@ -10,13 +10,13 @@ import jax.numpy as jnp
 from jax.tree_util import Partial, register_dataclass
 
 from filters.gaussian import (
+    as_float_array,
     check_semidefinite,
     condition,
-    floating,
     gaussian_filter,
-    on_seen,
+    update_where_seen,
 )
-from filters.kalman import named
+from filters.kalman import split_observation
 from sim import Stepper, check
 from sim.step import as_pytree
 
@@ -75,7 +75,7 @@ def nonlinear_filter(model: Nonlinear, predict: Callable, observe: Callable) -> 
     """A filter of a checked model, from what it predicts and expects to observe.
 
     Args:
-        model: from `checked`.
+        model: from `validate_model`.
         predict, observe: as in `filters.gaussian.gaussian_filter`; they see the mapping
             that is the step's input, with "y" in it.
     """
@@ -85,16 +85,16 @@ def nonlinear_filter(model: Nonlinear, predict: Callable, observe: Callable) -> 
         Partial(_split),
         residual=model.residual,
         retract=model.retract,
-        update=Partial(on_seen, Partial(condition)),
+        update=Partial(update_where_seen, Partial(condition)),
     )
 
 
 def _split(x):
-    y, rest = named(x, ("y", "u", "t", "Q", "R"))
+    y, rest = split_observation(x, ("y", "u", "t", "Q", "R"))
     return y, rest | {"y": y}
 
 
-def checked(model: Nonlinear) -> Nonlinear:
+def validate_model(model: Nonlinear) -> Nonlinear:
     """The model with functions that are pytrees and covariances that are arrays.
 
     Raises:
@@ -120,7 +120,7 @@ def checked(model: Nonlinear) -> Nonlinear:
     if (model.retract is None) != (model.local is None):
         missing = "local" if model.local is None else "retract"
         raise ValueError(f"{missing}: expected a function, as retract and local go together")
-    noises = {"Q": floating(model.Q), "R": floating(model.R)}
+    noises = {"Q": as_float_array(model.Q), "R": as_float_array(model.R)}
     for name, noise in noises.items():
         _covariance(name, noise)
         check_semidefinite(name, noise)
@@ -165,17 +165,17 @@ def observation(model, like, x):
 
 
 def _noise(name, model, x, dtype):
-    noise = floating(x.get(name, getattr(model, name))).astype(dtype)
+    noise = as_float_array(x.get(name, getattr(model, name))).astype(dtype)
     _covariance(name, noise)
     return noise
 
 
 def _call(name, function, x, dtype, shape, whose, state, *noise):
     value = function(state, x.get("u"), x.get("t"), *noise)
-    return _shaped(name, value, dtype, shape, whose)
+    return _check_shape(name, value, dtype, shape, whose)
 
 
-def _shaped(name, value, dtype, shape, whose):
+def _check_shape(name, value, dtype, shape, whose):
     try:
         array = jnp.asarray(value)
     except (TypeError, ValueError):
@@ -186,11 +186,11 @@ def _shaped(name, value, dtype, shape, whose):
     return array.astype(dtype)
 
 
-def displaced(model, x, dx):
+def displace(model, x, dx):
     """The state that lies dx away from x."""
     if model.retract is None:
         return x + dx
-    return _shaped("retract", model.retract(x, dx), x.dtype, x.shape, "the state")
+    return _check_shape("retract", model.retract(x, dx), x.dtype, x.shape, "the state")
 
 
 def displacement(model, like, x, origin):
@@ -198,4 +198,4 @@ def displacement(model, like, x, origin):
     if model.local is None:
         return x - origin
     shape = like.P.shape[:1]
-    return _shaped("local", model.local(x, origin), x.dtype, shape, "the prior's covariance")
+    return _check_shape("local", model.local(x, origin), x.dtype, shape, "the prior's covariance")

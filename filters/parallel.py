@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 
 from filters.covariance import check_definite, symmetric
-from filters.gaussian import Estimate, Filtering, Gaussian, observed
-from filters.kalman import LinearGaussian, affine, at_step, checked, kalman, plus, split
+from filters.gaussian import Estimate, Filtering, Gaussian, check_observation
+from filters.kalman import LinearGaussian, affine, at_step, kalman, plus, split, validate_model
 from filters.rts import last_of, smoother_gain
 from sim.check import scan_length
 from sim.linalg import cholesky, solve_lower
@@ -68,7 +68,7 @@ def parallel_kalman(
     [1120.0, 1140.9, 1072.8]
     """
     length = scan_length(xs, None)
-    stepper, model = kalman(model), checked(model)
+    stepper, model = kalman(model), validate_model(model)
     first = stepper.init(prior, on_first)
     own = xs if isinstance(xs, Mapping) else {}
     if not own.keys() & {"Q", "H", "R"}:
@@ -101,7 +101,7 @@ def _passage(model, x, dtype) -> Passage:
     zero = jnp.zeros(n, dtype)
     c = affine(model.F, zero, model.B, x.get("u"), model.b)
     mu = affine(model.H, c, model.D, x.get("u"), model.d)
-    y = observed(y, mu)
+    y = check_observation(y, mu)
     seen = ~jnp.isnan(y)
     Q = plus(jnp.zeros((n, n), dtype), model.Q)
     # A missing component observes nothing, with noise of its own.

@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 from jax.tree_util import Partial
 
-from filters.gaussian import floating
-from filters.kalman import named
+from filters.gaussian import as_float_array
+from filters.kalman import split_observation
 from filters.resampling import ancestors_of
 from sim import Stepper
 from sim.check import positive
@@ -136,7 +136,7 @@ def draws(key: Any, steps: int, particles: int, noise: int, dtype: Any = None) -
 
 
 def _init(particles: Any, on_first: bool = False) -> Cloud:
-    particles = floating(particles)
+    particles = as_float_array(particles)
     if particles.ndim != 2 or not particles.size:
         raise ValueError(f"particles: expected an array (K, n), got shape {particles.shape}")
     K = particles.shape[0]
@@ -146,7 +146,7 @@ def _init(particles: Any, on_first: bool = False) -> Cloud:
 
 def _step(functions, resample_below, cloud: Cloud, x):
     transition, log_density = functions
-    y, rest = named(x, ("y", "noise", "uniform", "u", "t"))
+    y, rest = split_observation(x, ("y", "noise", "uniform", "u", "t"))
     K, dtype = cloud.particles.shape[0], cloud.particles.dtype
     noise, uniform = _chance(rest, K)
     u, t = rest.get("u"), rest.get("t")
@@ -162,7 +162,7 @@ def _step(functions, resample_below, cloud: Cloud, x):
         )
     if cloud.fresh is not None:
         after = jnp.where(cloud.fresh, before, after)
-    logs = _log_likelihoods(log_density, floating(y).astype(dtype), after, u, t)
+    logs = _log_likelihoods(log_density, as_float_array(y).astype(dtype), after, u, t)
     weights, loglik = _weigh(weights, logs)
     m = weights @ after
     away = after - m[None, :]

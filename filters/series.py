@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 from jax.tree_util import Partial
 
-from filters.covariance import check_semidefinite, floating, symmetric
+from filters.covariance import as_float_array, check_semidefinite, symmetric
 from filters.gaussian import Estimate, Expected, Gaussian, condition
-from filters.kalman import LinearGaussian, at_step, checked, split
+from filters.kalman import LinearGaussian, at_step, split, validate_model
 from sim import Stepper, rollout
 from sim.linalg import PRODUCT_LIMIT
 
@@ -63,7 +63,7 @@ def kalman_series(model: LinearGaussian, series: int) -> Stepper:
     >>> estimates.m[:, 0].round(3).tolist()
     [[0.0, 5.333], [0.0, 5.125]]
     """
-    model = checked(model)
+    model = validate_model(model)
     n = model.F.shape[0]
     if n > PRODUCT_LIMIT:
         raise ValueError(f"F: expected at most {PRODUCT_LIMIT} states, got {n}; use vmap of kalman")
@@ -73,7 +73,7 @@ def kalman_series(model: LinearGaussian, series: int) -> Stepper:
 
 
 def _init(n, series, prior: Gaussian) -> Blocks:
-    m, P = floating(prior[0]), floating(prior[1])
+    m, P = as_float_array(prior[0]), as_float_array(prior[1])
     dtype = jnp.promote_types(m.dtype, P.dtype)
     if m.shape not in ((n,), (n, series)) or P.shape not in ((n, n), (n, n, series)):
         raise ValueError(
@@ -128,12 +128,12 @@ def _one_block(model, _, x):
     before, y, u = x
     m = _affine(model.F, before.m, model.B, u, model.b)
     FP = _times(model.F, before.P)
-    P = _plus(symmetric(_times(FP, _transposed(model.F))), model.Q)
-    C = _times(P, _transposed(model.H))
+    P = _plus(symmetric(_times(FP, _transpose(model.F))), model.Q)
+    C = _times(P, _transpose(model.H))
     S = _plus(symmetric(_times(model.H, C)), model.R)
     mu = _affine(model.H, m, model.D, u, model.d)
     posterior, loglik = condition(Gaussian(m, P), Expected(mu, S, C), y)
-    estimate = Estimate(*posterior, m, P, _transposed(FP), y - mu, S, loglik)
+    estimate = Estimate(*posterior, m, P, _transpose(FP), y - mu, S, loglik)
     return None, (Blocks(*posterior), estimate)
 
 
@@ -150,7 +150,7 @@ def _times(a, b):
     return jax.lax.optimization_barrier(jnp.stack(rows))
 
 
-def _transposed(a):
+def _transpose(a):
     return jnp.swapaxes(a, 0, 1)
 
 

@@ -15,12 +15,12 @@ from filters.gaussian import Expected, Gaussian, Predicted, innovation, symmetri
 from filters.kalman import plus
 from filters.nonlinear import (
     Nonlinear,
-    checked,
-    displaced,
+    displace,
     displacement,
     nonlinear_filter,
     observation,
     transition,
+    validate_model,
 )
 from sim import Stepper
 from sim.linalg import FACTOR_LIMIT, cholesky, cholesky_semidefinite, matmul
@@ -71,21 +71,21 @@ def sigma_point_filter(model: Nonlinear, rule: Callable[[int], UnitPoints]) -> S
     >>> estimates.innovation.round(6).tolist(), estimates.S.round(6).tolist()
     ([[2.0]], [[[4.1]]])
     """
-    model, rule = checked(model), as_pytree(rule)
+    model, rule = validate_model(model), as_pytree(rule)
     return nonlinear_filter(model, Partial(_predict, rule, model), Partial(_observe, rule, model))
 
 
 def _predict(rule, model, belief: Gaussian, x) -> Predicted:
     f, Q = transition(model, belief, x)
     rule, dX, X, W = draw(rule, model, belief, Q if "f" in model.noise_in else None)
-    Y, dX = _kept(jax.vmap(f)(X, *W), dX)
+    Y, dX = _keep_stored(jax.vmap(f)(X, *W), dX)
     if model.retract is None:
         m = _mean(rule, Y)
         D = Y - m[None]
     else:
         origin = f(belief.m, *(jnp.zeros_like(w[0]) for w in W))
         away = jax.vmap(lambda y: displacement(model, belief, y, origin))(Y)
-        m = displaced(model, origin, _mean(rule, away))
+        m = displace(model, origin, _mean(rule, away))
         D = jax.vmap(lambda y: displacement(model, belief, y, m))(Y)
     P, C = _covariances(rule, dX, D)
     return Predicted(m, P if W else plus(P, Q), C)
@@ -94,7 +94,7 @@ def _predict(rule, model, belief: Gaussian, x) -> Predicted:
 def _observe(rule, model, belief: Gaussian, x) -> Expected:
     h, R = observation(model, belief, x)
     rule, dX, X, E = draw(rule, model, belief, R if "h" in model.noise_in else None)
-    Y, dX = _kept(jax.vmap(h)(X, *E), dX)
+    Y, dX = _keep_stored(jax.vmap(h)(X, *E), dX)
     if model.residual is None:
         mu = _mean(rule, Y)
         D = Y - mu[None]
@@ -117,7 +117,7 @@ def draw(rule, model, belief, noise=None):
     q = 0 if noise is None else noise.shape[0]
     rule = UnitPoints(*(jnp.asarray(a, belief.P.dtype) for a in rule(d + q)))
     dX = matmul(rule.points[:, :d], root(belief.P).T)
-    X = jax.vmap(lambda dx: displaced(model, belief.m, dx))(dX)
+    X = jax.vmap(lambda dx: displace(model, belief.m, dx))(dX)
     if noise is None:
         return rule, dX, X, ()
     if noise.ndim == 1:
@@ -138,7 +138,7 @@ def root(P):
     return cholesky(jnp.where(np.eye(n, dtype=bool), lifted, P))
 
 
-def _kept(Y, dX):
+def _keep_stored(Y, dX):
     """Both as they are, and stored: XLA would call f again for every sum over Y."""
     stored = jax.lax.optimization_barrier(jnp.concatenate([Y, dX], axis=1))
     return stored[:, : Y.shape[1]], stored[:, Y.shape[1] :]

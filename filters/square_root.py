@@ -6,9 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import Partial
 
-from filters.covariance import floating
-from filters.gaussian import LOG_2PI, Gaussian, checked_prior, observed
-from filters.kalman import LinearGaussian, affine, at_step, checked, plus, split
+from filters.covariance import as_float_array
+from filters.gaussian import LOG_2PI, Gaussian, check_observation, checked_prior
+from filters.kalman import LinearGaussian, affine, at_step, plus, split, validate_model
 from sim import Stepper
 from sim.linalg import cholesky_semidefinite, matmul, triangularise
 
@@ -85,7 +85,7 @@ def square_root_kalman(model: LinearGaussian) -> Stepper:
     >>> estimates.m[:, 0].round(1).tolist()
     [1120.0, 1140.9, 1072.8]
     """
-    model = checked(model)
+    model = validate_model(model)
     return Stepper(Partial(_init, model.F), Partial(_step, model, root_of(model.Q)))
 
 
@@ -106,7 +106,7 @@ def _step(model, Q_root, carry: SquareRootFiltering, x):
     m, root, fresh = carry
     n, dtype = m.shape[0], m.dtype
     if "Q" in x:
-        Q_root = root_of(floating(x["Q"]))
+        Q_root = root_of(as_float_array(x["Q"]))
     model = at_step(model, x, dtype)
     eye = jnp.eye(n, dtype=dtype)
 
@@ -127,7 +127,7 @@ def _step(model, Q_root, carry: SquareRootFiltering, x):
         fresh = jnp.zeros_like(fresh)
 
     mu = affine(model.H, m_pred, model.D, x.get("u"), model.d)
-    y = observed(y, mu)
+    y = check_observation(y, mu)
     m, root, shift, shrink, loglik = update(
         m_pred, root_pred, model.H, model.R, y - mu, ~jnp.isnan(y)
     )

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import Partial
 
-from filters.covariance import check_definite, floating, symmetric
-from filters.gaussian import LOG_2PI, Estimate, Gaussian, observed
-from filters.kalman import LinearGaussian, affine, checked, split
+from filters.covariance import as_float_array, check_definite, symmetric
+from filters.gaussian import LOG_2PI, Estimate, Gaussian, check_observation
+from filters.kalman import LinearGaussian, affine, split, validate_model
 from sim import Stepper, rollout
 from sim.linalg import cho_solve, cholesky, solve_lower
 
@@ -58,7 +58,7 @@ def riccati(F, Q, H, R):
     >>> riccati(*level).round(6).tolist()
     [[5501.257942]]
     """
-    F, Q, H, R = map(floating, (F, Q, H, R))
+    F, Q, H, R = map(as_float_array, (F, Q, H, R))
     check_definite("riccati", Q, H, R)
     P = _riccati(F, Q, H, R)
     if not isinstance(P, jax.core.Tracer) and not np.all(np.isfinite(P)):
@@ -133,7 +133,7 @@ def steady_state(model: LinearGaussian) -> SteadyState:
     >>> steady_state(level).K.round(10).tolist()
     [[0.2670480126]]
     """
-    model = checked(model)
+    model = validate_model(model)
     F, Q, H, R = model[:4]
     Q, R = (jnp.diag(a) if a.ndim == 1 else a for a in (Q, R))
     P_pred = riccati(F, Q, H, R)
@@ -169,7 +169,7 @@ def steady_state_kalman(model: LinearGaussian) -> Stepper:
     >>> alpha, beta  # of the tracking index 0.2
     (0.4673280449, 0.1459687576)
     """
-    model = checked(model)
+    model = validate_model(model)
     rest = steady_state(model)
     L = cholesky(rest.S)
     # P⁻ Hᵀ L⁻ᵀ: what each whitened component of the innovation moves.
@@ -179,7 +179,7 @@ def steady_state_kalman(model: LinearGaussian) -> Stepper:
 
 
 def _init(F, m):
-    m = floating(m.m if isinstance(m, Gaussian) else m)
+    m = as_float_array(m.m if isinstance(m, Gaussian) else m)
     if m.shape != F.shape[:1]:
         raise ValueError(f"m: expected a mean {F.shape[:1]}, got shape {m.shape}")
     return m
@@ -194,7 +194,7 @@ def _step(constants, m, x):
     model, rest, L, moves, C = jax.tree.map(lambda a: a.astype(m.dtype), (model, rest, L, moves, C))
     m_pred = affine(model.F, m, model.B, x.get("u"), model.b)
     mu = affine(model.H, m_pred, model.D, x.get("u"), model.d)
-    y = observed(y, mu)
+    y = check_observation(y, mu)
     seen = ~jnp.isnan(y)
     v = jnp.where(seen, y - mu, 0)
     m, loglik = m_pred, jnp.zeros((), m.dtype)

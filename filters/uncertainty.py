@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from filters.gaussian import floating
+from filters.gaussian import as_float_array
 
 
 class Uncertainty(NamedTuple):
@@ -107,7 +107,7 @@ def delta(function: Callable, params: Any, covariance) -> Uncertainty:
             f"covariance: expected {2 * flat.shape} for {flat.size} parameters, "
             f"got {covariance.shape}"
         )
-    value = jax.tree.map(floating, function(params))
+    value = jax.tree.map(as_float_array, function(params))
     about, back = _flat(value)
     slope = jax.jacfwd(lambda theta: ravel_pytree(function(whole(theta)))[0])(flat)
     covariance = slope @ covariance @ slope.T
@@ -116,7 +116,7 @@ def delta(function: Callable, params: Any, covariance) -> Uncertainty:
 
 
 def _flat(params):
-    params = jax.tree.map(floating, params)
+    params = jax.tree.map(as_float_array, params)
     if not jax.tree.leaves(params):
         raise ValueError("params: expected at least one parameter, got none")
     return ravel_pytree(params)

@@ -81,14 +81,14 @@ class OneStep:
             )
         dt = jnp.asarray(dt, carry.t0.dtype)
         t = carry.t0 + carry.k.astype(dt.dtype) * dt
-        y = self.advance(_checked(f), t, carry.y, lambda theta: at(x, theta), dt)
+        y = self.advance(_check_field(f), t, carry.y, lambda theta: at(x, theta), dt)
         return Clocked(carry.t0, carry.k + 1, y), y
 
 
 def _init(y0, t0=0.0) -> Clocked:
     arrays("y0", y0)
     real("t0", t0)
-    y0 = jax.tree.map(_floating, y0)
+    y0 = jax.tree.map(_as_float, y0)
     leaves = jax.tree.leaves(y0)
     if not leaves:
         raise ValueError(f"y0: expected a pytree with at least one array, got {y0!r}")
@@ -98,13 +98,13 @@ def _init(y0, t0=0.0) -> Clocked:
     return Clocked(jnp.asarray(t0, dtype), jnp.asarray(0, jnp.result_type(int)), y0)
 
 
-def _floating(leaf):
+def _as_float(leaf):
     leaf = jnp.asarray(leaf)
     inexact = jnp.issubdtype(leaf.dtype, jnp.inexact)
     return jnp.asarray(leaf, leaf.dtype if inexact else jnp.result_type(float))
 
 
-def _checked(f):
+def _check_field(f):
     """f, with what it returns held against the state while it is traced."""
 
     def field(t, y, u):

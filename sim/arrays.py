@@ -33,7 +33,7 @@ def write(
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     write(f"{folder}/a.nc", {"a.W": np.eye(2)}, {"kind": "gru"})
-    ...     read(f"{folder}/a.nc")
+    ...     read_array(f"{folder}/a.nc")
     ({'a.W': array([[1., 0.],
            [0., 1.]])}, {'kind': 'gru'})
     """
@@ -47,7 +47,7 @@ def write(
         with netCDF4.Dataset(part, "w", format="NETCDF4") as file:
             file.setncatts(dict(attributes))
             for name, array in arrays.items():
-                _put(file, name, array)
+                _put_string(file, name, array)
         with open(part, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(part, path)
@@ -57,7 +57,7 @@ def write(
         raise OSError(f"{path}: cannot write the file: {reason}") from error
 
 
-def read(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def read_array(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """The arrays and the attributes that `write` wrote.
 
     Raises:
@@ -76,7 +76,7 @@ def read(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[str, Any]
         raise OSError(f"{path}: cannot read the file: {reason}") from error
 
 
-def _put(file, name, array):
+def _put_string(file, name, array):
     for size in array.shape:
         if f"n{size}" not in file.dimensions:
             file.createDimension(f"n{size}", size)

@@ -77,7 +77,7 @@ def concrete_carry(step, carry, xs):
         after, _ = pair(jax.eval_shape(step, carry, x))
         if jax.tree.structure(after) != jax.tree.structure(carry):
             break
-        weak, carry = carry, jax.tree.map(_settled, carry, after)
+        weak, carry = carry, jax.tree.map(_settle_dtype, carry, after)
         if all(map(is_, jax.tree.leaves(weak), jax.tree.leaves(carry))):
             break
     return jax.tree.map(lambda leaf: jnp.asarray(leaf, leaf.dtype), carry)
@@ -88,7 +88,7 @@ def _weak(leaf):
     return getattr(leaf, "weak_type", False)
 
 
-def _settled(leaf, after):
+def _settle_dtype(leaf, after):
     if _weak(leaf) and not _weak(after):
         return jnp.asarray(leaf, jnp.result_type(leaf, after))
     return leaf
@@ -103,7 +103,7 @@ def pair(returned):
     return returned
 
 
-def checked(step):
+def check_step(step):
     """The step, with its new carry held against the old one while it is traced."""
 
     def checked_step(carry, x):

@@ -63,7 +63,7 @@ def load(path: str | os.PathLike, carry: Any, run: dict[str, Any]) -> Checkpoint
         OSError: there is no such file, or it is no checkpoint.
     """
     path = Path(path)
-    facts, step, records, stored = _stored(path)
+    facts, step, records, stored = _read_arrays(path)
     expected = json.loads(json.dumps({**run, **_structure(carry)}))
     for name in {**expected, **facts}:
         if facts.get(name) != expected.get(name):
@@ -83,10 +83,10 @@ def records(path: str | os.PathLike) -> int:
     Raises:
         OSError: there is no such file, or it is no checkpoint.
     """
-    return _stored(Path(path))[2]
+    return _read_arrays(Path(path))[2]
 
 
-def _stored(path):
+def _read_arrays(path):
     try:
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as data:
             stored = dict(data)

@@ -43,7 +43,7 @@ def _bytes(tree):
     return sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(tree))
 
 
-def checked(chunk, every):
+def check_chunk(chunk, every):
     """chunk, held against save_every."""
     chunk = check.positive("chunk", chunk)
     if chunk % every:
@@ -89,13 +89,13 @@ def compile_chunks(step, carry, source, bounds, every):
     compiled = {}
     for start, end in bounds:
         if end - start not in compiled:
-            jitted = jax.jit(_saved, static_argnums=(3, 4))
+            jitted = jax.jit(_rollout_saving, static_argnums=(3, 4))
             lowered = jitted.lower(step, carry, on_device(source(start, end)), end - start, every)
             compiled[end - start] = lowered.compile()
     return compiled
 
 
-def _saved(step, carry, xs, steps, every):
+def _rollout_saving(step, carry, xs, steps, every):
     """The rollout of a chunk, of which only the end of every n-th step is kept."""
     if every == 1:
         return rollout(step, carry, xs, length=steps)

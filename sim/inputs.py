@@ -175,12 +175,12 @@ def band_limited(
     >>> bool(jnp.allclose(middle, jnp.cos(2 * jnp.pi * 3 / 8 * (k[:-1] + 0.5))))
     True
     """
-    interpolate = _shifted if periodic else _reflected
+    interpolate = _shift_phase if periodic else _reflect
     nodes = Piece((None,) * len(nodes), nodes).nodes
     return _pieces(t, u, nodes, lambda u: interpolate(u, nodes), least=2, finite=True)
 
 
-def _shifted(u, nodes):
+def _shift_phase(u, nodes):
     """u_{k+θ} of a periodic u, k = 0, …, N−2, by a phase ramp for each θ."""
     n = len(u)
     complex_ = jnp.iscomplexobj(u)
@@ -201,7 +201,7 @@ def _shifted(u, nodes):
     return [shift(theta) for theta in nodes]
 
 
-def _reflected(u, nodes):
+def _reflect(u, nodes):
     n = len(u)
     k = np.arange(n) / (n - 1)
     rise = u[-1:] - u[:1]
@@ -213,7 +213,7 @@ def _reflected(u, nodes):
     odd = jnp.concatenate([rest, -rest[-2:0:-1]])
     return [
         u[int(a) : n - 1 + int(a)] if a in (0, 1) else part[: n - 1] + line(k[:-1] + a / (n - 1))
-        for a, part in zip(nodes, _shifted(odd, nodes), strict=True)
+        for a, part in zip(nodes, _shift_phase(odd, nodes), strict=True)
     ]
 
 

@@ -67,15 +67,15 @@ def writer(
         for name, v in (attributes or {}).items()
         if v is not None
     }
-    with _named(path, "open" if resume else "create"):
+    with _name_file_in_errors(path, "open" if resume else "create"):
         file = netCDF4.Dataset(path, "r+" if resume else "x", format="NETCDF4")
     try:
-        with _named(path, "write"):
+        with _name_file_in_errors(path, "write"):
             _describe(file, attributes, path, resume)
             file.sync()
 
         def append(first, dataset):
-            with _named(path, "write"):
+            with _name_file_in_errors(path, "write"):
                 _append(file, path, first, dataset, flush)
                 file.sync()
 
@@ -85,7 +85,7 @@ def writer(
         with contextlib.suppress(OSError, RuntimeError):
             file.close()
         raise
-    with _named(path, "close"):
+    with _name_file_in_errors(path, "close"):
         file.close()
 
 
@@ -103,14 +103,14 @@ def read(path: str | os.PathLike, records: slice = slice(None)) -> xarray.Datase
     """
     path = Path(path)
     with (
-        _named(path, "read"),
+        _name_file_in_errors(path, "read"),
         xarray.open_dataset(path, engine="netcdf4", decode_timedelta=False) as dataset,
     ):
         return dataset.isel(time=records, missing_dims="ignore").load()
 
 
 @contextlib.contextmanager
-def _named(path, verb):
+def _name_file_in_errors(path, verb):
     """Every failure of the library below as one OSError with the file in it."""
     try:
         if verb in ("open", "read") and not path.is_file():

@@ -60,7 +60,7 @@ class Piece:
         if len(self.nodes) == 1:
             return self.values[0]
         if isinstance(theta, jax.Array):
-            return _combine(_scaled, _lagrange(self.nodes, theta), self.values)
+            return _combine(_scale, _lagrange(self.nodes, theta), self.values)
         weights = _lagrange(self.nodes, float(theta))
         if 1.0 in weights and sum(map(bool, weights)) == 1:
             return self.values[weights.index(1.0)]
@@ -134,7 +134,7 @@ def _combine(product, weights, values):
     return jax.tree.map(lambda *us: reduce(add, map(product, weights, us)), *values)
 
 
-def _scaled(weight, u):
+def _scale(weight, u):
     u = inexact(u)
     return jnp.asarray(weight, u.dtype) * u
 

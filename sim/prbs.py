@@ -52,7 +52,7 @@ def prbs(
     if check.positive("register", n) not in range(2, 33):
         raise ValueError(f"register: expected 2 to 32, got {n}")
     state = int(np.random.default_rng(seed).integers(1, 2**n)) >> np.arange(n) & 1
-    state = _clocked(state, int(bit[0]) % (2**n - 1))
+    state = _advance_register(state, int(bit[0]) % (2**n - 1))
     sequence, _ = signal.max_len_seq(n, state, length=int(bit[-1] - bit[0]) + 1)
     return jnp.asarray(np.where(sequence[bit - bit[0]] == 1, float(high), float(low)))
 
@@ -84,7 +84,7 @@ def _bits(t, clock):
     return np.floor((axis(t).astype(np.float64) + 0.01 * dt) / clock).astype(np.int64)
 
 
-def _clocked(state, count):
+def _advance_register(state, count):
     """The register after ``count`` clock periods: linear over GF(2), so by squaring its matrix."""
     n = len(state)
     power = np.stack([signal.max_len_seq(n, row, length=1)[1] for row in np.eye(n, dtype=np.int8)])

@@ -128,8 +128,8 @@ def _body(step):
             return _bodies[step]
         alive = weakref.ref(step)
     except TypeError:  # not hashable, or without weak references: not remembered
-        return _recomputed(check.checked(step))
-    body = _recomputed(check.checked(lambda *args: alive()(*args)))
+        return _checkpoint(check.check_step(step))
+    body = _checkpoint(check.check_step(lambda *args: alive()(*args)))
     _bodies[step] = body
     return body
 
@@ -141,7 +141,7 @@ _bodies = weakref.WeakKeyDictionary()
 LARGE = 128
 
 
-def _recomputed(body):
+def _checkpoint(body):
     return jax.checkpoint(body, prevent_cse=False, policy=_worth_keeping)
 
 
@@ -193,7 +193,7 @@ class _Repeated:
         n = self.n
         if n == 1:
             return step(carry, x)
-        step = check.checked(step)
+        step = check.check_step(step)
         nodes, treedef = jax.tree.flatten(x, is_leaf=_divides)
         pieces = [node.subdivide(n) if _divides(node) else None for node in nodes]
 

@@ -133,7 +133,7 @@ def stream(
     carry = check.concrete_carry(step, carry, source(0, 1))
     if chunk is None:
         chunk = default_chunk(step, carry, xs, length=length, save_every=every)
-    chunk = chunks.checked(chunk, every)
+    chunk = chunks.check_chunk(chunk, every)
     step = as_pytree(step)
     run = {"identity": identity, "save_every": every, "t0": t0, "dt": dt}
     begin, records = 0, 0

@@ -5,7 +5,7 @@ import numpy as np
 from cuthbert import filter as run_filter
 from cuthbert.gaussian import kalman
 
-from benchmarks.measure import compiled
+from benchmarks.measure import compile_run
 
 
 def _roots(model, prior):
@@ -25,9 +25,9 @@ def _run(model, prior, roots, ys):
     return states.mean[1:], states.chol_cov[1:], states.log_normalizing_constant[-1]
 
 
-def filtered(model, prior, first, ys):
+def build_filter(model, prior, first, ys):
     def run(ys):
         m, U, loglik = _run(model, prior, _roots(model, prior), ys)
         return m, U @ jnp.swapaxes(U, 1, 2), loglik
 
-    return compiled(run, jnp.asarray(ys))
+    return compile_run(run, jnp.asarray(ys))

@@ -6,11 +6,11 @@ from cuthbert import filter as run_filter
 from cuthbert.smc import particle_filter
 from cuthbertlib.resampling import ess_decorator, systematic
 
-from benchmarks.measure import compiled
+from benchmarks.measure import compile_run
 from benchmarks.particle import BELOW, SD_X, drift, log_likelihood
 
 
-def filtered(ys, K):
+def build_filter(ys, K):
     built = particle_filter.build_filter(
         init_sample=jax.random.normal,
         propagate_sample=lambda key, x, y: drift(x) + SD_X * jax.random.normal(key),
@@ -26,4 +26,4 @@ def filtered(ys, K):
         m = jnp.sum(weights * states.particles[1:], axis=1)
         return m, states.log_normalizing_constant[-1]
 
-    return compiled(run, jnp.asarray(ys), jax.random.key(0))
+    return compile_run(run, jnp.asarray(ys), jax.random.key(0))

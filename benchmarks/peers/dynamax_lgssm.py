@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from dynamax.linear_gaussian_ssm import lgssm_filter, lgssm_smoother
 from dynamax.linear_gaussian_ssm.inference import make_lgssm_params
 
-from benchmarks.measure import compiled
+from benchmarks.measure import compile_run
 
 
 def params(first, F, Q, H, R):
@@ -19,21 +19,23 @@ def params(first, F, Q, H, R):
     )
 
 
-def _filtered(p, ys):
+def _run_filter(p, ys):
     out = lgssm_filter(p, ys)
     return out.filtered_means, out.filtered_covariances, out.marginal_loglik
 
 
-def filtered(model, prior, first, ys):
-    return compiled(_filtered, params(first, model.F, model.Q, model.H, model.R), jnp.asarray(ys))
+def build_filter(model, prior, first, ys):
+    return compile_run(
+        _run_filter, params(first, model.F, model.Q, model.H, model.R), jnp.asarray(ys)
+    )
 
 
-def smoothed(model, prior, first, ys):
+def build_smoother(model, prior, first, ys):
     def run(p, ys):
         out = lgssm_smoother(p, ys)
         return out.smoothed_means, out.smoothed_covariances
 
-    return compiled(run, params(first, model.F, model.Q, model.H, model.R), jnp.asarray(ys))
+    return compile_run(run, params(first, model.F, model.Q, model.H, model.R), jnp.asarray(ys))
 
 
 def loglik_grad(model, prior, ys):
@@ -43,11 +45,11 @@ def loglik_grad(model, prior, ys):
         return lgssm_filter(params(first, F, Q, H, R), jnp.asarray(ys)).marginal_loglik
 
     parts = {name: jnp.asarray(getattr(model, name)) for name in "FQHR"}
-    return compiled(jax.value_and_grad(loss), parts)
+    return compile_run(jax.value_and_grad(loss), parts)
 
 
 def batch(model, prior, first, ys):
     def run(p, ys):
-        return jax.vmap(_filtered, (None, 0))(p, ys)[0]
+        return jax.vmap(_run_filter, (None, 0))(p, ys)[0]
 
-    return compiled(run, params(first, model.F, model.Q, model.H, model.R), jnp.asarray(ys))
+    return compile_run(run, params(first, model.F, model.Q, model.H, model.R), jnp.asarray(ys))

@@ -8,10 +8,10 @@ from dynamax.nonlinear_gaussian_ssm import (
     unscented_kalman_filter,
 )
 
-from benchmarks.measure import compiled
+from benchmarks.measure import compile_run
 
 
-def filtered(kind, model, first, ys):
+def build_filter(kind, model, first, ys):
     p = ParamsNLGSSM(
         initial_mean=jnp.asarray(first[0]),
         initial_covariance=jnp.asarray(first[1]),
@@ -28,4 +28,4 @@ def filtered(kind, model, first, ys):
             out = unscented_kalman_filter(p, ys, UKFHyperParams(alpha=1.0, beta=0, kappa=1))
         return out.filtered_means, out.filtered_covariances, out.marginal_loglik
 
-    return compiled(run, jnp.asarray(ys))
+    return compile_run(run, jnp.asarray(ys))

@@ -49,7 +49,7 @@ def _loop(F, Q, H, R, m0, P0, ys):
     return means, covs, loglik
 
 
-def filtered(model, prior, first, ys):
+def build_filter(model, prior, first, ys):
     args = *map(np.ascontiguousarray, (model.F, model.Q, model.H, model.R, *first)), ys
     _loop(*args[:-1], ys[:2])
     return lambda: _loop(*args)

@@ -25,7 +25,7 @@ class Population(particles.FeynmanKac):
         return LOG_SCALE - ((self.ys[t] - x) / SD_Y) ** 2 / 2
 
 
-def filtered(ys, K):
+def build_filter(ys, K):
     def run():
         smc = particles.SMC(
             fk=Population(ys),

@@ -16,7 +16,7 @@ def _filter(model, first, ys):
     return f
 
 
-def filtered(model, prior, first, ys):
+def build_filter(model, prior, first, ys):
     f = _filter(model, first, ys)
 
     def run():

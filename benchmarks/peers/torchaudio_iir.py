@@ -4,7 +4,7 @@ import torch
 import torchaudio.functional
 
 
-def filtered(sos, x):
+def build_filter(sos, x):
     rows, x = torch.from_numpy(sos), torch.from_numpy(x)
 
     def run():

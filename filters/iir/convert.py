@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from filters.iir.numeric import arithmetic, traced
+from filters.iir.numeric import arithmetic, is_traced
 from filters.iir.pairing import conjugates, pair
 from filters.iir.roots import quadratic, roots
 
@@ -58,11 +58,11 @@ def zpk2sos(z, p, k, pairing=None, *, analog=False):
     ar = arithmetic(z, p, k)
     xp = ar.xp
     z, p = (ar.complex(x).reshape(-1) for x in (z, p))
-    if not traced(k) and np.any(np.imag(k) != 0):
+    if not is_traced(k) and np.any(np.imag(k) != 0):
         raise ValueError(f"k: expected a real gain, k must be real, got {k}")
     k = ar.real(xp.real(xp.asarray(k))).reshape(())
     for name, x in (("z", z), ("p", p)):
-        if not traced(x):
+        if not is_traced(x):
             conjugates(name, np.asarray(x))
 
     n_z, n_p = len(z), len(p)
@@ -80,7 +80,7 @@ def zpk2sos(z, p, k, pairing=None, *, analog=False):
         z = xp.concatenate([z, xp.zeros(whole - n_z, z.dtype)])
         p = xp.concatenate([p, xp.zeros(whole - n_p, p.dtype)])
 
-    if traced(z, p):
+    if is_traced(z, p):
         found = pair(jnp, jax.lax.stop_gradient(z), jax.lax.stop_gradient(p), n, analog)
     else:
         found = pair(np, np.asarray(z), np.asarray(p), n, analog)
@@ -145,7 +145,7 @@ def zpk2tf(z, p, k):
 
 
 def _real_poly(ar, roots, gain):
-    paired = traced(roots) or np.array_equal(np.sort(roots), np.sort(np.conj(roots)))
+    paired = is_traced(roots) or np.array_equal(np.sort(roots), np.sort(np.conj(roots)))
     c = poly(ar, roots)
     if paired and not ar.xp.iscomplexobj(gain):
         return gain * c.real
@@ -173,10 +173,10 @@ def normalize(b, a):
     >>> [x.tolist() for x in normalize([2.0], [0.0, 2.0, 1.0])]
     [[1.0], [1.0, 0.5]]
     """
-    return normalized(b, a)
+    return normalize_for_caller(b, a)
 
 
-def normalized(b, a):
+def normalize_for_caller(b, a):
     """`normalize`; who called the caller is whom a warning is for."""
     if np.ndim(a) > 1:
         raise ValueError(f"a: Denominator polynomial must be rank-1 array, got {np.shape(a)}")
@@ -187,13 +187,13 @@ def normalized(b, a):
     ar = arithmetic(b, a)
     b, a = (ar.inexact(x) for x in (b, a))
     b, a = (x if x.ndim else x.reshape(1) for x in (b, a))
-    if not traced(a):
+    if not is_traced(a):
         nonzero = np.flatnonzero(np.asarray(a))
         if not len(nonzero):
             raise ValueError("a: Denominator must have at least one nonzero element, got all 0")
         a = a[nonzero[0] :]
     b, a = b / a[0], a / a[0]
-    if not traced(b):
+    if not is_traced(b):
         large = np.flatnonzero(np.any(np.abs(np.atleast_2d(b)) > NEGLIGIBLE, axis=0))
         small = large[0] if len(large) else b.shape[-1]
         if small:
@@ -228,7 +228,7 @@ def tf2zpk(b, a):
     >>> z.tolist(), p.imag.round(6).tolist(), float(k)
     ([-0.5], [0.5, -0.5], 2.0)
     """
-    b, a = normalized(b, a)
+    b, a = normalize_for_caller(b, a)
     k = b[0]
     return roots(b / k), roots(a), k
 
@@ -295,6 +295,6 @@ def sos2zpk(sos):
     sos = ar.real(sos)
     z, b = quadratic(ar, sos[:, :3])
     p, a = quadratic(ar, sos[:, 3:])
-    if not traced(sos) and np.any(np.abs(sos[:, 0]) <= NEGLIGIBLE * np.abs(a)):
+    if not is_traced(sos) and np.any(np.abs(sos[:, 0]) <= NEGLIGIBLE * np.abs(a)):
         warnings.warn(BAD, BadCoefficients, stacklevel=2)
     return z.reshape(-1), p.reshape(-1), ar.xp.prod(b / a)

@@ -73,7 +73,7 @@ def filtered(
     fs, units = sampling_rate(x, dim)
     sos = sections(design, fs, cutoff, order=order, units=units, **settings)
     run, axis = sosfiltfilt if zero_phase else sosfilt, x.get_axis_num(dim)
-    y = np.asarray(run(sos, filled(x, dim, gap), axis=axis))
+    y = np.asarray(run(sos, fill_gaps(x, dim, gap), axis=axis))
     about = {
         "method": _name(design),
         "order": _poles(sos) if order is None else order,
@@ -162,10 +162,10 @@ def sections(
     return np.asarray(tf2sos(*found) if isinstance(found, tuple) else found, float)
 
 
-def filled(x: xarray.DataArray, dim: str = "time", gap: Gap = "raise") -> np.ndarray:
+def fill_gaps(x: xarray.DataArray, dim: str = "time", gap: Gap = "raise") -> np.ndarray:
     """The values of x with its gaps treated as `filtered` says.
 
-    >>> filled(xarray.DataArray([np.nan, 1.0, np.nan, 3.0], dims="time"), gap="hold").tolist()
+    >>> fill_gaps(xarray.DataArray([np.nan, 1.0, np.nan, 3.0], dims="time"), gap="hold").tolist()
     [1.0, 1.0, 1.0, 3.0]
     """
     if gap not in get_args(Gap):

@@ -175,7 +175,7 @@ def _output_error(x, y, weights, filter):
 def _best(residual, starts, parametrisation, steps):
     if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 1:
         raise ValueError(f"steps: expected an integer of at least 1, got {steps!r}")
-    filters, losses = _minimised(residual, starts, parametrisation.filter, int(steps))
+    filters, losses = _minimise_all(residual, starts, parametrisation.filter, int(steps))
     last = np.asarray(losses[:, -1])
     if not np.any(np.isfinite(last)):
         raise ValueError("start: expected a filter with a finite error, got one without")
@@ -184,30 +184,30 @@ def _best(residual, starts, parametrisation, steps):
 
 
 @partial(jax.jit, static_argnames=("build", "steps"))
-def _minimised(residual, starts, build, steps):
+def _minimise_all(residual, starts, build, steps):
     """The fits from all starts side by side."""
 
     def one(start):
         flat, unravel = ravel_pytree(start)
-        parameters, loss = _searched(lambda p: residual(build(unravel(p))), flat, steps)
+        parameters, loss = _search(lambda p: residual(build(unravel(p))), flat, steps)
         return build(unravel(parameters)), loss
 
     return jax.vmap(one)(starts)
 
 
-def _searched(residual, p, steps):
+def _search(residual, p, steps):
     """p (n,) after so many evaluations, and the loss before and after each."""
     from sim.fit import least_squares as lm  # only here: all of sim.fit comes with it, in a second
 
     def evaluated(p):
-        return lm.reduced(residual(p), jax.jacfwd(residual)(p))
+        return lm.qr_reduce(residual(p), jax.jacfwd(residual)(p))
 
     def further(search, _):
-        new = lm.proposed(search)
-        search = lm.judged(search, new, evaluated(new), 0.0)
+        new = lm.propose(search)
+        search = lm.accept_or_reject(search, new, evaluated(new), 0.0)
         return search, search.at.loss
 
-    search = lm.begun(p, evaluated(p))
+    search = lm.init(p, evaluated(p))
     end, after = rollout(further, search, length=steps)
     return end.z, jnp.concatenate([search.at.loss[None], after])
 
@@ -218,7 +218,7 @@ def _starts(start, parametrisation, dtype):
         if start < 1:
             raise ValueError(f"start: expected at least one section, got {start}")
         places = [(radius, turn) for radius in (0.5, 0.9) for turn in (0.3, 0.7)]
-        several = [_spread(int(start), *place) for place in places]
+        several = [_spread_starts(int(start), *place) for place in places]
         if parametrisation is reflection:
             several = [tuple(reduce(np.convolve, p) for p in _polynomials(sos)) for sos in several]
     else:
@@ -238,7 +238,7 @@ def _cast(filter, dtype):
     return np.asarray(filter).astype(dtype, casting="same_kind")
 
 
-def _spread(sections, radius, turn):
+def _spread_starts(sections, radius, turn):
     """Pole pairs at one radius, their angles spread up to a share of the circle's half."""
     angle = np.pi * turn * (np.arange(sections) + 0.5) / sections
     one = np.ones(sections)

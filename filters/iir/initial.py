@@ -124,10 +124,10 @@ def lfiltic(b, a, y, x=None):
 @jax.jit
 def _lfiltic(b, a, y, x):
     n = max(len(b), len(a)) - 1
-    return (_carried(b, x, n) - _carried(a, y, n)) / a[0]
+    return (_carry_over(b, x, n) - _carry_over(a, y, n)) / a[0]
 
 
-def _carried(p, v, n):
+def _carry_over(p, v, n):
     """Σ_{j>k} pⱼ v₋₍ⱼ₋ₖ₎ for k = 0 … n − 1."""
     k, j = np.arange(n)[:, None], np.arange(n)[None, :]
     p = jnp.pad(p[1:], (0, n - len(p) + 1))

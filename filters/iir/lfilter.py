@@ -57,19 +57,19 @@ def lfilter(b, a, x, axis: int = -1, zi=None, *, form: str | None = None):
         if zi.ndim != x.ndim or zi.shape != once or zi.shape[axis] != n:
             raise ValueError(f"zi: expected shape {expected}, got {zi.shape}")
         zi = jnp.broadcast_to(zi, expected)
-        return filtered(b, a, x, zi, axis, form)
-    return filtered(b, a, x, None, axis, form)[0]
+        return apply_ba(b, a, x, zi, axis, form)
+    return apply_ba(b, a, x, None, axis, form)[0]
 
 
-def normalised(b, a):
+def normalise_pair(b, a):
     """b and a of one length n + 1, over a₀."""
     n = max(len(a), len(b))
     return tuple(jnp.pad(p / a[0], (0, n - len(p))) for p in (b, a))
 
 
 @partial(jax.jit, static_argnames=("axis", "form"))
-def filtered(b, a, x, zi, axis, form):
-    finite, (b, a) = len(a) == 1, normalised(b, a)
+def apply_ba(b, a, x, zi, axis, form):
+    finite, (b, a) = len(a) == 1, normalise_pair(b, a)
     n, last = len(a) - 1, axis == x.ndim - 1
     z = at_rest(n, x, axis, x.dtype) if zi is None else jnp.moveaxis(zi, axis, 0)
     if n == 0 or (finite and form is None):
@@ -127,7 +127,7 @@ def direct_stepper(b, a, channels: tuple[int, ...] = ()) -> Stepper:
     """
     b, a = polynomials(b, a)
     dtype = common_dtype(b, a)
-    b, a = normalised(b.astype(dtype), a.astype(dtype))
+    b, a = normalise_pair(b.astype(dtype), a.astype(dtype))
     rest = jnp.zeros((len(a) - 1, *channels), dtype)
     return Stepper(Partial(_init, rest), Partial(direct_step, (b, a)))
 

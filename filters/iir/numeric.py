@@ -44,7 +44,7 @@ class Arithmetic(NamedTuple):
         return x * z if plain else jax.lax.complex(x * z.real, x * z.imag)
 
 
-def traced(*values):
+def is_traced(*values):
     return any(isinstance(x, jax.core.Tracer) for x in jax.tree.leaves(values))
 
 
@@ -76,7 +76,7 @@ def evaluate(design, *values):
     Returns:
         NumPy arrays, or, where a value is a JAX array, JAX arrays of its precision.
     """
-    if traced(values):
+    if is_traced(values):
         return design(*values)
     ar = arithmetic(values)
     result = design(*jax.tree.map(np.asarray, values))
@@ -93,14 +93,14 @@ def sampling_frequency(fs, allow_none=True):
         raise ValueError("fs: expected a number, Sampling frequency can not be none, got None")
     if np.shape(fs) != () or isinstance(fs, str):
         raise ValueError(f"fs: Sampling frequency fs must be a single scalar, got {fs!r}")
-    if not traced(fs) and not np.asarray(fs) > 0:
+    if not is_traced(fs) and not np.asarray(fs) > 0:
         raise ValueError(f"fs: expected a sampling frequency above 0, got {fs}")
     return fs
 
 
 def order(N):
     """N as an int, at least 0."""
-    if traced(N):
+    if is_traced(N):
         raise ValueError("N: expected a static filter order, got a traced value")
     if not isinstance(N, Number | np.ndarray | jax.Array) or np.shape(N) or abs(int(N)) != N:
         raise ValueError(f"N: Filter order must be a nonnegative integer, got {N!r}")
@@ -113,6 +113,6 @@ def decibels(name, value, meaning):
         raise ValueError(f"{name}: expected the {meaning} in dB, got None")
     if np.shape(value) != ():
         raise ValueError(f"{name}: expected one number, got shape {np.shape(value)}")
-    if not traced(value) and not np.asarray(value) > 0:
+    if not is_traced(value) and not np.asarray(value) > 0:
         raise ValueError(f"{name}: {meaning} must be positive, got {value}")
     return value

@@ -78,7 +78,7 @@ def run(step: Callable, coefficients, z, x, form: str | None = None, last: bool 
     Raises:
         ValueError: there is no such form.
     """
-    form = form or _suited(x, len(z), last)
+    form = form or _choose_form(x, len(z), last)
     if form not in FORMS:
         raise ValueError(f"form: expected one of {FORMS} or None, got {form!r}")
     if form == "scan":
@@ -106,7 +106,7 @@ def _each_jvp(step, primals, tangents):
     return jax.jvp(sparing, primals, tangents)
 
 
-def _suited(x, n, last):
+def _choose_form(x, n, last):
     samples = x.shape[-1 if last else 0]
     side_by_side = not last and x.size >= SIDE_BY_SIDE * samples
     if x.size < MANY or samples < 2 * _length(n, x.dtype) or n == 0 or side_by_side:
@@ -139,19 +139,19 @@ def blocks(step, coefficients, z, length, dtype) -> Blocks:
     sides = jnp.eye(n, n + 1, 1, dtype=dtype)
     x = np.zeros((length, n + 1))
     x[0, 0] = 1
-    seen = Partial(_seen, step, coefficients)
+    seen = Partial(_step_and_emit, step, coefficients)
     after, (y, during) = rollout(seen, _like(z, sides), jnp.asarray(x, dtype))
     lag = np.arange(length)[:, None] - np.arange(length)[None, :]
     T = jnp.where(lag >= 0, y[:, 0][np.maximum(lag, 0)], 0)
-    return Blocks(T, y[:, 1:], _packed(after)[:, 1:], during[::-1].T)
+    return Blocks(T, y[:, 1:], _pack(after)[:, 1:], during[::-1].T)
 
 
-def _seen(step, coefficients, z, x):
+def _step_and_emit(step, coefficients, z, x):
     z, y = step(coefficients, z, x)
-    return z, (y, _packed(z)[:, 0])
+    return z, (y, _pack(z)[:, 0])
 
 
-def _packed(z):
+def _pack(z):
     return jnp.stack(z) if isinstance(z, tuple) else z
 
 
@@ -171,7 +171,7 @@ def _by_blocks(step, coefficients, z, x, associative):
     padded = jnp.pad(x, [(0, 0)] * len(channels) + [(0, -samples % length)])
     X = padded.reshape(np.prod(channels, dtype=int), whole + (rest > 0), length)
     entering = jnp.moveaxis(X @ R.T, 1, 0).astype(wide)  # (blocks, channels, n)
-    start = _packed(z).reshape(n, len(X)).T.astype(wide)
+    start = _pack(z).reshape(n, len(X)).T.astype(wide)
     states = (_prefix if associative else _sequence)(b.A, start, entering)
     S = jnp.moveaxis(states[:-1], 0, 1).astype(x.dtype)
     Y = jnp.concatenate([X, S], axis=2) @ jnp.concatenate([T, O], axis=1).T

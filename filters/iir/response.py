@@ -6,7 +6,7 @@ import warnings
 import jax
 import numpy as np
 
-from filters.iir.numeric import arithmetic, sampling_frequency, traced
+from filters.iir.numeric import arithmetic, is_traced, sampling_frequency
 
 TWO_PI = 2 * np.pi
 
@@ -103,7 +103,7 @@ def freqs(b, a, worN=200, plot=None):
 
 def _decades(b, a, N):
     """N frequencies from the decade below the lowest pole or zero to that above the highest."""
-    if traced(b, a):
+    if is_traced(b, a):
         raise ValueError(f"worN: expected the frequencies where b and a are traced, got {N}")
     zeros, poles = (np.roots(np.ravel(np.asarray(c))).astype(complex) for c in (b, a))
     roots = np.append(poles if len(poles) else [-1000.0], zeros[np.abs(zeros) < 1e5])
@@ -143,7 +143,7 @@ def freqz_sos(sos, worN=512, whole=False, fs=TWO_PI):
         raise ValueError(f"sos: sos array must be shape (n_sections, 6), got {sos.shape}")
     if not len(sos):
         raise ValueError("sos: Cannot compute frequencies with no sections")
-    if not traced(sos) and not np.all(np.asarray(sos[:, 3]) == 1):
+    if not is_traced(sos) and not np.all(np.asarray(sos[:, 3]) == 1):
         raise ValueError(f"sos: sos[:, 3] should be all ones, got {sos[:, 3].real}")
     waves = _waves(ar, w, 3)
     h = ar.xp.prod((waves @ sos[:, :3].T) / (waves @ sos[:, 3:].T), axis=-1)
@@ -212,7 +212,7 @@ def group_delay(system, w=512, whole=False, fs=TWO_PI):
     zero = den == 0
     delay = (num / xp.where(zero, xp.ones_like(den), den)).real - (len(a) - 1)
     delay = xp.where(zero, xp.zeros_like(delay), delay)
-    if not traced(den, w):
+    if not is_traced(den, w):
         small = np.asarray(w)[np.abs(np.asarray(den)) < 10 * np.finfo(ar.real_dtype).eps]
         if len(small):
             listed = ", ".join(f"{x:.3f}" for x in small)

@@ -47,16 +47,16 @@ def sosfilt(sos, x, axis: int = -1, zi=None, *, form: str | None = None):
     dtype = common_dtype(sos, x) if zi is None else common_dtype(sos, x, zi)
     sos, x = sos.astype(dtype), x.astype(dtype)
     if zi is None:
-        return filtered(sos, x, None, axis, form)[0]
+        return apply_sos(sos, x, None, axis, form)[0]
     zi = jnp.asarray(zi).astype(dtype)
     expected = (len(sos), *x.shape[:axis], 2, *x.shape[axis + 1 :])
     if zi.shape != expected:
         raise ValueError(f"zi: Invalid zi shape, expected {expected}, got {zi.shape}")
-    return filtered(sos, x, zi, axis, form)
+    return apply_sos(sos, x, zi, axis, form)
 
 
 @partial(jax.jit, static_argnames=("axis", "form"))
-def filtered(sos, x, zi, axis, form):
+def apply_sos(sos, x, zi, axis, form):
     n, last = 2 * len(sos), axis == x.ndim - 1
     if zi is None:
         z = at_rest(n, x, axis, x.dtype)

@@ -72,7 +72,7 @@ def polar_parameters(sos):
     >>> polar_parameters([[1.0, 0.0, 0.0, 1.0, 0.0, 0.25]]).round(6).tolist()
     [[1.0, 0.0, 0.0, 0.0, 0.0]]
     """
-    sos = _normalised(sos)
+    sos = _normalise_rows(sos)
     a1, a2 = sos[:, 4], sos[:, 5]
     rim, near = _polar_limits(sos.dtype)
     r = jnp.sqrt(a2)
@@ -112,8 +112,8 @@ def triangle_sections(parameters):
     [[1.0, 0.0, 0.0, 1.0, 0.0, 0.0]]
     """
     p = _rows("parameters", parameters, 5)
-    a2 = _bounded(p[:, 4])
-    return _sections(p, (1 + a2) * _bounded(p[:, 3]), a2)
+    a2 = _to_bounded(p[:, 4])
+    return _sections(p, (1 + a2) * _to_bounded(p[:, 3]), a2)
 
 
 def triangle_parameters(sos):
@@ -132,11 +132,11 @@ def triangle_parameters(sos):
     >>> triangle_parameters([[1.0, 0.0, 0.0, 1.0, 0.0, 0.0]]).tolist()
     [[1.0, 0.0, 0.0, 0.0, 0.0]]
     """
-    sos = _normalised(sos)
+    sos = _normalise_rows(sos)
     a1, a2 = sos[:, 4], sos[:, 5]
     k = jnp.stack([a1 / (1 + a2), a2], axis=1)
     _demand(_inside(k), "sos", "poles inside the unit circle", sos)
-    return jnp.concatenate([sos[:, :3], _unbounded(k)], axis=1)
+    return jnp.concatenate([sos[:, :3], _to_unbounded(k)], axis=1)
 
 
 def reflection_polynomials(parameters):
@@ -161,7 +161,7 @@ def reflection_polynomials(parameters):
     [1.0, 0.0, 0.0]
     """
     b, u = parameters
-    return vector("b", b), step_up(_bounded(vector("u", u)))
+    return vector("b", b), step_up(_to_bounded(vector("u", u)))
 
 
 def reflection_parameters(filter):
@@ -186,7 +186,7 @@ def reflection_parameters(filter):
     b, a = vector("b", filter[0]), vector("a", filter[1])
     k = step_down(a)
     _demand(_inside(k), "a", "roots inside the unit circle", a)
-    return b / a[0].astype(b.dtype), _unbounded(k)
+    return b / a[0].astype(b.dtype), _to_unbounded(k)
 
 
 polar = Parametrisation(polar_sections, polar_parameters)
@@ -198,11 +198,11 @@ def _edge(dtype):
     return 1 - 8 * float(jnp.finfo(dtype).eps)
 
 
-def _bounded(u):
+def _to_bounded(u):
     return jnp.tanh(u) * _edge(u.dtype)
 
 
-def _unbounded(k):
+def _to_unbounded(k):
     return jnp.arctanh(k / _edge(k.dtype))
 
 
@@ -214,7 +214,7 @@ def _sections(p, a1, a2):
     return jnp.stack([p[:, 0], p[:, 1], p[:, 2], jnp.ones_like(a1), a1, a2], axis=1)
 
 
-def _normalised(sos):
+def _normalise_rows(sos):
     """Rows over their a₀."""
     sos = _rows("sos", sos, 6)
     return sos / sos[:, 3:4]

@@ -54,11 +54,11 @@ def ssfilt(system, u, axis: int = -1, x0=None, *, form: str | None = None):
     dtype = common_dtype(*system, u) if x0 is None else common_dtype(*system, u, x0)
     system, u = tuple(m.astype(dtype) for m in system), u.astype(dtype)
     if x0 is None:
-        return _filtered(system, u, jnp.zeros((*moved[:-1], n), dtype), axis, form)[0]
+        return _apply_system(system, u, jnp.zeros((*moved[:-1], n), dtype), axis, form)[0]
     x0 = jnp.asarray(x0).astype(dtype)
     if x0.shape != (*moved[:-1], n):
         raise ValueError(f"x0: expected shape {(*moved[:-1], n)}, got {x0.shape}")
-    return _filtered(system, u, x0, axis, form)
+    return _apply_system(system, u, x0, axis, form)
 
 
 def matrices(system):
@@ -84,7 +84,7 @@ def matrices(system):
 
 
 @partial(jax.jit, static_argnames=("axis", "form"))
-def _filtered(system, u, x0, axis, form):
+def _apply_system(system, u, x0, axis, form):
     A, B, C, D = system
     U = jnp.moveaxis(u, axis, 0)  # (T, …, p)
     batch = U.shape[1:-1]

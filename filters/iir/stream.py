@@ -18,8 +18,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from filters.iir.arrays import common_dtype, polynomials, sections
-from filters.iir.lfilter import filtered as filtered_by_polynomials
-from filters.iir.sosfilt import filtered as filtered_by_sections
+from filters.iir.lfilter import apply_ba as filtered_by_polynomials
+from filters.iir.sosfilt import apply_sos as filtered_by_sections
 
 GAPS = ("propagate", "hold", "restart")
 LONGEST = 4096
@@ -157,7 +157,7 @@ def _init(rest, zi=None):
         return rest
     if np.shape(zi) != rest.z.shape:
         raise ValueError(f"zi: expected shape {rest.z.shape}, got {np.shape(zi)}")
-    return rest._replace(z=_known("zi", zi, rest.z.dtype))
+    return rest._replace(z=_check_known("zi", zi, rest.z.dtype))
 
 
 def _flush(step, state, n):
@@ -166,7 +166,7 @@ def _flush(step, state, n):
     return step(state, np.zeros((n, *state.last.shape), state.last.dtype))
 
 
-def _known(name, x, dtype):
+def _check_known(name, x, dtype):
     if isinstance(x, jax.core.Tracer):
         raise ValueError(f"{name}: expected known numbers, got a traced array; use sosfilt with zi")
     x = np.asarray(x)
@@ -176,14 +176,14 @@ def _known(name, x, dtype):
 
 
 def _step(run, gap, state, block):
-    x, channels = _known("block", block, state.last.dtype), state.last.shape
+    x, channels = _check_known("block", block, state.last.dtype), state.last.shape
     if x.ndim == 0 or x.shape[1:] != channels:
         expected = ", ".join(map(str, ("T", *channels)))
         raise ValueError(f"block: expected shape ({expected}), got {x.shape}")
     if len(x) == 0:
         return state, x
     missing = np.isnan(x)
-    held = _held(np.concatenate([np.asarray(state.last)[None], x]))
+    held = _hold_last(np.concatenate([np.asarray(state.last)[None], x]))
     restarts = missing & (gap == "restart")
     x = np.where(restarts, np.zeros_like(x), np.where(gap == "hold", held[1:], x))
     # In a gap that restarts the filter stays at rest: nothing comes in, and where the gap
@@ -203,7 +203,7 @@ def _step(run, gap, state, block):
     return state._replace(last=held[-1]), np.where(restarts, np.asarray(np.nan, y.dtype), y)
 
 
-def _held(x):
+def _hold_last(x):
     """Every NaN as what was there before it; the first row has none before."""
     good = ~np.isnan(x)
     rows = np.arange(len(x)).reshape(-1, *[1] * (x.ndim - 1))

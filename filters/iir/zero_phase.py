@@ -9,8 +9,8 @@ import numpy as np
 from filters.iir.arrays import common_dtype, polynomials, sections, signal
 from filters.iir.gustafsson import gustafsson
 from filters.iir.initial import check_settles, section_states, step_state
-from filters.iir.lfilter import filtered as by_polynomials
-from filters.iir.sosfilt import filtered as by_sections
+from filters.iir.lfilter import apply_ba as by_polynomials
+from filters.iir.sosfilt import apply_sos as by_sections
 
 PADDINGS = ("odd", "even", "constant")
 METHODS = ("pad", "gust")
@@ -130,7 +130,7 @@ def _filtfilt(b, a, x, axis, padtype, edge, irlen, form):
 
     if edge is None:
         return gustafsson(run, max(len(b), len(a)) - 1, x, axis, irlen)
-    return _padded(run, step_state(b, a), x, axis, padtype, edge)
+    return _run_padded(run, step_state(b, a), x, axis, padtype, edge)
 
 
 @partial(jax.jit, static_argnames=("axis", "padtype", "edge", "irlen", "form"))
@@ -141,19 +141,19 @@ def _sosfiltfilt(sos, x, axis, padtype, edge, irlen, form):
 
     if edge is None:
         return gustafsson(run, 2 * len(sos), x, axis, irlen, _idle(sos))
-    return _padded(run, section_states(sos).reshape(-1), x, axis, padtype, edge)
+    return _run_padded(run, section_states(sos).reshape(-1), x, axis, padtype, edge)
 
 
-def _padded(run, z, x, axis, padtype, edge):
+def _run_padded(run, z, x, axis, padtype, edge):
     """Forward and backward, each pass settled on its first sample, on a padded signal."""
-    x = _extended(x, axis, padtype, edge)
+    x = _extend(x, axis, padtype, edge)
     for _ in range(2):
         first = jax.lax.index_in_dim(x, 0, axis, keepdims=False)
         x = jnp.flip(run(x, z.reshape(-1, *[1] * first.ndim) * first[None], axis), axis)
     return jax.lax.slice_in_dim(x, edge, x.shape[axis] - edge, axis=axis)
 
 
-def _extended(x, axis, padtype, edge):
+def _extend(x, axis, padtype, edge):
     if not edge:
         return x
     n = x.shape[axis]

@@ -6,13 +6,13 @@ the initial state of an experiment, ``r`` residuals, ``J`` their Jacobian.
 
 from sim.fit.bands import Band, bands
 from sim.fit.best_linear import BestLinear, best_linear
-from sim.fit.coloured import coloured
-from sim.fit.ensemble import Ensemble, Spread, ensemble, simulated
-from sim.fit.experiment import Experiment, sampled
+from sim.fit.coloured import coloured_uncertainty
+from sim.fit.ensemble import Ensemble, Spread, ensemble, simulate_members
+from sim.fit.experiment import Experiment, experiment_from_samples
 from sim.fit.fit import fit
 from sim.fit.found import Fit
 from sim.fit.gauss_newton import GaussNewton
-from sim.fit.initial import initial_state, predicted
+from sim.fit.initial import free_run, initial_state
 from sim.fit.kinds import (
     Bounded,
     Fixed,
@@ -34,10 +34,17 @@ from sim.fit.robust import Huber, StudentT
 from sim.fit.saved import load, save
 from sim.fit.scores import Scores, scores
 from sim.fit.shooting import shoot
-from sim.fit.stages import staged
+from sim.fit.stages import fit_in_stages
 from sim.fit.subspace import Subspace, n4sid
 from sim.fit.uncertainty import Uncertainty
 from sim.fit.windows import Truncated
+
+# Earlier names of the same functions.
+coloured = coloured_uncertainty
+predicted = free_run
+sampled = experiment_from_samples
+simulated = simulate_members
+staged = fit_in_stages
 
 __all__ = [
     "Band",
@@ -73,10 +80,14 @@ __all__ = [
     "best_linear",
     "bic",
     "coloured",
+    "coloured_uncertainty",
     "criteria",
     "cross_correlation",
     "ensemble",
+    "experiment_from_samples",
     "fit",
+    "fit_in_stages",
+    "free_run",
     "initial_state",
     "linear",
     "load",
@@ -91,6 +102,7 @@ __all__ = [
     "scores",
     "select",
     "shoot",
+    "simulate_members",
     "simulated",
     "staged",
     "whiteness",

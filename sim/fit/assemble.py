@@ -4,15 +4,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sim.fit.experiment import checked, spread
+from sim.fit.experiment import output_scale, validate_experiments
 from sim.fit.kinds import Free
-from sim.fit.objectives import likelihood
-from sim.fit.parameters import declare, held, unit
+from sim.fit.objectives import is_likelihood
+from sim.fit.parameters import as_constant, parameter_layout, typical_scale
 from sim.fit.problem import Problem, States
-from sim.fit.words import listed
+from sim.fit.words import join_names
 
 
-def assembled(
+def build_problem(
     objective,
     start,
     experiments,
@@ -31,26 +31,26 @@ def assembled(
             "objective: expected Simulation, Prediction or Truncated of either, "
             f"got {type(objective).__name__}"
         )
-    declared, theta = declare(start, parameters)
-    experiments = checked(experiments)
-    given = _states(states, len(experiments))
+    declared, theta = parameter_layout(start, parameters)
+    experiments = validate_experiments(experiments)
+    given = _check_states(states, len(experiments))
     if free_states is None:
-        free_states = bool(state_kinds) or not likelihood(objective)
+        free_states = bool(state_kinds) or not is_likelihood(objective)
     if state_kinds and not (free_states and jax.tree.leaves(given[0])):
         raise ValueError(
             "state_kinds: expected none, as no initial state is estimated, got "
-            f"{listed(state_kinds)}"
+            f"{join_names(state_kinds)}"
         )
-    begun = [declare(state, state_kinds, state=True) for state in given]
+    begun = [parameter_layout(state, state_kinds, state=True) for state in given]
     kept = States(begun[0][0], free_states and sum(begun[0][0].sizes) > 0)
-    if kept.free and likelihood(objective):
-        _covariances(kept.declared, given[0], state_kinds)
-    size, z = [unit(declared, theta)], [theta]
+    if kept.free and is_likelihood(objective):
+        _check_covariances(kept.declared, given[0], state_kinds)
+    size, z = [typical_scale(declared, theta)], [theta]
     if kept.free:
         largest = np.max(np.abs([own for _, own in begun]), axis=0)
-        size += [unit(kept.declared, largest)] * len(given)
+        size += [typical_scale(kept.declared, largest)] * len(given)
     size = np.concatenate(size).astype(theta.dtype)
-    order, problem = _problem(objective, start, size, declared, kept, experiments, given)
+    order, problem = _stack_problem(objective, start, size, declared, kept, experiments, given)
     if kept.free:
         z += [begun[i][1] for i in order]
     z = jnp.asarray(np.concatenate(z).astype(theta.dtype) / size)
@@ -64,7 +64,7 @@ def assembled(
     return problem, z
 
 
-def _covariances(declared, given, state_kinds):
+def _check_covariances(declared, given, state_kinds):
     """Raise where a prior's covariance would be searched without its sign."""
     rows = zip(declared.names, declared.kinds, jax.tree.leaves(given), strict=True)
     for name, kind, leaf in rows:
@@ -77,34 +77,34 @@ def _covariances(declared, given, state_kinds):
             )
 
 
-def beside(problem: Problem, experiments, states) -> Problem:
+def validation_problem(problem: Problem, experiments, states) -> Problem:
     """The same parameters on other experiments, their initial states as given: what they
     miss there counts, and no prior does.
 
     Raises:
         ValueError: other outputs, or other states, than those of the problem.
     """
-    experiments = checked(experiments)
+    experiments = validate_experiments(experiments)
     outputs = len(problem.weights)
     if experiments[0].y.shape[1] != outputs:
         raise ValueError(
             f"validation: expected {outputs} outputs as the experiments have, "
             f"got {experiments[0].y.shape[1]}"
         )
-    given = _states(states, len(experiments))
+    given = _check_states(states, len(experiments))
     kept = problem.states._replace(free=False)
     declared = problem.declared._replace(priors=(None,) * len(problem.declared.priors))
-    found = _problem(
+    found = _stack_problem(
         problem.objective, problem.start, problem.unit, declared, kept, experiments, given
     )[1]
     return found.weighted(problem.weights)
 
 
-def _problem(objective, start, size, declared, kept, experiments, given):
+def _stack_problem(objective, start, size, declared, kept, experiments, given):
     dtype = size.dtype
-    order, groups, stacked = _grouped(experiments, given, dtype)
-    weights = jnp.asarray(1 / spread(experiments), dtype)
-    start = jax.tree.map(lambda leaf: held(leaf, dtype), start)
+    order, groups, stacked = _group_experiments(experiments, given, dtype)
+    weights = jnp.asarray(1 / output_scale(experiments), dtype)
+    start = jax.tree.map(lambda leaf: as_constant(leaf, dtype), start)
     alone = tuple(None for _ in groups)
     return order, Problem(
         groups,
@@ -121,7 +121,7 @@ def _problem(objective, start, size, declared, kept, experiments, given):
     )
 
 
-def _states(states, count):
+def _check_states(states, count):
     if not isinstance(states, list):
         states = [states] * count
     if len(states) != count:
@@ -132,7 +132,7 @@ def _states(states, count):
     return states
 
 
-def _grouped(experiments, given, dtype):
+def _group_experiments(experiments, given, dtype):
     """Experiments of one length and shape side by side."""
     alike = {}
     for i, e in enumerate(experiments):

@@ -9,7 +9,7 @@ import numpy as np
 
 # Pairs that an order must have at least, of the samples seen: in a record full of gaps few
 # runs are long enough for a high one.
-PAIRS = 0.1
+MIN_PAIRS = 0.1
 
 
 class Autoregression(NamedTuple):
@@ -53,7 +53,7 @@ def autoregression(e) -> Autoregression:
     seen = here.sum()
     # Of samples that are seen only every so often, these steps are those of the noise.
     steps = range(1, len(e))
-    step = next((s for s in steps if (here[s:] & here[:-s]).sum() >= PAIRS * seen), 1)
+    step = next((s for s in steps if (here[s:] & here[:-s]).sum() >= MIN_PAIRS * seen), 1)
     e = np.append(e, np.full(step + -len(e) % step, np.nan)).reshape(-1, step).T.ravel()
     a, variance = np.ones(1), np.nanmean(e * e)
     best, criterion, least = Autoregression(a, variance), 0.0, 0.0
@@ -62,7 +62,7 @@ def autoregression(e) -> Autoregression:
         f, b = f[1:], b[:-1]
         both = np.isfinite(f) & np.isfinite(b)
         pairs, power = both.sum(), np.sum(f[both] ** 2 + b[both] ** 2)
-        if pairs < max(PAIRS * seen, 10) or not power > 0:
+        if pairs < max(MIN_PAIRS * seen, 10) or not power > 0:
             break
         # A constant keeps a memory as long as the record, not an endless one.
         k = np.clip(-2 * np.sum(f[both] * b[both]) / power, 1 / seen - 1, 1 - 1 / seen)

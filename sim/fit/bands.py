@@ -11,10 +11,10 @@ from scipy.special import stdtrit
 from sim import rollout
 from sim.fit.experiment import Experiment
 from sim.fit.found import Fit
-from sim.fit.initial import outputs
-from sim.fit.objectives import likelihood
-from sim.fit.parabola import parabola
-from sim.fit.root import root
+from sim.fit.initial import run_outputs
+from sim.fit.objectives import is_likelihood
+from sim.fit.parabola import quadratic_model
+from sim.fit.root import covariance_factor
 
 
 class Band(NamedTuple):
@@ -65,12 +65,12 @@ def bands(found: Fit, experiment: int | Experiment = 0, state: Any = None) -> Ba
     [[0.577], [0.577], [0.577]]
     """
     problem = found.problem
-    z = minimum(found)
+    z = minimum_of(found)
     theta, _ = problem.parts(z)
     n, m = len(theta), problem.states.size
     W, reach = found.uncertainty.root, found.uncertainty.degrees
     if W is None:
-        by = root(problem, z, parabola(problem, z))
+        by = covariance_factor(problem, z, quadratic_model(problem, z))
         W, reach = by.W, by.degrees
     if isinstance(experiment, Experiment):
         problem = replace(problem, states=problem.states._replace(free=False))
@@ -87,25 +87,25 @@ def bands(found: Fit, experiment: int | Experiment = 0, state: Any = None) -> Ba
         own, size = np.r_[:n, at : at + m], problem.unit[at : at + m]
         s, size = size * z[at : at + m], jnp.concatenate([jnp.ones_like(theta), size])
     directions = jnp.asarray(W[own].T, z.dtype) * size[None]
-    simulated, sd = _band(problem, jnp.concatenate([theta, s]), e, given, directions)
+    simulated, sd = _propagate_band(problem, jnp.concatenate([theta, s]), e, given, directions)
     return Band(np.asarray(simulated), np.asarray(sd), reach)
 
 
-def minimum(found: Fit):
+def minimum_of(found: Fit):
     """z where a search has ended."""
     progress = found.search
     return progress.search.z if progress.best is None else progress.best.z
 
 
 @jax.jit
-def _band(problem, both, e, given, directions):
+def _propagate_band(problem, both, e, given, directions):
     n = sum(problem.declared.sizes)
 
     def simulated(both):
         p, x0 = problem.parameters(both[:n]), problem.states.state(both[n:], given)
-        if likelihood(problem.objective):
+        if is_likelihood(problem.objective):
             return e.y - problem.objective.run(p, x0, e)[1].innovation
-        return outputs(problem.objective, p, x0, e)
+        return run_outputs(problem.objective, p, x0, e)
 
     def one_more(squares, direction):
         moved = jax.jvp(simulated, (both,), (direction,))[1]

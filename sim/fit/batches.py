@@ -27,7 +27,7 @@ class Window(NamedTuple):
     number: Any
 
 
-def cut(problem, window: int):
+def split_windows(problem, window: int):
     """All records as windows, the shorter filled up with missing samples.
 
     Returns:
@@ -59,7 +59,7 @@ def cut(problem, window: int):
     return Window(Experiment(xs, y), real, first, rows, jnp.arange(1, count + 1)), y0
 
 
-def shuffled(windows: Window, batch: int, key) -> Window:
+def shuffle_windows(windows: Window, batch: int, key) -> Window:
     """The windows of a batch of records after those of another, in an order drawn by a key."""
     count, records = windows.real.shape[:2]
     batch = min(batch, records)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sim import check
-from sim.fit.columns import finite, records, same_lengths
+from sim.fit.columns import as_records, check_finite, check_same_lengths
 
 # Lines to a local polynomial: six coefficients, and eleven degrees for the variance.
 WINDOW = 17
@@ -80,10 +80,10 @@ def best_linear(
     ([0.5, 0.5, 0.5], [0.3125, 0.625])
     """
     alone = np.ndim(y[0] if isinstance(y, list | tuple) else y) == 1
-    us, ys = records("u", u), records("y", y)
-    same_lengths("u", us, "y", ys)
+    us, ys = as_records("u", u), as_records("y", y)
+    check_same_lengths("u", us, "y", ys)
     for name, xs in (("u", us), ("y", ys)):
-        finite(name, xs, "take whole periods, or parts, without them")
+        check_finite(name, xs, "take whole periods, or parts, without them")
     if us[0].shape[1] != 1:
         raise ValueError(f"u: expected one input, got {us[0].shape[1]} columns")
     if not dt > 0:

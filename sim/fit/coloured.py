@@ -11,16 +11,16 @@ import jax
 import numpy as np
 
 from sim.fit.autoregression import Autoregression, autoregression
-from sim.fit.bands import minimum
+from sim.fit.bands import minimum_of
 from sim.fit.found import Fit
-from sim.fit.objectives import likelihood
-from sim.fit.problem import errors_with_slopes, evaluated
-from sim.fit.robust import linear, score
-from sim.fit.root import root
-from sim.fit.uncertainty import Uncertainty, _told
+from sim.fit.objectives import is_likelihood
+from sim.fit.problem import errors_with_jacobian, linearise
+from sim.fit.robust import huber_linearisation, score
+from sim.fit.root import covariance_factor
+from sim.fit.uncertainty import Uncertainty, propagate
 
 
-class Rows(NamedTuple):
+class WeightedRows(NamedTuple):
     """One experiment: its weighted errors (N, outputs), NaN where missing, and their slopes
     (N, outputs, k) along k directions."""
 
@@ -28,7 +28,7 @@ class Rows(NamedTuple):
     J: np.ndarray
 
 
-def coloured(found: Fit) -> Uncertainty:
+def coloured_uncertainty(found: Fit) -> Uncertainty:
     """The covariance of parameters under residuals with a memory.
 
         cov z = (JᵀJ)⁻¹ [Σ_k Σ_l J_k R(k − l) J_lᵀ] (JᵀJ)⁻¹
@@ -61,11 +61,11 @@ def coloured(found: Fit) -> Uncertainty:
     ...     return Stepper(jnp.asarray, lambda s, _: (s, p["level"]))
     >>> y = jnp.cumsum(jnp.asarray(np.random.default_rng(0).normal(size=(200, 1))), axis=0)
     >>> found = fit(Simulation(model), {"level": 1.0}, Experiment(None, y), states=0.0, free_states=False)
-    >>> found.uncertainty.standard_error.round(2).tolist(), coloured(found).standard_error.round(2).tolist()
+    >>> found.uncertainty.standard_error.round(2).tolist(), coloured_uncertainty(found).standard_error.round(2).tolist()
     ([0.32], [3.21])
     """
-    problem, z = found.problem, minimum(found)
-    if likelihood(problem.objective):
+    problem, z = found.problem, minimum_of(found)
+    if is_likelihood(problem.objective):
         raise ValueError(
             "found: expected a fit of a simulation, got one of a likelihood, whose "
             "filter models the noise"
@@ -80,14 +80,14 @@ def coloured(found: Fit) -> Uncertainty:
         )
     robust, weights = problem.robust, problem.weights
     if robust is None:
-        at = evaluated(problem, z)
+        at = linearise(problem, z)
     else:
-        problem, _, at = linear(problem, z)
-    by = root(problem, z, at)
+        problem, _, at = huber_linearisation(problem, z)
+    by = covariance_factor(problem, z, at)
     if not by.variance > 0:
         return found.uncertainty
     W, held = by.bare, 0.0
-    rows = _experiments(problem, z, W)
+    rows = _weighted_rows(problem, z, W)
     if robust is not None:
         h = np.asarray(problem.weights / weights)[None]
         rows = [one._replace(r=np.asarray(score(robust, one.r / h)[0]) / h) for one in rows]
@@ -95,31 +95,31 @@ def coloured(found: Fit) -> Uncertainty:
         [np.append(one.r, np.full((1, one.r.shape[1]), np.nan), axis=0) for one in rows]
     )
     noise = [autoregression(column) for column in r.T]
-    between = _between(r, noise)
-    K = sum(_gathered(one.J, noise, between) for one in rows)
+    between = _cross_covariance(r, noise)
+    K = sum(_sandwich(one.J, noise, between) for one in rows)
     K /= max(1 - np.trace(K) / np.nansum(r * r), 0.1)
     if problem.known:  # what is known beforehand has its own standard deviation, and no memory
         P = np.eye(len(K)) - sum(np.einsum("kia,kib->ab", one.J, one.J) for one in rows)
         K, held = K + P, np.trace(P)
     shares, Q = np.linalg.eigh((K + K.T) / 2)
     W = W @ Q * np.sqrt(np.maximum(shares, 0))
-    told = _told(problem, z, W, by.unseen, by.scale)
-    return told._replace(degrees=max(_degrees(r, noise) - problem.unknowns + held, 1.0))
+    told = propagate(problem, z, W, by.unseen, by.scale)
+    return told._replace(degrees=max(_degrees_of_freedom(r, noise) - problem.unknowns + held, 1.0))
 
 
-def _experiments(problem, z, W) -> list[Rows]:
+def _weighted_rows(problem, z, W) -> list[WeightedRows]:
     """Each experiment's rows, along the columns of W."""
     n, m, found = sum(problem.declared.sizes), problem.states.size, []
     W = W * np.r_[np.ones(n), np.asarray(problem.unit[n:], float)][:, None]
     own = n
-    for group, (r, J) in zip(problem.groups, _slopes(problem, z), strict=True):
+    for group, (r, J) in zip(problem.groups, _errors_and_slopes(problem, z), strict=True):
         y = np.asarray(group.y)
         if group.y0 is not None:
             y = np.concatenate([np.asarray(group.y0)[:, None], y], axis=1)
         for seen, r, J in zip(np.isfinite(y), np.asarray(r), np.asarray(J), strict=True):
             J = J @ W[np.r_[:n, own : own + m]]
             found.append(
-                Rows(
+                WeightedRows(
                     np.where(seen, r.reshape(seen.shape), np.nan).astype(float),
                     J.reshape(*seen.shape, -1),
                 )
@@ -129,7 +129,7 @@ def _experiments(problem, z, W) -> list[Rows]:
 
 
 @jax.jit
-def _slopes(problem, z):
+def _errors_and_slopes(problem, z):
     """Of each group the weighted errors (E, N · outputs), and their slopes along (θ, s)."""
     theta, states = problem.parts(z)
     found = []
@@ -137,14 +137,14 @@ def _slopes(problem, z):
         size = (group.y.shape[1] + (group.y0 is not None)) * group.y.shape[2]
 
         def one(s, e, given):
-            (r, _), (J, _) = errors_with_slopes(problem, theta, s, e, given)
+            (r, _), (J, _) = errors_with_jacobian(problem, theta, s, e, given)
             return r[:size], J[:size]  # the rest is what is known of the state
 
         found.append(jax.vmap(one)(s, group, given))
     return found
 
 
-def _between(r, noise: list[Autoregression]) -> np.ndarray:
+def _cross_covariance(r, noise: list[Autoregression]) -> np.ndarray:
     """Γ(τ) (lags, outputs, outputs): the covariance of what the autoregressions leave, one
     output τ samples after another, with the weights of Bartlett that keep it positive."""
     white = r.copy()
@@ -166,7 +166,7 @@ def _between(r, noise: list[Autoregression]) -> np.ndarray:
     return np.stack(found) * size * size[:, None]
 
 
-def _gathered(J, noise: list[Autoregression], between) -> np.ndarray:
+def _sandwich(J, noise: list[Autoregression], between) -> np.ndarray:
     """Σ_k Σ_l J_k R(k − l) J_lᵀ (k, k), by the slopes filtered backwards in time."""
     from scipy.signal import lfilter
 
@@ -182,7 +182,7 @@ def _gathered(J, noise: list[Autoregression], between) -> np.ndarray:
     return total
 
 
-def _degrees(r, noise: list[Autoregression]) -> float:
+def _degrees_of_freedom(r, noise: list[Autoregression]) -> float:
     """(Σ R(0))² / Σ Σ_τ R(τ)², over all samples: those that white noise would need to tell its
     variance as well."""
     from scipy.signal import fftconvolve

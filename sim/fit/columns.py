@@ -3,7 +3,7 @@
 import numpy as np
 
 
-def columns(name, x):
+def as_columns(name, x):
     """x as (T, k) float64, from (T,) or (T, k)."""
     x = np.asarray(x)
     if x.ndim not in (1, 2) or not len(x):
@@ -13,20 +13,20 @@ def columns(name, x):
     return x.astype(np.float64).reshape(len(x), -1)
 
 
-def records(name, x):
+def as_records(name, x):
     """A list of (T, k): x is one record, or a list or tuple of them of any lengths."""
     if not isinstance(x, list | tuple):
-        return [columns(name, x)]
+        return [as_columns(name, x)]
     if not x:
         raise ValueError(f"{name}: expected at least one record, got an empty {type(x).__name__}")
-    found = [columns(f"{name}[{i}]", record) for i, record in enumerate(x)]
+    found = [as_columns(f"{name}[{i}]", record) for i, record in enumerate(x)]
     if len({record.shape[1] for record in found}) > 1:
         widths = [record.shape[1] for record in found]
         raise ValueError(f"{name}: expected records of one number of columns, got {widths}")
     return found
 
 
-def same_lengths(name, us, other, ys):
+def check_same_lengths(name, us, other, ys):
     """Raise where the records of two lists differ in number or in length."""
     if [len(u) for u in us] != [len(y) for y in ys]:
         raise ValueError(
@@ -35,7 +35,7 @@ def same_lengths(name, us, other, ys):
         )
 
 
-def finite(name, xs, advice):
+def check_finite(name, xs, advice):
     """Raise where a record has a number that is not finite."""
     for i, x in enumerate(xs):
         bad = np.argwhere(~np.isfinite(x))

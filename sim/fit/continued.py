@@ -10,11 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from sim.check import aval
-from sim.fit.words import listed
+from sim.fit.words import join_names
 from sim.names import leaf_names
 
 
-class Mark(NamedTuple):
+class Fingerprint(NamedTuple):
     """A few numbers by which each part of a problem is known again, each (4,)."""
 
     objective: Any
@@ -26,35 +26,35 @@ class Mark(NamedTuple):
     validation: Any
 
 
-def marked(problem, watched=None) -> Mark:
+def fingerprint(problem, watched=None) -> Fingerprint:
     """The mark of a problem, and of the validation experiments of its search if it has any.
 
     >>> from sim import Stepper
     >>> from sim.fit import Experiment, Simulation
-    >>> from sim.fit.assemble import assembled
+    >>> from sim.fit.assemble import build_problem
     >>> def gain(p):
     ...     return Stepper(lambda: (), lambda c, u: (c, p * u))
     >>> e = Experiment(np.ones(2), np.ones((2, 1)))
-    >>> one, other = (marked(assembled(Simulation(gain), p, e)[0]) for p in (1.0, 2.0))
-    >>> [name for name in Mark._fields if not same(getattr(one, name), getattr(other, name))]
+    >>> one, other = (fingerprint(build_problem(Simulation(gain), p, e)[0]) for p in (1.0, 2.0))
+    >>> [name for name in Fingerprint._fields if not matches(getattr(one, name), getattr(other, name))]
     ['start']
     """
     objective, declared, states = problem.objective, problem.declared, problem.states
-    return Mark(
-        _told((), type(objective).__name__, getattr(objective, "robust", None)),
-        _told(problem.start, declared.names),
-        _told((), declared.kinds, declared.priors),
-        _told(problem.groups, problem.order),
-        _told(problem.given, states.declared.names),
-        _told((), states.declared.kinds, states.declared.priors, states.free),
-        _told(() if watched is None else (watched.groups, watched.given), watched is None),
+    return Fingerprint(
+        _summarise((), type(objective).__name__, getattr(objective, "robust", None)),
+        _summarise(problem.start, declared.names),
+        _summarise((), declared.kinds, declared.priors),
+        _summarise(problem.groups, problem.order),
+        _summarise(problem.given, states.declared.names),
+        _summarise((), states.declared.kinds, states.declared.priors, states.free),
+        _summarise(() if watched is None else (watched.groups, watched.given), watched is None),
     )
 
 
-def _told(tree, *words):
+def _summarise(tree, *words):
     """Words and shapes as one number; of all numbers their size, a sum that knows their order,
     and how far rounding may move both."""
-    leaves = [(_numbers(leaf), _eps(leaf)) for leaf in jax.tree.leaves(tree)]
+    leaves = [(_as_floats(leaf), _rounding(leaf)) for leaf in jax.tree.leaves(tree)]
     # The address of what has no name of its own is another in every process.
     said = re.sub(r" at 0x[0-9a-f]+", "", repr((words, [x.shape for x, _ in leaves])))
     size, order, slack = 0.0, 0.0, 0.0
@@ -65,24 +65,24 @@ def _told(tree, *words):
     return np.array([crc32(said.encode()), size, order, slack])
 
 
-def _numbers(leaf):
+def _as_floats(leaf):
     if jnp.issubdtype(getattr(leaf, "dtype", float), jax.dtypes.prng_key):
         leaf = jax.random.key_data(leaf)
     return np.nan_to_num(np.asarray(leaf).astype(float), nan=0.5, posinf=0.25, neginf=-0.25)
 
 
-def _eps(leaf):
+def _rounding(leaf):
     dtype = getattr(leaf, "dtype", float)
     return float(jnp.finfo(dtype if jnp.issubdtype(dtype, jnp.floating) else float).eps)
 
 
-def same(a, b) -> bool:
+def matches(a, b) -> bool:
     """Whether two parts are the same but for rounding, which another machine may do otherwise."""
     a, b = np.asarray(a, float), np.asarray(b, float)
     return bool(a[0] == b[0] and (np.abs(a - b)[1:3] <= a[3]).all())
 
 
-def check_continues(search: Any, problem, watched, begin: Callable, z) -> None:
+def check_resumable(search: Any, problem, watched, begin: Callable, z) -> None:
     """Nothing, where a search began with this problem.
 
     Args:
@@ -97,11 +97,11 @@ def check_continues(search: Any, problem, watched, begin: Callable, z) -> None:
         raise ValueError(
             f"search: expected the search of a Fit, as found.search, got {type(search).__name__}"
         )
-    check_marked(search.mark, marked(problem, watched))
-    check_alike(search.search, jax.eval_shape(begin, problem, z))
+    check_fingerprint(search.mark, fingerprint(problem, watched))
+    check_same_state(search.search, jax.eval_shape(begin, problem, z))
 
 
-def check_marked(before: Mark | None, now: Mark) -> None:
+def check_fingerprint(before: Fingerprint | None, now: Fingerprint) -> None:
     """Nothing, where two marks are of one problem.
 
     Raises:
@@ -112,15 +112,19 @@ def check_marked(before: Mark | None, now: Mark) -> None:
             "search: expected one that knows the problem it began with, got one without, of "
             "segments that stayed apart or of an earlier version"
         )
-    differ = [name for name in Mark._fields if not same(getattr(before, name), getattr(now, name))]
+    differ = [
+        name
+        for name in Fingerprint._fields
+        if not matches(getattr(before, name), getattr(now, name))
+    ]
     if differ:
         raise ValueError(
             "search: expected the problem it began with, in whose units it counts, got another: "
-            f"{listed(differ)}"
+            f"{join_names(differ)}"
         )
 
 
-def check_alike(search, expected) -> None:
+def check_same_state(search, expected) -> None:
     """Nothing, where the state of a search is of the same solver and in the same numbers.
 
     Raises:

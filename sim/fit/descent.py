@@ -13,10 +13,10 @@ import optax
 from sim.fit.least_squares import CONVERGED, SEARCHING, STUCK
 from sim.fit.losses import loss
 
-TURNS = 30  # refused steps in a row before a search is stuck
+MAX_REFUSED = 30  # refused steps in a row before a search is stuck
 
 
-class Search(NamedTuple):
+class State(NamedTuple):
     """The state of a search.
 
     Attributes:
@@ -48,20 +48,20 @@ def lbfgs():
     return optax.lbfgs()
 
 
-_valued = jax.jit(jax.value_and_grad(loss, 1))
+_value_and_grad = jax.jit(jax.value_and_grad(loss, 1))
 
 
-def begun(solver, problem, z) -> Search:
+def init(solver, problem, z) -> State:
     """The state of a search that begins at z."""
-    value, grad = _valued(problem, z)
+    value, grad = _value_and_grad(problem, z)
     whole = jnp.zeros((), jnp.result_type(int))
     # Of optax some numbers have weak types, with which the first step would compile by itself.
     optimiser = jax.tree.map(lambda x: jnp.asarray(x, x.dtype), solver.init(z))
-    return Search(z, value, grad, optimiser, jnp.ones_like(value), whole, whole, whole, whole)
+    return State(z, value, grad, optimiser, jnp.ones_like(value), whole, whole, whole, whole)
 
 
 @partial(jax.jit, static_argnums=0)
-def advanced(solver, problem, search: Search, tolerance) -> Search:
+def step(solver, problem, search: State, tolerance) -> State:
     """The search one step of the optimiser further.
 
     A place where the loss or its slope is not finite is refused. The search has converged
@@ -72,9 +72,9 @@ def advanced(solver, problem, search: Search, tolerance) -> Search:
     def value_fn(z):
         return loss(problem, z)
 
-    update, optimiser = moved(solver, search[:3], search.optimiser, value_fn)
+    update, optimiser = optimiser_step(solver, search[:3], search.optimiser, value_fn)
     z = search.z + search.share * update
-    found = _found(optimiser)
+    found = _line_search_end(optimiser)
     value, grad = jax.value_and_grad(value_fn)(z) if found is None else found
     fine = jnp.isfinite(value) & jnp.all(jnp.isfinite(z)) & jnp.all(jnp.isfinite(grad))
     floor = jnp.maximum(tolerance, jnp.finfo(z.dtype).eps) * jnp.abs(search.loss)
@@ -83,12 +83,12 @@ def advanced(solver, problem, search: Search, tolerance) -> Search:
     )
     turns = jnp.where(fine, 0, search.turns + 1)
     # A line search that has failed would fail the same way again.
-    stuck = turns >= (TURNS if found is None else 1)
+    stuck = turns >= (MAX_REFUSED if found is None else 1)
     status = jnp.where(fine & still, CONVERGED, jnp.where(stuck, STUCK, SEARCHING))
-    kept = taken(fine, (z, value, grad, optimiser), search[:4])
-    return Search(
+    kept = select(fine, (z, value, grad, optimiser), search[:4])
+    return State(
         *kept,
-        shared(search.share, fine),
+        update_step_fraction(search.share, fine),
         turns,
         search.steps + 1,
         search.bad + (~fine).astype(search.bad.dtype),
@@ -96,7 +96,7 @@ def advanced(solver, problem, search: Search, tolerance) -> Search:
     )
 
 
-def moved(solver, at, optimiser, value_fn):
+def optimiser_step(solver, at, optimiser, value_fn):
     """The optimiser's step from (z, loss, grad), and its next state."""
     z, value, grad = at
     # optax counts on the usual promotion of types, whatever the caller has set.
@@ -105,17 +105,17 @@ def moved(solver, at, optimiser, value_fn):
         return update(grad, optimiser, z, value=value, grad=grad, value_fn=value_fn)
 
 
-def taken(fine, new, old):
+def select(fine, new, old):
     """The new where it is fine, else the old."""
     return jax.tree.map(lambda a, b: jnp.where(fine, a, b), new, old)
 
 
-def shared(share, fine):
+def update_step_fraction(share, fine):
     """The share of the next step: halved where this one was refused, else doubled up to 1."""
     return jnp.where(fine, jnp.minimum(1, 2 * share), share / 2)
 
 
-def _found(optimiser):
+def _line_search_end(optimiser):
     """Loss and slope where a line search has ended, or None of an optimiser without one."""
     value = optax.tree_utils.tree_get(optimiser, "value", None)
     grad = optax.tree_utils.tree_get(optimiser, "grad", None)

@@ -11,11 +11,11 @@ import numpy as np
 
 from sim.check import positive
 from sim.fit import members
-from sim.fit.assemble import assembled, beside
-from sim.fit.continued import check_alike, check_marked, marked
-from sim.fit.experiment import Experiment, checked
-from sim.fit.fit import chosen, parted
-from sim.fit.problem import diverging
+from sim.fit.assemble import build_problem, validation_problem
+from sim.fit.continued import check_fingerprint, check_same_state, fingerprint
+from sim.fit.experiment import Experiment, validate_experiments
+from sim.fit.fit import choose_solver, split_states
+from sim.fit.problem import divergence_error
 
 
 class Ensemble(NamedTuple):
@@ -39,7 +39,7 @@ class Ensemble(NamedTuple):
     best: np.ndarray
     finite: np.ndarray
     message: str
-    search: members.Members
+    search: members.BatchState
 
 
 def ensemble(
@@ -97,13 +97,13 @@ def ensemble(
     [0.8, 0.8, 0.8]
     """
     method = objective, solver
-    chosen(*method)
-    count = _members("starts", starts)
+    choose_solver(*method)
+    count = _stack_members("starts", starts)
     each = [jax.tree.map(lambda leaf, i=i: jnp.asarray(leaf)[i], starts) for i in range(count)]
-    experiments = checked(experiments)
-    split = parted(states, validation)
+    experiments = validate_experiments(experiments)
+    split = split_states(states, validation)
     begun = [
-        assembled(
+        build_problem(
             getattr(objective, "objective", objective),
             start,
             experiments,
@@ -115,44 +115,46 @@ def ensemble(
         )
         for start in each
     ]
-    problem, own = begun[0][0], members.own([problem for problem, _ in begun])
-    watched = None if validation is None else beside(problem, validation, split[1])
+    problem, own = begun[0][0], members.per_member([problem for problem, _ in begun])
+    watched = None if validation is None else validation_problem(problem, validation, split[1])
     if patience is None:
         patience = np.inf if watched is None else 20
     else:
         patience = positive("patience", patience)
     zs = jnp.stack([z for _, z in begun])
-    mark = marked(replace(problem, start=own[0]), watched)
+    mark = fingerprint(replace(problem, start=own[0]), watched)
     if search is None:
-        search, value = members.begun(method, problem, watched, own, zs)
+        search, value = members.init_members(method, problem, watched, own, zs)
         if not np.asarray(search.finite).any():
-            raise diverging(
+            raise divergence_error(
                 problem,
                 zs[0],
                 "starts: expected one from which the model stays finite "
                 f"over the records, got {count} that diverge",
             )
     else:
-        z = search.search.z if isinstance(search, members.Members) else None
+        z = search.search.z if isinstance(search, members.BatchState) else None
         if np.shape(z) != zs.shape:
             raise ValueError(
                 f"search: expected that of {count} members with {zs.shape[1]} unknowns each, got "
                 f"{type(search).__name__ if z is None else 'one of shape ' + str(z.shape)}"
             )
-        check_marked(search.mark, mark)
+        check_fingerprint(search.mark, mark)
         search = search._replace(mark=None)
-        check_alike(search, members.begun.eval_shape(method, problem, watched, own, zs)[0])
-        value = members.watched(method, problem, watched, own, search.search)
-    losses, seen = [np.asarray(members.losses(method, search.search))], [np.asarray(value)]
-    while (going := members.going(search, steps, patience)).any():
-        search, value = members.advanced(
+        check_same_state(
+            search, members.init_members.eval_shape(method, problem, watched, own, zs)[0]
+        )
+        value = members.monitored_losses(method, problem, watched, own, search.search)
+    losses, seen = [np.asarray(members.member_losses(method, search.search))], [np.asarray(value)]
+    while (going := members.are_running(search, steps, patience)).any():
+        search, value = members.step_members(
             method, problem, watched, own, search, jnp.asarray(going), tolerance
         )
-        losses.append(np.asarray(members.losses(method, search.search)))
+        losses.append(np.asarray(members.member_losses(method, search.search)))
         seen.append(np.asarray(value))
         if report is not None:
             report(int(np.max(search.search.steps)), losses[-1])
-    params, x0 = members.found(problem, own, search.best.z)
+    params, x0 = members.member_parameters(problem, own, search.best.z)
     return Ensemble(
         jax.tree.map(np.asarray, params),
         tuple(x0),
@@ -160,7 +162,7 @@ def ensemble(
         None if watched is None else np.stack(seen),
         np.asarray(search.best.loss),
         np.asarray(search.finite),
-        members.words(search, steps, patience),
+        members.describe(search, steps, patience),
         search._replace(mark=mark),
     )
 
@@ -172,7 +174,7 @@ class Spread(NamedTuple):
     sd: jax.Array
 
 
-def simulated(
+def simulate_members(
     objective, params: Any, experiment: Experiment, state: Any = None, finite: Any = None
 ) -> Spread:
     """Mean and standard deviation of a free run over the members of an ensemble:
@@ -199,31 +201,31 @@ def simulated(
     >>> def gain(p):
     ...     return Stepper(lambda: (), lambda c, u: (c, p * u))
     >>> e = Experiment(jnp.ones(2), jnp.zeros((2, 1)))
-    >>> mean, sd = simulated(Simulation(gain), jnp.array([1.0, 2.0, 3.0]), e)
+    >>> mean, sd = simulate_members(Simulation(gain), jnp.array([1.0, 2.0, 3.0]), e)
     >>> mean[:, 0].tolist(), sd[:, 0].tolist()
     ([2.0, 2.0], [1.0, 1.0])
     """
     objective = getattr(objective, "objective", objective)
     if not hasattr(objective, "observe"):
         raise ValueError(f"objective: expected a Simulation, got {type(objective).__name__}")
-    count = _members("params", params)
+    count = _stack_members("params", params)
     finite = np.ones(count, bool) if finite is None else np.asarray(finite)
     if finite.shape != (count,) or not finite.any():
         raise ValueError(
             f"finite: expected a flag for each of {count} members, one true at least, got {finite}"
         )
     params = jax.tree.map(lambda leaf: jnp.asarray(leaf)[np.flatnonzero(finite)], params)
-    ys = _free_runs(objective, params, experiment, state)
+    ys = _run_members(objective, params, experiment, state)
     sd = jnp.std(ys, axis=0, ddof=1) if len(ys) > 1 else jnp.zeros_like(ys[0])
     return Spread(jnp.mean(ys, axis=0), sd)
 
 
 @partial(jax.jit, static_argnums=0)
-def _free_runs(objective, params, experiment, state):
+def _run_members(objective, params, experiment, state):
     return jax.vmap(lambda p: objective.run(p, state, experiment)[1])(params)
 
 
-def _members(name, params):
+def _stack_members(name, params):
     """M, the leading axis of every leaf."""
     counts = {np.shape(leaf)[:1] for leaf in jax.tree.leaves(params)}
     if len(counts) != 1 or counts == {()} or counts == {(0,)}:

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 from jax.tree_util import keystr, tree_flatten_with_path
 
-from sim.fit.experiment import Experiment, checked
+from sim.fit.experiment import Experiment, validate_experiments
 
 
-def unexcited(experiments: Experiment | Sequence[Experiment]) -> tuple[str, ...]:
+def constant_inputs(experiments: Experiment | Sequence[Experiment]) -> tuple[str, ...]:
     """In words, the inputs that never change over all experiments.
 
     Such a record can still be worth a fit, as a free decay is: so these are words, not an
@@ -18,11 +18,11 @@ def unexcited(experiments: Experiment | Sequence[Experiment]) -> tuple[str, ...]
         experiments: one or several; each array of their xs is an input, or several in its
             last axis where it has two.
 
-    >>> unexcited(Experiment(np.ones(3), np.zeros((3, 1))))
+    >>> constant_inputs(Experiment(np.ones(3), np.zeros((3, 1))))
     ('the input is 1 throughout: the data cannot tell its effect from that of an offset',)
     """
     found = []
-    rows = [tree_flatten_with_path(e.xs)[0] for e in checked(experiments)]
+    rows = [tree_flatten_with_path(e.xs)[0] for e in validate_experiments(experiments)]
     for leaves in zip(*rows, strict=True):
         path = keystr(leaves[0][0], simple=True, separator=".")
         u = [np.asarray(leaf) for _, leaf in leaves]

@@ -12,7 +12,7 @@ from sim.inputs import zero_order_hold
 from sim.times import sample_interval
 
 # Intervals that differ by less than this share are of one clock.
-DRIFT = 5e-3
+MAX_CLOCK_DRIFT = 5e-3
 
 
 class Experiment(NamedTuple):
@@ -33,7 +33,7 @@ class Experiment(NamedTuple):
     dt: Any = None
 
 
-def sampled(t, u, y, hold: Callable = zero_order_hold) -> Experiment:
+def experiment_from_samples(t, u, y, hold: Callable = zero_order_hold) -> Experiment:
     """T samples of input and output at the same instants, as T − 1 steps between them.
 
     Args:
@@ -51,11 +51,11 @@ def sampled(t, u, y, hold: Callable = zero_order_hold) -> Experiment:
         ValueError: sizes differ, times are irregular, an input is not finite, or no
             output is.
 
-    >>> e = sampled([0.0, 0.1, 0.2], jnp.array([1.0, 2.0, 3.0]), jnp.array([0.0, 1.0, 3.0]))
+    >>> e = experiment_from_samples([0.0, 0.1, 0.2], jnp.array([1.0, 2.0, 3.0]), jnp.array([0.0, 1.0, 3.0]))
     >>> e.y.tolist(), e.y0.tolist()
     ([[1.0], [3.0]], [0.0])
     """
-    y = outputs(y)
+    y = as_outputs(y)
     if len(y) != len(np.asarray(t)):
         raise ValueError(f"y: expected {len(np.asarray(t))} samples, as many as t, got {len(y)}")
     for leaf in jax.tree.leaves(u):
@@ -66,7 +66,7 @@ def sampled(t, u, y, hold: Callable = zero_order_hold) -> Experiment:
     return Experiment(xs, jnp.asarray(y[1:]), jnp.asarray(y[0]), dt)
 
 
-def outputs(y) -> np.ndarray:
+def as_outputs(y) -> np.ndarray:
     """Observed samples as (T, outputs).
 
     Raises:
@@ -75,7 +75,7 @@ def outputs(y) -> np.ndarray:
     y = np.asarray(y)
     if y.ndim not in (1, 2) or not np.issubdtype(y.dtype, np.number) or np.iscomplexobj(y):
         raise ValueError(f"y: expected real samples (T,) or (T, outputs), got {y.dtype}{y.shape}")
-    y = y.astype(floating(y.dtype)).reshape(len(y), -1)
+    y = y.astype(float_dtype(y.dtype)).reshape(len(y), -1)
     if np.isinf(y).any():
         raise ValueError("y: expected finite samples, or NaN where one is missing, got infinity")
     empty = np.isnan(y).all(axis=0)
@@ -84,7 +84,7 @@ def outputs(y) -> np.ndarray:
     return y
 
 
-def checked(experiments: Experiment | Sequence[Experiment]) -> tuple[Experiment, ...]:
+def validate_experiments(experiments: Experiment | Sequence[Experiment]) -> tuple[Experiment, ...]:
     """One or several experiments, with the same outputs.
 
     Raises:
@@ -112,18 +112,20 @@ def checked(experiments: Experiment | Sequence[Experiment]) -> tuple[Experiment,
             )
     known = [(float(e.dt), i) for i, e in enumerate(experiments) if e.dt is not None]
     for dt, i in known:
-        if abs(dt / known[0][0] - 1) > DRIFT:
+        if abs(dt / known[0][0] - 1) > MAX_CLOCK_DRIFT:
             raise ValueError(
                 f"experiments[{i}]: expected samples {known[0][0]:g} s apart, as "
                 f"experiments[{known[0][1]}] has, for a model has one step; got {dt:g} s"
             )
-    experiments = tuple(e._replace(y=_floats(e.y), y0=_floats(e.y0), dt=None) for e in experiments)
+    experiments = tuple(
+        e._replace(y=_as_floats(e.y), y0=_as_floats(e.y0), dt=None) for e in experiments
+    )
     together = np.concatenate([np.asarray(e.y) for e in experiments])
-    outputs(together)
+    as_outputs(together)
     return experiments
 
 
-def alike(experiments: Sequence[Experiment]) -> None:
+def check_same_structure(experiments: Sequence[Experiment]) -> None:
     """Nothing, where experiments can lie side by side.
 
     Raises:
@@ -141,23 +143,23 @@ def alike(experiments: Sequence[Experiment]) -> None:
         )
 
 
-def _floats(y):
+def _as_floats(y):
     """Samples as an array of floats, as which alone they can be missing."""
     if y is None or (hasattr(y, "dtype") and jnp.issubdtype(y.dtype, jnp.inexact)):
         return y
-    return np.asarray(y, floating())
+    return np.asarray(y, float_dtype())
 
 
-def spread(experiments: Sequence[Experiment]) -> np.ndarray:
+def output_scale(experiments: Sequence[Experiment]) -> np.ndarray:
     """The standard deviation of each output over all experiments, (outputs,): the unit in
     which residuals are counted. 1 for an output that never changes."""
-    return deviation(np.concatenate([np.asarray(e.y) for e in experiments]))
+    return column_scale(np.concatenate([np.asarray(e.y) for e in experiments]))
 
 
-def deviation(x: np.ndarray) -> np.ndarray:
+def column_scale(x: np.ndarray) -> np.ndarray:
     """The standard deviation of each column, 1 for one that never changes.
 
-    >>> deviation(np.full((100, 1), 0.1)).tolist()
+    >>> column_scale(np.full((100, 1), 0.1)).tolist()
     [1.0]
     """
     sd, largest = np.nanstd(x, axis=0), np.nanmax(np.abs(x), axis=0)
@@ -166,7 +168,7 @@ def deviation(x: np.ndarray) -> np.ndarray:
     return np.where(sd > rounding * largest, sd, 1.0)
 
 
-def floating(*dtypes) -> np.dtype:
+def float_dtype(*dtypes) -> np.dtype:
     """The widest of some types as a float that JAX has: whole numbers become its default."""
     default = np.dtype(jnp.result_type(float))
     floats = [d for d in map(np.dtype, dtypes) if np.issubdtype(d, np.floating)]

@@ -12,18 +12,18 @@ from sim.check import positive
 from sim.fit import descent, gauss_newton, newton, windows
 from sim.fit import least_squares as lm
 from sim.fit.adam import adam
-from sim.fit.assemble import assembled, beside
-from sim.fit.continued import check_continues, marked
-from sim.fit.experiment import Experiment, alike
-from sim.fit.found import Best, Fit, Progress, concluded, counted, noise
+from sim.fit.assemble import build_problem, validation_problem
+from sim.fit.continued import check_resumable, fingerprint
+from sim.fit.experiment import Experiment, check_same_structure
+from sim.fit.found import Best, Fit, SearchState, build_fit, noise, steps_phrase
 from sim.fit.gauss_newton import GaussNewton
-from sim.fit.losses import forwards, loss
-from sim.fit.objectives import likelihood
-from sim.fit.problem import Problem, diverging, evaluated
+from sim.fit.losses import forward_mode, loss
+from sim.fit.objectives import is_likelihood
+from sim.fit.problem import Problem, divergence_error, linearise
 
 # Rounds in which outputs are weighted by their own noise, at most: mostly the second settles
 # it to this share, but beside a prior that is far off it falls by and by.
-REWEIGHTED, SETTLED = 30, 0.01
+MAX_REWEIGHTINGS, WEIGHTS_SETTLED = 30, 0.01
 
 
 def fit(
@@ -102,10 +102,10 @@ def fit(
     >>> round(float(found.params["a"]), 6), round(float(found.params["b"]), 6)
     (0.8, 0.5)
     """
-    method = chosen(objective, solver)
+    method = choose_solver(objective, solver)
     objective = getattr(objective, "objective", objective)
-    own, others = parted(states, validation)
-    problem, z = assembled(
+    own, others = split_states(states, validation)
+    problem, z = build_problem(
         objective,
         start,
         experiments,
@@ -115,28 +115,32 @@ def fit(
         state_kinds,
         validation is not None,
     )
-    watched = None if validation is None else beside(problem, validation, others)
+    watched = None if validation is None else validation_problem(problem, validation, others)
     if patience is None:
         patience = np.inf if watched is None else 20
     else:
         patience = positive("patience", patience)
     if search is None:
-        search = begun(method, problem, watched, z, 0)
+        search = start_search(method, problem, watched, z, 0)
     else:
         search = search.search if isinstance(search, Fit) else search
-        check_continues(search, problem, watched, method.begin, z)
+        check_resumable(search, problem, watched, method.begin, z)
     problem = problem.weighted(search.weights)
     losses = [float(method.loss(search.search))]
-    seen = None if watched is None else [float(_watch(method, search.search, problem, watched))]
+    seen = (
+        None
+        if watched is None
+        else [float(_monitored_loss(method, search.search, problem, watched))]
+    )
     # Outputs, and priors, count by how well the model explains them: known only afterwards.
     alone = len(problem.weights) == 1 and not problem.known and not problem.robust
-    rounds = 0 if alone or likelihood(objective) else REWEIGHTED
+    rounds = 0 if alone or is_likelihood(objective) else MAX_REWEIGHTINGS
     while True:
         inner, best = search.search, search.best
-        while _going(inner, best, steps, patience):
+        while _is_running(inner, best, steps, patience):
             inner = method.advance(problem, inner, tolerance)
-            value = _watch(method, inner, problem, watched)
-            best = _bettered(best, inner.z, value)
+            value = _monitored_loss(method, inner, problem, watched)
+            best = _update_best(best, inner.z, value)
             losses.append(float(method.loss(inner)))
             if seen is not None:
                 seen.append(float(value))
@@ -144,19 +148,21 @@ def fit(
                 report(int(inner.steps), losses[-1])
         search = search._replace(search=inner, best=best)
         if int(best.waited) >= patience:
-            return concluded(problem, search, losses, seen, _stopped(inner, watched, patience))
+            return build_fit(
+                problem, search, losses, seen, _early_stop_message(inner, watched, patience)
+            )
         if int(inner.status) == lm.SEARCHING or search.round >= rounds:
-            return concluded(problem, search, losses, seen)
+            return build_fit(problem, search, losses, seen)
         weights = 1 / noise(problem, best.z)
-        if np.allclose(problem.weights / weights, 1, rtol=0, atol=SETTLED):
-            return concluded(problem, search, losses, seen)
+        if np.allclose(problem.weights / weights, 1, rtol=0, atol=WEIGHTS_SETTLED):
+            return build_fit(problem, search, losses, seen)
         problem = problem.weighted(weights)
-        again = begun(method, problem, watched, best.z, search.round + 1)
+        again = start_search(method, problem, watched, best.z, search.round + 1)
         kept = again.search._replace(steps=inner.steps, bad=inner.bad)
         search = again._replace(search=kept)
 
 
-class Method(NamedTuple):
+class Solver(NamedTuple):
     """A way to search: ``begin(problem, z)``, ``advance(problem, search, tolerance)``, and
     ``loss(search)``."""
 
@@ -165,66 +171,68 @@ class Method(NamedTuple):
     loss: Callable
 
 
-def chosen(objective, solver) -> Method:
+def choose_solver(objective, solver) -> Solver:
     """The way to search for an objective by a solver.
 
     Raises:
         ValueError: the solver is none, or does not suit the objective.
     """
     truncated = isinstance(objective, windows.Truncated)
-    squares = not (truncated or likelihood(objective))
+    squares = not (truncated or is_likelihood(objective))
     if solver is None and squares:
-        return Method(_begun, advanced, lambda search: search.at.loss)
+        return Solver(_init, step, lambda search: search.at.loss)
     if isinstance(solver, GaussNewton):
         if not squares:
             raise ValueError(
                 "solver: GaussNewton() takes a Simulation over whole records, "
                 f"got {type(objective).__name__}"
             )
-        begin, advance = gauss_newton.begun, gauss_newton.advanced
-        return Method(partial(begin, solver), partial(forwards, partial(advance, solver)), _loss)
+        begin, advance = gauss_newton.init, gauss_newton.step
+        return Solver(
+            partial(begin, solver), partial(forward_mode, partial(advance, solver)), _solver_loss
+        )
     if solver is None and not truncated:
-        return Method(newton.begun, newton.advanced, newton.value)
+        return Solver(newton.init, newton.step, newton.loss_at)
     solver = adam() if solver is None else solver
     if not (hasattr(solver, "init") and hasattr(solver, "update")):
         raise ValueError(
             f"solver: expected None, GaussNewton() or a transformation of optax, got {solver!r}"
         )
     if truncated:
-        advance = partial(windows.advanced, solver, objective.window, objective.batch)
+        advance = partial(windows.step, solver, objective.window, objective.batch)
 
         def begin(problem, z):
             shaped = jax.tree.map(lambda leaf: np.broadcast_to(0, leaf.shape), problem.groups)
-            alike(problem.ordered(shaped))
-            return windows.begun(solver, objective.seed, problem, z)
+            check_same_structure(problem.ordered(shaped))
+            return windows.init(solver, objective.seed, problem, z)
 
-        return Method(begin, advance, _loss)
-    return Method(partial(descent.begun, solver), partial(descent.advanced, solver), _loss)
+        return Solver(begin, advance, _solver_loss)
+    return Solver(partial(descent.init, solver), partial(descent.step, solver), _solver_loss)
 
 
-def _loss(search):
+def _solver_loss(search):
     return search.loss
 
 
-def _begun(problem, z):
-    return _first(z, evaluated(problem, z))
+def _init(problem, z):
+    return _init_state(z, linearise(problem, z))
 
 
 @jax.jit
-def _step(search):
-    return lm.proposed(search)
+def _propose(search):
+    return lm.propose(search)
 
 
-_first, _judged = jax.jit(lm.begun), jax.jit(lm.judged)
+_init_state, _accept_or_reject = jax.jit(lm.init), jax.jit(lm.accept_or_reject)
 
 
-def advanced(problem: Problem, search: lm.Search, tolerance: float) -> lm.Search:
+def step(problem: Problem, search: lm.State, tolerance: float) -> lm.State:
     """The search by Levenberg and Marquardt one evaluation further."""
-    z = _step(search)
-    return _judged(search, z, evaluated(problem, z), jnp.asarray(tolerance, z.dtype))
+    z = _propose(search)
+    return _accept_or_reject(search, z, linearise(problem, z), jnp.asarray(tolerance, z.dtype))
 
 
-def begun(method: Method, problem: Problem, watched, z, round: int) -> Progress:
+def start_search(method: Solver, problem: Problem, watched, z, round: int) -> SearchState:
     """A search that begins at z.
 
     Raises:
@@ -232,7 +240,7 @@ def begun(method: Method, problem: Problem, watched, z, round: int) -> Progress:
     """
     inner = method.begin(problem, z)
     if not np.isfinite(float(method.loss(inner))):
-        raise diverging(
+        raise divergence_error(
             problem,
             z,
             "start: expected parameters with which the model stays finite "
@@ -244,12 +252,12 @@ def begun(method: Method, problem: Problem, watched, z, round: int) -> Progress:
             "start: expected a model that can be differentiated there, got a slope "
             "that is not finite"
         )
-    value = _watch(method, inner, problem, watched)
+    value = _monitored_loss(method, inner, problem, watched)
     best = Best(z, value, jnp.asarray(0))
-    return Progress(inner, problem.weights, round, best, marked(problem, watched))
+    return SearchState(inner, problem.weights, round, best, fingerprint(problem, watched))
 
 
-def _watch(method, inner, problem, watched):
+def _monitored_loss(method, inner, problem, watched):
     """What decides which place is best: the loss on the validation experiments, if there are
     any. Their outputs keep their weights, so that it can be compared between rounds."""
     if watched is None:
@@ -259,7 +267,7 @@ def _watch(method, inner, problem, watched):
 
 
 @jax.jit
-def _bettered(best: Best, z, value) -> Best:
+def _update_best(best: Best, z, value) -> Best:
     better = value < best.loss
     return Best(
         jnp.where(better, z, best.z),
@@ -268,17 +276,17 @@ def _bettered(best: Best, z, value) -> Best:
     )
 
 
-def _going(inner, best, steps, patience):
+def _is_running(inner, best, steps, patience):
     searching = int(inner.steps) < steps and int(inner.status) == lm.SEARCHING
     return searching and int(best.waited) < patience
 
 
-def _stopped(inner, watched, patience):
+def _early_stop_message(inner, watched, patience):
     what = "the loss" if watched is None else "the loss on the validation experiments"
-    return f"stopped early: {what} had no new best for {counted(inner, patience)}; the best is kept"
+    return f"stopped early: {what} had no new best for {steps_phrase(inner, patience)}; the best is kept"
 
 
-def parted(states, validation):
+def split_states(states, validation):
     """The initial states of the experiments, and those of the validation experiments."""
     if not isinstance(states, list) or validation is None:
         return states, states

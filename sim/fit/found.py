@@ -7,20 +7,25 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sim.fit.continued import Mark
-from sim.fit.experiment import spread
+from sim.fit.continued import Fingerprint
+from sim.fit.experiment import output_scale
 from sim.fit.least_squares import CONVERGED, SEARCHING, STUCK
 from sim.fit.losses import ONE_WAY
-from sim.fit.objectives import likelihood
-from sim.fit.problem import Problem, evaluated, residuals
-from sim.fit.robust import linear
-from sim.fit.root import LARGEST, fitted
-from sim.fit.uncertainty import Uncertainty, observed, unasked, uncertainty
+from sim.fit.objectives import is_likelihood
+from sim.fit.problem import Problem, linearise, residuals
+from sim.fit.robust import huber_linearisation
+from sim.fit.root import MAX_UNKNOWNS, effective_parameters
+from sim.fit.uncertainty import (
+    Uncertainty,
+    from_fisher_information,
+    from_observed_information,
+    without_covariance,
+)
 
 # Unknowns up to which there is a covariance where the search has left the triangle of the Jacobian.
-LARGEST_KNOWN = 1000
+MAX_UNKNOWNS_LINEARISED = 1000
 # Of Gaussian errors the standard deviation, in units of their median size.
-MEDIAN = 1.4826
+MEDIAN_TO_SD = 1.4826
 
 
 class Best(NamedTuple):
@@ -31,7 +36,7 @@ class Best(NamedTuple):
     waited: Any
 
 
-class Progress(NamedTuple):
+class SearchState(NamedTuple):
     """The whole state of a fit: the search, the weights of the outputs, their round, the best,
     and the mark of the problem it is of."""
 
@@ -39,7 +44,7 @@ class Progress(NamedTuple):
     weights: Any
     round: int
     best: Best | None = None
-    mark: Mark | None = None
+    mark: Fingerprint | None = None
 
 
 class Fit(NamedTuple):
@@ -71,21 +76,21 @@ class Fit(NamedTuple):
 def noise(problem: Problem, z) -> Any:
     """The standard deviation of the errors of each output, (outputs,); beside a robust loss by
     their median size."""
-    errors, unknowns = np.concatenate(residuals(problem, z)), fitted(problem, z)
+    errors, unknowns = np.concatenate(residuals(problem, z)), effective_parameters(problem, z)
     count = np.isfinite(errors).sum(axis=0)
     free = np.maximum(count * (1 - unknowns / max(count.sum(), unknowns + 1)), 1)
     if problem.robust is None:
         sd = np.sqrt(np.nansum(errors**2, axis=0) / free)
     else:
-        sd = MEDIAN * np.nanmedian(np.abs(errors), axis=0) * np.sqrt(count / free)
+        sd = MEDIAN_TO_SD * np.nanmedian(np.abs(errors), axis=0) * np.sqrt(count / free)
     # A perfect output leaves no noise to count by but that of rounding.
-    least = 64 * float(jnp.finfo(z.dtype).eps) * spread([e for _, e in problem.each(z)[1]])
+    least = 64 * float(jnp.finfo(z.dtype).eps) * output_scale([e for _, e in problem.each(z)[1]])
     return jnp.asarray(np.maximum(sd, least), z.dtype)
 
 
-def concluded(
+def build_fit(
     problem: Problem,
-    progress: Progress,
+    progress: SearchState,
     losses: Sequence[float],
     validation: Sequence[float] | None = None,
     ended: str | None = None,
@@ -95,20 +100,20 @@ def concluded(
     z = search.z if progress.best is None else progress.best.z
     params, each = problem.each(z)
     sd = noise(problem, z)
-    after = f"after {counted(search, int(search.steps))}"
+    after = f"after {steps_phrase(search, int(search.steps))}"
     words = (
         ended
         or {
             SEARCHING: f"stopped {after}, before it converged",
             CONVERGED: f"converged {after}",
-            STUCK: f"{_stuck(search)}, {after}",
+            STUCK: f"{_describe_stuck(search)}, {after}",
         }[int(search.status)]
     )
     bad = int(search.bad)
     if bad:
         words += f"; the model diverged at {bad} place{'s' * (bad > 1)} tried, which it left"
-        words += _where(search)
-    trust = _trust(problem, search, z)
+        words += _describe_place(search)
+    trust = _uncertainty(problem, search, z)
     words = "; ".join([words, *trust.held])
     if validation is not None:
         validation = np.asarray(validation)
@@ -125,13 +130,13 @@ def concluded(
     )
 
 
-def counted(search, n: int) -> str:
+def steps_phrase(search, n: int) -> str:
     """Steps of a search in words: those of training in windows are passes over the records."""
     word = ("pass", "passes") if hasattr(search, "where") else ("evaluation", "evaluations")
     return f"{n} {word[n != 1]}"
 
 
-def _stuck(search) -> str:
+def _describe_stuck(search) -> str:
     # Windows are refused for one reason alone.
     lost = hasattr(search, "where")
     return (
@@ -141,7 +146,7 @@ def _stuck(search) -> str:
     )
 
 
-def _where(search) -> str:
+def _describe_place(search) -> str:
     """In words, where training in windows met the last place that was not finite."""
     if not hasattr(search, "where"):
         return ""
@@ -149,18 +154,20 @@ def _where(search) -> str:
     return f", the last in {f'window {window} of ' * bool(window)}pass {step}"
 
 
-def _trust(problem, search, z) -> Uncertainty:
+def _uncertainty(problem, search, z) -> Uncertainty:
     known = hasattr(search, "at") and np.array_equal(z, search.z)
-    most = LARGEST_KNOWN if known else LARGEST
+    most = MAX_UNKNOWNS_LINEARISED if known else MAX_UNKNOWNS
     if len(z) > most:
-        return unasked(problem, z, f"more than {most} unknowns")
+        return without_covariance(problem, z, f"more than {most} unknowns")
     try:
-        if likelihood(problem.objective):
-            return observed(problem, z)
+        if is_likelihood(problem.objective):
+            return from_observed_information(problem, z)
         if problem.robust is not None:
-            return uncertainty(*linear(problem, z))
-        return uncertainty(problem, z, search.at if known else evaluated(problem, z))
+            return from_fisher_information(*huber_linearisation(problem, z))
+        return from_fisher_information(problem, z, search.at if known else linearise(problem, z))
     except ValueError as error:
         if str(error) != ONE_WAY:
             raise
-        return unasked(problem, z, "a model with jax.custom_vjp has no forward-mode derivative")
+        return without_covariance(
+            problem, z, "a model with jax.custom_vjp has no forward-mode derivative"
+        )

@@ -13,10 +13,10 @@ import jax.numpy as jnp
 import lineax as lx
 
 from sim import check
-from sim.fit.least_squares import CONVERGED, SEARCHING, STUCK, damped
-from sim.fit.losses import loss, rows
+from sim.fit.least_squares import CONVERGED, SEARCHING, STUCK, update_damping
+from sim.fit.losses import loss, residual_vector
 
-TURNS = 12  # rejected steps in a row before a search is stuck
+MAX_REJECTED = 12  # rejected steps in a row before a search is stuck
 PROBES = 4
 
 
@@ -41,7 +41,7 @@ class GaussNewton:
             raise ValueError(f"accuracy: expected between 0 and 1, got {self.accuracy}")
 
 
-class Search(NamedTuple):
+class State(NamedTuple):
     """The state of a search.
 
     Attributes:
@@ -65,21 +65,21 @@ class Search(NamedTuple):
     status: jax.Array
 
 
-def begun(solver, problem, z) -> Search:
+def init(solver, problem, z) -> State:
     """The state of a search that begins at z."""
     whole = jnp.zeros((), jnp.result_type(int))
     value = loss(problem, z)
     damping = jnp.asarray(1e-3, z.dtype)
-    return Search(z, value, jnp.zeros_like(z), damping, whole, whole, whole, whole)
+    return State(z, value, jnp.zeros_like(z), damping, whole, whole, whole, whole)
 
 
 @partial(jax.jit, static_argnums=0)
-def advanced(solver: GaussNewton, problem, search: Search, tolerance) -> Search:
+def step(solver: GaussNewton, problem, search: State, tolerance) -> State:
     """The search one step further: taken where it lowers the loss, else damped more."""
-    r, J = jax.linearize(partial(rows, problem), search.z)
+    r, J = jax.linearize(partial(residual_vector, problem), search.z)
     JT = jax.linear_transpose(J, search.z)
-    scale = jnp.maximum(search.scale, _norms(JT, r))
-    delta = _step(solver, J, JT, r, scale, search.damping)
+    scale = jnp.maximum(search.scale, _column_norms(JT, r))
+    delta = _solve_step(solver, J, JT, r, scale, search.damping)
     moved = J(delta)
     foretold = -jnp.sum(r * moved) - 0.5 * jnp.sum(moved * moved)
     z = search.z + delta
@@ -92,12 +92,12 @@ def advanced(solver: GaussNewton, problem, search: Search, tolerance) -> Search:
     floor = jnp.maximum(tolerance, jnp.finfo(z.dtype).eps) * search.loss
     still = (foretold <= floor) & (better & (fell <= floor) | finite & ~better)
     done = still | (finite & (value == 0))
-    status = jnp.where(done, CONVERGED, jnp.where(turns >= TURNS, STUCK, SEARCHING))
-    return Search(
+    status = jnp.where(done, CONVERGED, jnp.where(turns >= MAX_REJECTED, STUCK, SEARCHING))
+    return State(
         jnp.where(better, z, search.z),
         jnp.where(better, value, search.loss),
         scale,
-        damped(search, gain, better, 2.0),
+        update_damping(search, gain, better, 2.0),
         turns,
         search.steps + 1,
         search.bad + (~finite).astype(search.bad.dtype),
@@ -105,7 +105,7 @@ def advanced(solver: GaussNewton, problem, search: Search, tolerance) -> Search:
     )
 
 
-def _norms(JT, r):
+def _column_norms(JT, r):
     """The column norms of J, about: E (Jᵀ s)ᵢ² = |Jᵢ|² for s of random signs, always the same."""
     signs = jax.random.rademacher(jax.random.key(0), (PROBES, *r.shape), r.dtype)
     columns = jnp.sqrt(jnp.mean(jax.vmap(lambda s: JT(s)[0])(signs) ** 2, axis=0))
@@ -113,7 +113,7 @@ def _norms(JT, r):
     return jnp.maximum(columns, 1e-3 * jnp.max(columns) + jnp.finfo(r.dtype).tiny)
 
 
-def _step(solver, J, JT, r, scale, damping):
+def _solve_step(solver, J, JT, r, scale, damping):
     """δ, in units of 1/D, in which conjugate gradients converge sooner."""
 
     def product(v):

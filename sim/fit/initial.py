@@ -9,15 +9,15 @@ import numpy as np
 
 from sim.check import positive
 from sim.fit import least_squares as lm
-from sim.fit.experiment import Experiment, deviation, floating
-from sim.fit.fit import advanced
+from sim.fit.experiment import Experiment, column_scale, float_dtype
+from sim.fit.fit import step
 from sim.fit.kinds import Fixed
 from sim.fit.objectives import check_squares
-from sim.fit.parameters import Declared, declare, held
-from sim.fit.problem import Problem, States, evaluated
+from sim.fit.parameters import ParameterLayout, as_constant, parameter_layout
+from sim.fit.problem import Problem, States, linearise
 
 
-def predicted(objective, params, x0, experiment: Experiment):
+def free_run(objective, params, x0, experiment: Experiment):
     """The outputs of a free run, ŷ (N, outputs), before them a row for y0 where there is one.
 
     Args:
@@ -29,20 +29,20 @@ def predicted(objective, params, x0, experiment: Experiment):
     >>> from sim import Stepper
     >>> from sim.fit import Simulation
     >>> decay = Simulation(lambda p: Stepper(jnp.asarray, lambda s, _: 2 * (p * s,)))
-    >>> predicted(decay, 0.5, 8.0, Experiment(None, jnp.zeros((3, 1)))).tolist()
+    >>> free_run(decay, 0.5, 8.0, Experiment(None, jnp.zeros((3, 1)))).tolist()
     [[4.0], [2.0], [1.0]]
     """
     check_squares(objective, "to run freely")
-    return _predicted(objective, *_cast(params, x0, experiment))
+    return _jit_free_run(objective, *_cast_floats(params, x0, experiment))
 
 
 @partial(jax.jit, static_argnums=0)
-def _predicted(objective, params, x0, e):
-    return outputs(objective, params, x0, e)
+def _jit_free_run(objective, params, x0, e):
+    return run_outputs(objective, params, x0, e)
 
 
-def outputs(objective, params, x0, e: Experiment):
-    """As `predicted`, within a compiled function."""
+def run_outputs(objective, params, x0, e: Experiment):
+    """As `free_run`, within a compiled function."""
     simulated = objective.run(params, x0, e)[1]
     if e.y0 is None:
         return simulated
@@ -86,7 +86,7 @@ def initial_state(
     8.0
     """
     check_squares(objective, "whose first samples tell its state")
-    params, guess, e = _cast(params, guess, experiment)
+    params, guess, e = _cast_floats(params, guess, experiment)
     ahead = positive("n", n) - (e.y0 is not None)
     if not 0 < ahead <= len(e.y):
         raise ValueError(
@@ -96,14 +96,14 @@ def initial_state(
     first = jax.tree.map(lambda leaf: leaf[None], (e, guess))
     held, structure = jax.tree.flatten(params)
     shapes, count = tuple(leaf.shape for leaf in held), len(held)
-    declared = Declared(
+    declared = ParameterLayout(
         structure, ("",) * count, shapes, (Fixed(),) * count, (None,) * count, (0,) * count
     )
-    state, z = declare(guess, state=True)
+    state, z = parameter_layout(guess, state=True)
     states, z = States(state, True), jnp.asarray(z)
     # Of an output that is missing in all of them nothing is asked.
     y = np.where(np.isnan(np.asarray(e.y)).all(axis=0)[None], 0, np.asarray(e.y))
-    weights = jnp.asarray(1 / deviation(y), z.dtype)
+    weights = jnp.asarray(1 / column_scale(y), z.dtype)
     problem = Problem(
         (first[0],),
         (first[1],),
@@ -122,25 +122,25 @@ def initial_state(
             f"n: expected at least as many samples as the {len(z)} numbers of a "
             f"state, got {problem.samples}"
         )
-    search = lm.begun(z, evaluated(problem, z))
+    search = lm.init(z, linearise(problem, z))
     if not np.isfinite(float(search.at.loss)):
         raise ValueError(
             "guess: expected a state from which the first samples stay finite, "
             "got a run that diverges"
         )
     while int(search.steps) < steps and int(search.status) == lm.SEARCHING:
-        search = advanced(problem, search, tolerance)
+        search = step(problem, search, tolerance)
     return states.state(search.z, guess)
 
 
-def _cast(params, x0, e):
+def _cast_floats(params, x0, e):
     """All in the floats of the parameters."""
-    dtype = floating(*(jnp.asarray(leaf).dtype for leaf in jax.tree.leaves(params)))
+    dtype = float_dtype(*(jnp.asarray(leaf).dtype for leaf in jax.tree.leaves(params)))
 
     def cast(leaf):
         leaf = jnp.asarray(leaf)
         return leaf.astype(dtype) if jnp.issubdtype(leaf.dtype, jnp.inexact) else leaf
 
-    params = jax.tree.map(lambda leaf: held(leaf, dtype), params)
+    params = jax.tree.map(lambda leaf: as_constant(leaf, dtype), params)
     x0 = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), x0)
     return params, x0, jax.tree.map(cast, e)

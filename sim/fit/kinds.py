@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 
-class Kind(Protocol):
+class Constraint(Protocol):
     """How a part of the vector of a search makes one parameter."""
 
     def value(self, z, shape): ...
@@ -47,7 +47,7 @@ class Positive:
 
 
 # A start on a bound begins this share of the span inside: on it no slope is left.
-INSIDE = 1e-3
+BOUND_MARGIN = 1e-3
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,9 @@ class Bounded:
             )
         if np.isfinite(self.span):
             share = (value - self.lower) / self.span
-            share = np.where(share <= 0, INSIDE, np.where(share >= 1, 1 - INSIDE, share))
+            share = np.where(
+                share <= 0, BOUND_MARGIN, np.where(share >= 1, 1 - BOUND_MARGIN, share)
+            )
             return np.log(share / (1 - share)).ravel()
         away = value - self.lower if np.isfinite(self.lower) else self.upper - value
         if not np.all(away > 0):
@@ -134,7 +136,7 @@ class Triangular:
         return size[:, None] * (jnp.tril(matrix, -1) + jnp.eye(shape[0], dtype=z.dtype))
 
     def free(self, value):
-        _square(value)
+        _check_square(value)
         matrix = np.array(value)
         if np.any(np.triu(matrix, 1)):
             raise ValueError(f"expected a lower triangular start, got {value.tolist()}")
@@ -163,7 +165,7 @@ class PositiveDefinite:
         return L @ L.T
 
     def free(self, value):
-        _square(value)
+        _check_square(value)
         try:
             L = np.linalg.cholesky(value)
         except np.linalg.LinAlgError:
@@ -175,10 +177,10 @@ class PositiveDefinite:
         return Triangular().free(z)
 
 
-def ranges(kind, shape) -> np.ndarray:
+def supports(kind, shape) -> np.ndarray:
     """Between which numbers each entry of a parameter lies, (entries, 2), by its kind.
 
-    >>> ranges(PositiveDefinite(), (2, 2)).tolist()
+    >>> supports(PositiveDefinite(), (2, 2)).tolist()
     [[0.0, inf], [-inf, inf], [-inf, inf], [0.0, inf]]
     """
     found = np.tile([-np.inf, np.inf], (int(np.prod(shape)), 1))
@@ -197,13 +199,13 @@ class Prior:
 
     mean: float
     sd: float
-    kind: Kind | None = None
+    kind: Constraint | None = None
 
     def __post_init__(self):
         if not self.sd > 0:
             raise ValueError(f"sd: expected a standard deviation above 0, got {self.sd}")
 
 
-def _square(value):
+def _check_square(value):
     if value.ndim != 2 or value.shape[0] != value.shape[1]:
         raise ValueError(f"expected a square matrix, got shape {value.shape}")

@@ -1,7 +1,7 @@
 """Levenberg and Marquardt's method, between evaluations of the residuals.
 
-A search of few parameters: `proposed` says where to look next, the caller evaluates the
-residuals there, and `judged` takes the place or turns back. The state of a search is one
+A search of few parameters: `propose` says where to look next, the caller evaluates the
+residuals there, and `accept_or_reject` takes the place or turns back. The state of a search is one
 pytree of arrays, so that a search may be saved, continued, or run for many starts by `vmap`.
 
 Why not optimistix: here one forward-mode pass gives residual and Jacobian together, long
@@ -14,10 +14,10 @@ import jax
 import jax.numpy as jnp
 
 SEARCHING, CONVERGED, STUCK = 0, 1, 2
-TURNS = 12  # rejected steps in a row before a search is stuck
+MAX_REJECTED = 12  # rejected steps in a row before a search is stuck
 
 
-class Evaluated(NamedTuple):
+class Linearisation(NamedTuple):
     """What is known at one z.
 
     Attributes:
@@ -31,7 +31,7 @@ class Evaluated(NamedTuple):
     q: jax.Array
 
 
-class Search(NamedTuple):
+class State(NamedTuple):
     """The state of a search.
 
     Attributes:
@@ -46,7 +46,7 @@ class Search(NamedTuple):
     """
 
     z: jax.Array
-    at: Evaluated
+    at: Linearisation
     scale: jax.Array
     damping: jax.Array
     turns: jax.Array
@@ -55,10 +55,10 @@ class Search(NamedTuple):
     status: jax.Array
 
 
-def reduced(r, J) -> Evaluated:
+def qr_reduce(r, J) -> Linearisation:
     """The triangle of residuals r (m,) and their Jacobian J (m, n), m of any size.
 
-    >>> found = reduced(jnp.array([3.0, 4.0]), jnp.eye(2))
+    >>> found = qr_reduce(jnp.array([3.0, 4.0]), jnp.eye(2))
     >>> float(found.loss), jnp.abs(found.R.T @ found.q).tolist()
     (12.5, [3.0, 4.0])
     """
@@ -66,24 +66,24 @@ def reduced(r, J) -> Evaluated:
     rows = jnp.zeros((max(0, n + 1 - len(r)), n + 1), J.dtype)
     both = jnp.concatenate([jnp.concatenate([J, r[:, None]], axis=1), rows])
     triangle = jnp.linalg.qr(both, mode="r")
-    return Evaluated(0.5 * jnp.sum(r * r), triangle[:n, :n], triangle[:n, n])
+    return Linearisation(0.5 * jnp.sum(r * r), triangle[:n, :n], triangle[:n, n])
 
 
-def begun(z, at: Evaluated) -> Search:
+def init(z, at: Linearisation) -> State:
     """The state of a search that begins at z."""
     whole = jnp.zeros((), jnp.result_type(int))
     damping = jnp.asarray(0.1, z.dtype)
-    return Search(z, at, _scaled(at.R), damping, whole, whole, whole, whole)
+    return State(z, at, _column_scale(at.R), damping, whole, whole, whole, whole)
 
 
-def _scaled(R):
+def _column_scale(R):
     scale = jnp.linalg.norm(R, axis=0)
     # A parameter that changes nothing (yet) is held by a share of the others' scale.
     largest = jnp.max(scale)
     return jnp.maximum(scale, jnp.where(largest > 0, 1e-6 * largest, 1))
 
 
-def proposed(search: Search):
+def propose(search: State):
     """z + δ with (JᵀJ + λ D²) δ = −Jᵀ r, by orthogonal triangles: no square is formed."""
     n = len(search.z)
     held = jnp.diag(jnp.sqrt(search.damping) * search.scale)
@@ -94,7 +94,7 @@ def proposed(search: Search):
     return search.z - delta
 
 
-def judged(search: Search, z, found: Evaluated, tolerance) -> Search:
+def accept_or_reject(search: State, z, found: Linearisation, tolerance) -> State:
     """The search after its proposal z was evaluated.
 
     The step is taken where the loss falls. It has converged where a full step is foretold to
@@ -115,13 +115,13 @@ def judged(search: Search, z, found: Evaluated, tolerance) -> Search:
     # Where even a full step from here is foretold to change nothing, none is tried.
     least = better & (0.5 * jnp.sum(found.q**2) <= tolerance * jnp.abs(found.loss))
     done = small | least | (found.loss == 0)
-    status = jnp.where(done, CONVERGED, jnp.where(turns >= TURNS, STUCK, SEARCHING))
+    status = jnp.where(done, CONVERGED, jnp.where(turns >= MAX_REJECTED, STUCK, SEARCHING))
     kept = jax.tree.map(lambda a, b: jnp.where(better, a, b), found, search.at)
-    return Search(
+    return State(
         jnp.where(better, z, search.z),
         kept,
-        jnp.maximum(_scaled(kept.R), search.scale),
-        damped(search, gain, better, 4.0),
+        jnp.maximum(_column_scale(kept.R), search.scale),
+        update_damping(search, gain, better, 4.0),
         turns,
         search.steps + 1,
         search.bad + (~finite).astype(search.bad.dtype),
@@ -129,7 +129,7 @@ def judged(search: Search, z, found: Evaluated, tolerance) -> Search:
     )
 
 
-def damped(search, gain, better, growth: float):
+def update_damping(search, gain, better, growth: float):
     """λ after a step: shrunk by how well the linear model had foretold it (Nielsen), and grown
     ever faster with every step that is turned back."""
     grown = search.damping * growth ** (search.turns + 1).astype(gain.dtype)

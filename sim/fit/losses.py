@@ -5,7 +5,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from sim.fit.objectives import likelihood
+from sim.fit.objectives import is_likelihood
 from sim.fit.parameters import prior_residuals
 
 ONE_WAY = (
@@ -17,29 +17,29 @@ ONE_WAY = (
 @jax.jit
 def loss(problem, z):
     """L(z) = ½ |r|², or −ℓ of a likelihood; with ½ ((θ − mean) / sd)² of every prior."""
-    if not likelihood(problem.objective):
-        r = rows(problem, z)
+    if not is_likelihood(problem.objective):
+        r = residual_vector(problem, z)
         return 0.5 * jnp.sum(r * r)
 
     def one(p, x0, e):
         return problem.objective.loss(p, x0, e)
 
-    return sum(jnp.sum(part) for part in _over(problem, z, one)) + prior_loss(problem, z)
+    return sum(jnp.sum(part) for part in map_experiments(problem, z, one)) + prior_loss(problem, z)
 
 
-def counted(problem, errors):
+def weighted_residuals(problem, errors):
     """Errors (…, outputs) in the unit of y as their squares make the loss: r̃ with r̃² = ρ(w e)."""
     r = errors * problem.weights[(None,) * (errors.ndim - 1)]
     return r if problem.robust is None else problem.robust(r)
 
 
-def rows(problem, z):
+def residual_vector(problem, z):
     """r (m,): the weighted errors of all experiments, and the rows of the priors."""
 
     def one(p, x0, e):
-        return counted(problem, problem.objective.errors(p, x0, e)[0])
+        return weighted_residuals(problem, problem.objective.errors(p, x0, e)[0])
 
-    parts = [part.ravel() for part in _over(problem, z, one)]
+    parts = [part.ravel() for part in map_experiments(problem, z, one)]
     return jnp.concatenate([*parts, *prior_rows(problem, z)])
 
 
@@ -62,7 +62,7 @@ def prior_rows(problem, z):
     return found
 
 
-def _over(problem, z, one):
+def map_experiments(problem, z, one):
     """one(p, x0, e) of all experiments, group by group."""
     theta, states = problem.parts(z)
     p = problem.parameters(theta)
@@ -76,7 +76,7 @@ def _over(problem, z, one):
     return found
 
 
-def forwards(derivative: Callable, *args):
+def forward_mode(derivative: Callable, *args):
     """A derivative in forward mode.
 
     Raises:

@@ -10,18 +10,18 @@ from scipy.stats.qmc import LatinHypercube
 
 from sim.check import positive
 from sim.fit import least_squares as lm
-from sim.fit.assemble import assembled
-from sim.fit.continued import marked
+from sim.fit.assemble import build_problem
+from sim.fit.continued import fingerprint
 from sim.fit.experiment import Experiment
-from sim.fit.fit import begun, chosen, fit
-from sim.fit.found import Best, Fit, Progress
+from sim.fit.fit import choose_solver, fit, start_search
+from sim.fit.found import Best, Fit, SearchState
 from sim.fit.kinds import Bounded, Positive, PositiveDefinite
-from sim.fit.objectives import likelihood
-from sim.fit.parabola import parabola
-from sim.fit.problem import diverging
+from sim.fit.objectives import is_likelihood
+from sim.fit.parabola import quadratic_model
+from sim.fit.problem import divergence_error
 
 # Losses that differ by less than this share are of one minimum; log-likelihoods, by this.
-SAME, NEAR = 1e-4, 1e-2
+SAME_LOSS, SAME_LOGLIK = 1e-4, 1e-2
 
 
 class Multistart(NamedTuple):
@@ -65,7 +65,7 @@ def multistart(
     of them at a time; the share ``keep`` of them with the smallest losses takes as many
     again, and so on until one batch holds those left. These go on until they converge, and
     from the best of all `fit` goes on. Of a likelihood the curvature stands for JᵀJ, see
-    `parabola`.
+    `quadratic_model`.
 
     Args:
         objective, start, experiments, parameters, states, state_kinds, steps, tolerance: as
@@ -106,29 +106,31 @@ def multistart(
     if not 0 < keep < 1:
         raise ValueError(f"keep: expected a share between 0 and 1, got {keep}")
     batch, first = positive("batch", batch), positive("first", first)
-    problem, z = assembled(
+    problem, z = build_problem(
         objective, start, experiments, parameters, states, state_kinds=state_kinds
     )
-    zs = _starts(problem, z, starts, width, seed)
-    searches, alive = _unbegun(zs), np.arange(len(zs))
+    zs = _draw_starts(problem, z, starts, width, seed)
+    searches, alive = _blank_states(zs), np.arange(len(zs))
     fresh, last = True, False
     while not last:
         last = len(alive) <= batch
         for some in np.split(alive, range(batch, len(alive), batch)):
             count = steps if last else first
-            _put(searches, some, _run(problem, searches, some, batch, fresh, count, tolerance))
+            _write_back(
+                searches, some, _run_batch(problem, searches, some, batch, fresh, count, tolerance)
+            )
         fresh = False
         if not last:
             alive = alive[searches.status[alive] == lm.SEARCHING]
             alive = alive[np.argsort(searches.at.loss[alive], kind="stable")]
             alive = alive[: max(batch, int(keep * len(alive)))]
-    fates = _fates(problem, searches, alive)
+    fates = _outcomes(problem, searches, alive)
     winner = jax.tree.map(lambda leaf: jnp.asarray(leaf[np.argmin(searches.at.loss)]), searches)
     reached = Best(winner.z, winner.at.loss, jnp.asarray(0))
-    if likelihood(objective):
-        progress = begun(chosen(objective, None), problem, None, winner.z, 0)
+    if is_likelihood(objective):
+        progress = start_search(choose_solver(objective, None), problem, None, winner.z, 0)
     else:
-        progress = Progress(winner, problem.weights, 0, reached, marked(problem))
+        progress = SearchState(winner, problem.weights, 0, reached, fingerprint(problem))
     best = fit(
         objective,
         start,
@@ -140,11 +142,11 @@ def multistart(
         tolerance=tolerance,
         search=progress,
     )
-    message = f"{_counted(fates)}; the best {best.message}"
+    message = f"{_count_outcomes(fates)}; the best {best.message}"
     return Multistart(best, zs, searches.at.loss, fates, message)
 
 
-def _starts(problem, z, starts, width, seed):
+def _draw_starts(problem, z, starts, width, seed):
     """Where to begin, (S, n)."""
     declared, zs = problem.declared, np.asarray(z)
     n = sum(declared.sizes)
@@ -161,12 +163,12 @@ def _starts(problem, z, starts, width, seed):
                 theta[:, own] = zs[own] + width * (unit or 1.0) * (2 * u - 1)
             at += size
     else:
-        theta = _given(declared, starts) / np.asarray(problem.unit[:n])
+        theta = _given_starts(declared, starts) / np.asarray(problem.unit[:n])
     rest = np.tile(zs[n:], (len(theta), 1))
     return np.concatenate([theta, rest], axis=1).astype(zs.dtype)
 
 
-def _given(declared, starts):
+def _given_starts(declared, starts):
     leaves, tree = jax.tree.flatten(starts)
     if tree != declared.tree:
         raise ValueError(
@@ -188,44 +190,44 @@ def _given(declared, starts):
     return np.stack(rows)
 
 
-def _unbegun(zs) -> lm.Search:
+def _blank_states(zs) -> lm.State:
     """Searches (S, …) of which nothing is known yet."""
     count, n = zs.shape
     whole = np.zeros(count, jnp.result_type(int))
-    at = lm.Evaluated(
+    at = lm.Linearisation(
         np.full(count, np.inf, zs.dtype), np.zeros((count, n, n), zs.dtype), np.zeros_like(zs)
     )
     damping = np.zeros(count, zs.dtype)
-    return lm.Search(
+    return lm.State(
         zs.copy(), at, np.zeros_like(zs), damping, whole, whole.copy(), whole.copy(), whole.copy()
     )
 
 
-def _run(problem, searches, some, batch, fresh, evaluations, tolerance) -> lm.Search:
+def _run_batch(problem, searches, some, batch, fresh, evaluations, tolerance) -> lm.State:
     """Some of the searches further, in a batch of a width that is always the same."""
     rows = np.concatenate([some, np.repeat(some[:1], batch - len(some))])
     group = jax.tree.map(lambda leaf: leaf[rows], searches)
     tolerance = jnp.asarray(tolerance, group.z.dtype)
     for _ in range(evaluations):
-        group, fresh = _advanced(problem, group, jnp.asarray(fresh), tolerance), False
+        group, fresh = _advance_batch(problem, group, jnp.asarray(fresh), tolerance), False
         if not (np.asarray(group.status) == lm.SEARCHING).any():
             break
     return group
 
 
 @jax.jit
-def _advanced(problem, searches, fresh, tolerance):
+def _advance_batch(problem, searches, fresh, tolerance):
     """A batch of searches one evaluation further; the first one, where they are fresh."""
 
     def next_of(search):
-        z = jnp.where(fresh, search.z, lm.proposed(search))
-        found = parabola(problem, z)
+        z = jnp.where(fresh, search.z, lm.propose(search))
+        found = quadratic_model(problem, z)
         finite = jnp.isfinite(found.loss) & jnp.isfinite(found.R).all()
         found = found._replace(loss=jnp.where(finite, found.loss, jnp.inf))
-        new = lm.begun(z, found)
+        new = lm.init(z, found)
         status = jnp.where(finite, lm.SEARCHING, lm.STUCK)
         new = new._replace(status=status.astype(new.status.dtype))
-        further = lm.judged(search, z, found, tolerance)
+        further = lm.accept_or_reject(search, z, found, tolerance)
         done = search.status != lm.SEARCHING
         further = jax.tree.map(lambda a, b: jnp.where(done, a, b), search, further)
         return jax.tree.map(lambda a, b: jnp.where(fresh, a, b), new, further)
@@ -233,34 +235,34 @@ def _advanced(problem, searches, fresh, tolerance):
     return jax.vmap(next_of)(searches)
 
 
-def _put(searches, some, group):
+def _write_back(searches, some, group):
     def put(leaf, found):
         leaf[some] = np.asarray(found)[: len(some)]
 
     jax.tree.map(put, searches, group)
 
 
-def _fates(problem, searches, alive) -> tuple[str, ...]:
+def _outcomes(problem, searches, alive) -> tuple[str, ...]:
     losses = searches.at.loss
     if not np.isfinite(losses).any():
-        raise diverging(
+        raise divergence_error(
             problem,
             searches.z[0],
             "starts: expected one from which the model stays "
             f"finite over the records, got {len(losses)} that diverge",
         )
     best = losses.min()
-    if likelihood(problem.objective):
-        near = max(NEAR, 64 * np.finfo(losses.dtype).eps * abs(best))
+    if is_likelihood(problem.objective):
+        near = max(SAME_LOGLIK, 64 * np.finfo(losses.dtype).eps * abs(best))
     else:  # equal to a share of themselves, or of that of no model at all
-        near = SAME * best + SAME**2 * problem.samples
+        near = SAME_LOSS * best + SAME_LOSS**2 * problem.samples
     same = losses <= best + near
     finished = (searches.status != lm.SEARCHING) | np.isin(np.arange(len(losses)), alive)
     fates = np.where(same, "best minimum", np.where(finished, "other minimum", "dropped"))
     return tuple(np.where(np.isfinite(losses), fates, "diverged").tolist())
 
 
-def _counted(fates):
+def _count_outcomes(fates):
     return (
         f"{len(fates)} starts: {fates.count('best minimum')} ended in the best minimum, "
         f"{fates.count('other minimum')} in another, {fates.count('dropped')} were dropped, "

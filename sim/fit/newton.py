@@ -10,50 +10,54 @@ import jax.numpy as jnp
 from sim.fit import descent
 from sim.fit import least_squares as lm
 from sim.fit.losses import ONE_WAY
-from sim.fit.parabola import parabola
+from sim.fit.parabola import quadratic_model
 
 # Unknowns up to which each step takes the curvature; with more, L-BFGS learns it by and by.
-MOST = 100
+MAX_UNKNOWNS = 100
 # What rounding leaves of a log-likelihood, as a share of it, in units of the last digit.
-DIGITS = 64
+ROUNDING_UNITS = 64
 
 
-def begun(problem, z):
+def init(problem, z):
     """The state of a search that begins at z: by the curvature, or by L-BFGS where the unknowns
     are many or the model has no forward-mode derivative."""
-    if len(z) <= MOST:
+    if len(z) <= MAX_UNKNOWNS:
         try:
-            return lm.begun(z, parabola(problem, z))
+            return lm.init(z, quadratic_model(problem, z))
         except ValueError as error:
             if str(error) != ONE_WAY:
                 raise
-    return descent.begun(descent.lbfgs(), problem, z)
+    return descent.init(descent.lbfgs(), problem, z)
 
 
-def advanced(problem, search, tolerance):
+def step(problem, search, tolerance):
     """The search one evaluation further.
 
     It has converged where a full step, by the curvature made positive, foretells a gain of
     less than ``tolerance``, or than rounding leaves of the loss.
     """
     if not hasattr(search, "at"):
-        return descent.advanced(descent.lbfgs(), problem, search, tolerance)
-    z = _proposed(search)
-    return _judged(search, z, parabola(problem, z), jnp.asarray(tolerance, z.dtype))
+        return descent.step(descent.lbfgs(), problem, search, tolerance)
+    z = _propose(search)
+    return _accept_or_reject(
+        search, z, quadratic_model(problem, z), jnp.asarray(tolerance, z.dtype)
+    )
 
 
-def value(search):
+def loss_at(search):
     """The loss where a search stands."""
     return search.at.loss if hasattr(search, "at") else search.loss
 
 
-_proposed = jax.jit(lm.proposed)
+_propose = jax.jit(lm.propose)
 
 
 @jax.jit
-def _judged(search, z, found, tolerance):
-    new = lm.judged(search, z, found, tolerance)
-    rounding = DIGITS * jnp.finfo(z.dtype).eps * jnp.abs(new.at.loss)
+def _accept_or_reject(search, z, found, tolerance):
+    new = lm.accept_or_reject(search, z, found, tolerance)
+    rounding = ROUNDING_UNITS * jnp.finfo(z.dtype).eps * jnp.abs(new.at.loss)
     done = 0.5 * jnp.sum(new.at.q**2) <= jnp.maximum(tolerance, rounding)
-    status = jnp.where(done, lm.CONVERGED, jnp.where(new.turns >= lm.TURNS, lm.STUCK, lm.SEARCHING))
+    status = jnp.where(
+        done, lm.CONVERGED, jnp.where(new.turns >= lm.MAX_REJECTED, lm.STUCK, lm.SEARCHING)
+    )
     return new._replace(status=status.astype(new.status.dtype))

@@ -13,20 +13,20 @@ from sim.fit.experiment import Experiment
 from sim.inputs import at
 
 
-def every_output(p, y, u):
+def flatten_output(p, y, u):
     """All numbers of what a step emits, in the order of its leaves."""
     return jnp.concatenate([jnp.ravel(leaf) for leaf in jax.tree.leaves(y)])
 
 
-def itself(p, x0):
+def identity(p, x0):
     return x0
 
 
-def state(carry):
+def state_of(carry):
     return getattr(carry, "y", carry)
 
 
-def _taken(init, state: tuple) -> tuple:
+def _check_init_arguments(init, state: tuple) -> tuple:
     """The arguments of a stepper's ``init``, which are one state or none."""
     try:
         inspect.signature(init).bind(*state)
@@ -64,16 +64,16 @@ class Simulation:
     """
 
     model: Callable
-    observe: Callable = every_output
-    initial: Callable = itself
-    final: Callable = state
+    observe: Callable = flatten_output
+    initial: Callable = identity
+    final: Callable = state_of
     checkpoint_every: int | None = None
     robust: Callable | None = None
 
     def begin(self, p, x0):
         """The first carry of a run."""
         x0, init = self.initial(p, x0), self.model(p).init
-        return init(*_taken(init, () if x0 is None else (x0,)))
+        return init(*_check_init_arguments(init, () if x0 is None else (x0,)))
 
     def follow(self, p, carry, e: Experiment):
         """A run from a carry: the carry at its end, and the simulated outputs (N, outputs)."""
@@ -95,13 +95,13 @@ class Simulation:
         """y − ŷ at every sample, (N, outputs) or with a row for y0, 0 where missing; and
         the state after the last step, shaped as x0."""
         end, simulated = self.run(p, x0, e)
-        errors = missed(e.y, simulated)
+        errors = residual_or_zero(e.y, simulated)
         if e.y0 is not None:
-            errors = jnp.concatenate([missed(e.y0, self.first(p, x0, e))[None], errors])
+            errors = jnp.concatenate([residual_or_zero(e.y0, self.first(p, x0, e))[None], errors])
         return errors, self.final(end)
 
 
-def missed(measured, simulated):
+def residual_or_zero(measured, simulated):
     """y − ŷ (…, outputs), 0 where y is missing."""
     if simulated.shape != measured.shape:
         raise ValueError(
@@ -132,13 +132,13 @@ class Prediction:
     """
 
     model: Callable
-    initial: Callable = itself
+    initial: Callable = identity
     checkpoint_every: int | None = None
 
     def begin(self, p, x0):
         """The first carry of a run."""
         init = self.model(p).init
-        return init(*_taken(init, (self.initial(p, x0),)))
+        return init(*_check_init_arguments(init, (self.initial(p, x0),)))
 
     def follow(self, p, carry, e: Experiment):
         """A run from a carry: the carry at its end, and what the filter emits."""
@@ -162,7 +162,7 @@ class Prediction:
 Objective = Any
 
 
-def likelihood(objective) -> bool:
+def is_likelihood(objective) -> bool:
     """Whether an objective is a log-likelihood, not a sum of squares."""
     return hasattr(objective, "loss")
 
@@ -173,5 +173,5 @@ def check_squares(objective, use: str) -> None:
     Raises:
         ValueError: it is a likelihood, is cut into windows, or is no objective.
     """
-    if likelihood(objective) or not hasattr(objective, "errors"):
+    if is_likelihood(objective) or not hasattr(objective, "errors"):
         raise ValueError(f"objective: expected a simulation {use}, got {type(objective).__name__}")

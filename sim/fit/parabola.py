@@ -5,13 +5,13 @@ and of likelihoods alike.
 import jax
 import jax.numpy as jnp
 
-from sim.fit.least_squares import Evaluated
-from sim.fit.losses import forwards, loss
-from sim.fit.objectives import likelihood
-from sim.fit.problem import Problem, evaluated
+from sim.fit.least_squares import Linearisation
+from sim.fit.losses import forward_mode, loss
+from sim.fit.objectives import is_likelihood
+from sim.fit.problem import Problem, linearise
 
 
-def parabola(problem: Problem, z, j=None) -> Evaluated:
+def quadratic_model(problem: Problem, z, j=None) -> Linearisation:
     """L(z + δ) ≈ L(z) + qᵀ R δ + ½ |R δ|²,   Rᵀq = ∂L/∂z
 
     RᵀR is JᵀJ of a sum of squares. Of a likelihood it is the curvature H with each of its
@@ -24,35 +24,37 @@ def parabola(problem: Problem, z, j=None) -> Evaluated:
     Reference: Y. N. Dauphin et al., "Identifying and attacking the saddle point problem in
     high-dimensional non-convex optimization", NeurIPS 2014, for |H|.
     """
-    if likelihood(problem.objective):
+    if is_likelihood(problem.objective):
         free = jnp.ones_like(z)
-        return _positive(*_curved(problem, z), free if j is None else free.at[j].set(0))
-    at = evaluated(problem, z)
-    return at if j is None else _without(at, j)
+        return _absolute_hessian_factor(
+            *_value_slope_curvature(problem, z), free if j is None else free.at[j].set(0)
+        )
+    at = linearise(problem, z)
+    return at if j is None else _hold_column(at, j)
 
 
 def curvature(problem: Problem, z):
     """∂²L/∂z² (n, n) of a likelihood, by what a search has compiled."""
-    return _curved(problem, z)[2]
+    return _value_slope_curvature(problem, z)[2]
 
 
 @jax.jit
-def _without(at, j):
+def _hold_column(at, j):
     return at._replace(R=at.R.at[:, j].set(0))
 
 
 @jax.jit
-def _curved(problem, z):
+def _value_slope_curvature(problem, z):
     def slope(z):
         value, g = jax.value_and_grad(loss, 1)(problem, z)
         return g, (value, g)
 
-    H, (value, g) = forwards(jax.jacfwd(slope, has_aux=True), z)
+    H, (value, g) = forward_mode(jax.jacfwd(slope, has_aux=True), z)
     return value, g, H
 
 
 @jax.jit
-def _positive(value, g, H, free):
+def _absolute_hessian_factor(value, g, H, free):
     H, g, eps = H * jnp.outer(free, free), g * free, jnp.finfo(g.dtype).eps
     # In units in which each number by itself is bent by 1: so none hides behind another.
     scale = jnp.sqrt(jnp.abs(jnp.diagonal(H)))
@@ -64,4 +66,4 @@ def _positive(value, g, H, free):
     root = jnp.sqrt(jnp.where(bent, shares, 1))
     along = jnp.where(bent, (V.T @ (g / scale)) / root, 0)
     R = jnp.where(bent, root, 0)[:, None] * V.T * scale[None]
-    return Evaluated(value, R, along)
+    return Linearisation(value, R, along)

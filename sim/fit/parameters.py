@@ -9,22 +9,22 @@ import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import keystr, tree_flatten_with_path
 
-from sim.fit.experiment import floating
+from sim.fit.experiment import float_dtype
 from sim.fit.kinds import (
     Bounded,
+    Constraint,
     Fixed,
     Free,
-    Kind,
     Positive,
     PositiveDefinite,
     Prior,
     Tied,
     Triangular,
 )
-from sim.fit.words import listed, nearest
+from sim.fit.words import join_names, suggest
 
 
-class Declared(NamedTuple):
+class ParameterLayout(NamedTuple):
     """The parameters of a search: hashable, so that equal ones share a compiled search.
 
     Attributes:
@@ -36,14 +36,14 @@ class Declared(NamedTuple):
     tree: Any
     names: tuple[str, ...]
     shapes: tuple[tuple[int, ...], ...]
-    kinds: tuple[Kind, ...]
+    kinds: tuple[Constraint, ...]
     priors: tuple[tuple[float, float] | None, ...]
     sizes: tuple[int, ...]
 
 
-def declare(
+def parameter_layout(
     start: Any, kinds: Mapping[str, Any] | None = None, *, state: bool = False
-) -> tuple[Declared, Any]:
+) -> tuple[ParameterLayout, Any]:
     """Hold kinds against the parameters of a start, or against an initial state.
 
     Args:
@@ -62,8 +62,8 @@ def declare(
     Raises:
         ValueError: no such name or kind, a start outside its bounds, or nothing to search.
 
-    >>> declared, z = declare({"mass": 2.0, "gain": 0.5}, {"mass": "positive", "gain": "fixed"})
-    >>> z.tolist(), float(values(declared, z, {"mass": 2.0, "gain": 0.5})["gain"])
+    >>> declared, z = parameter_layout({"mass": 2.0, "gain": 0.5}, {"mass": "positive", "gain": "fixed"})
+    >>> z.tolist(), float(to_parameters(declared, z, {"mass": 2.0, "gain": 0.5})["gain"])
     ([0.6931471805599453], 0.5)
     """
     leaves, tree = tree_flatten_with_path(start)
@@ -76,26 +76,28 @@ def declare(
         raise ValueError(f"{by}: expected kinds by name, got {type(kinds).__name__}")
     names = tuple(keystr(path, simple=True, separator=".") or alone for path, _ in leaves)
     for name, (_, leaf) in zip(names, leaves, strict=True):
-        if not _real(leaf):
+        if not _is_real(leaf):
             raise ValueError(f"{where}: expected real numbers, got {name} = {leaf!r}")
     given = {}
     for name, kind in (kinds or {}).items():
         try:
-            given[name] = as_kind(kind)
+            given[name] = as_constraint(kind)
         except ValueError as error:
             raise ValueError(f"{by}: {name}: {error}") from None
-        if not any(_within(leaf, name) for leaf in names):
-            raise ValueError(f"{by}: there is no {name!r}; {nearest(name, names)}")
+        if not any(_is_within(leaf, name) for leaf in names):
+            raise ValueError(f"{by}: there is no {name!r}; {suggest(name, names)}")
     chosen, priors, zs, shapes = [], [], [], []
-    dtype = floating(*(jnp.asarray(leaf).dtype for _, leaf in leaves))
+    dtype = float_dtype(*(jnp.asarray(leaf).dtype for _, leaf in leaves))
     for name, (_, leaf) in zip(names, leaves, strict=True):
         value = np.asarray(leaf, dtype)
         if not np.isfinite(value).all():
             i = tuple(map(int, np.argwhere(~np.isfinite(value))[0]))
-            raise ValueError(f"{where}: expected finite numbers, got {name}{index(i)} = {value[i]}")
+            raise ValueError(
+                f"{where}: expected finite numbers, got {name}{index_suffix(i)} = {value[i]}"
+            )
         # The longest name says it most exactly.
-        kind = max(((len(n), n) for n in given if _within(name, n)), default=None)
-        kind, prior = _parted(given[kind[1]] if kind else None)
+        kind = max(((len(n), n) for n in given if _is_within(name, n)), default=None)
+        kind, prior = _split_prior(given[kind[1]] if kind else None)
         kind = kind or Free()
         try:
             z = np.asarray(kind.free(value), dtype)
@@ -105,7 +107,7 @@ def declare(
         priors.append(prior)
         zs.append(z)
         shapes.append(value.shape)
-    declared = Declared(
+    declared = ParameterLayout(
         tree, names, tuple(shapes), tuple(chosen), tuple(priors), tuple(len(z) for z in zs)
     )
     _check_ties(declared, by)
@@ -114,12 +116,12 @@ def declare(
     return declared, np.concatenate([np.zeros(0, dtype), *zs])
 
 
-def inside(declared: Declared, values: Any, start: Any) -> Any:
+def clip_to_start(declared: ParameterLayout, values: Any, start: Any) -> Any:
     """Values from which a search can begin: those of the start for what was left on a bound, as
     rounding may, or is beyond it.
 
-    >>> declared = declare({"gain": 1.0, "mass": 2.0}, {"mass": "positive"})[0]
-    >>> inside(declared, {"gain": 3.0, "mass": 0.0}, {"gain": 1.0, "mass": 2.0})
+    >>> declared = parameter_layout({"gain": 1.0, "mass": 2.0}, {"mass": "positive"})[0]
+    >>> clip_to_start(declared, {"gain": 3.0, "mass": 0.0}, {"gain": 1.0, "mass": 2.0})
     {'gain': 3.0, 'mass': 2.0}
     """
     found = []
@@ -133,7 +135,7 @@ def inside(declared: Declared, values: Any, start: Any) -> Any:
     return jax.tree.unflatten(declared.tree, found)
 
 
-def unit(declared: Declared, z) -> np.ndarray:
+def typical_scale(declared: ParameterLayout, z) -> np.ndarray:
     """The size (n,) of what is free at the start, so that a search counts in numbers near 1."""
     found, at = np.ones(len(z), z.dtype), 0
     for kind, size in zip(declared.kinds, declared.sizes, strict=True):
@@ -143,7 +145,7 @@ def unit(declared: Declared, z) -> np.ndarray:
     return found
 
 
-def as_kind(kind: Any) -> Any:
+def as_constraint(kind: Any) -> Any:
     """A kind, or what a configuration says for one."""
     words = {
         "free": Free(),
@@ -156,38 +158,40 @@ def as_kind(kind: Any) -> Any:
         if kind.startswith("="):
             return Tied(kind[1:].strip())
         if kind not in words:
-            raise ValueError(f"no kind {kind!r}; {nearest(kind, words)}")
+            raise ValueError(f"no kind {kind!r}; {suggest(kind, words)}")
         return words[kind]
     if isinstance(kind, Mapping):
-        return _mapped(kind)
+        return _prior_from_mapping(kind)
     if isinstance(kind, Sequence | np.ndarray) and len(kind) == 2:
         try:
             return Bounded(*map(float, kind))
         except (TypeError, ValueError):
             raise ValueError(
                 f"expected two bounds that increase, inf for one "
-                f"that is not there, got {listed(kind)}"
+                f"that is not there, got {join_names(kind)}"
             ) from None
     if isinstance(kind, Prior) and kind.kind is not None:
-        return replace(kind, kind=as_kind(kind.kind))
+        return replace(kind, kind=as_constraint(kind.kind))
     if not hasattr(kind, "free") and not isinstance(kind, Prior):
-        raise ValueError(f"expected {listed(words)}, two bounds, '= name' or a prior, got {kind!r}")
+        raise ValueError(
+            f"expected {join_names(words)}, two bounds, '= name' or a prior, got {kind!r}"
+        )
     return kind
 
 
-def _mapped(said):
+def _prior_from_mapping(said):
     unknown = set(said) - {"kind", "mean", "sd"}
     if unknown or not {"mean", "sd"} <= set(said):
-        raise ValueError(f"expected the keys mean, sd and, if wanted, kind; got {listed(said)}")
-    kind = as_kind(said["kind"]) if said.get("kind") is not None else None
+        raise ValueError(f"expected the keys mean, sd and, if wanted, kind; got {join_names(said)}")
+    kind = as_constraint(said["kind"]) if said.get("kind") is not None else None
     return Prior(float(said["mean"]), float(said["sd"]), kind)
 
 
-def _within(leaf, name):
+def _is_within(leaf, name):
     return leaf == name or leaf.startswith((f"{name}.", f"{name}["))
 
 
-def _parted(kind):
+def _split_prior(kind):
     if isinstance(kind, Prior):
         return kind.kind, (kind.mean, kind.sd)
     return kind, None
@@ -199,7 +203,7 @@ def _check_ties(declared, by):
             continue
         if kind.to not in declared.names:
             raise ValueError(
-                f"{by}: {name}: tied to {kind.to!r}; {nearest(kind.to, declared.names)}"
+                f"{by}: {name}: tied to {kind.to!r}; {suggest(kind.to, declared.names)}"
             )
         j = declared.names.index(kind.to)
         if isinstance(declared.kinds[j], Tied):
@@ -211,13 +215,13 @@ def _check_ties(declared, by):
             )
 
 
-def values(declared: Declared, z, start):
+def to_parameters(declared: ParameterLayout, z, start):
     """The parameters that z makes; those that are fixed come from the start."""
     found, at = [], 0
     rows = zip(declared.kinds, declared.shapes, declared.sizes, jax.tree.leaves(start), strict=True)
     for kind, shape, size, leaf in rows:
         if isinstance(kind, Fixed):
-            found.append(held(leaf, z.dtype))
+            found.append(as_constant(leaf, z.dtype))
         elif isinstance(kind, Tied):
             found.append(None)
         else:
@@ -229,19 +233,19 @@ def values(declared: Declared, z, start):
     return jax.tree.unflatten(declared.tree, found)
 
 
-def held(leaf, dtype):
+def as_constant(leaf, dtype):
     """A parameter that is not searched: flags and arrays of whole numbers stay what they are,
     so that a model may choose or count by them."""
     whole = isinstance(leaf, bool) or not jnp.issubdtype(getattr(leaf, "dtype", float), jnp.inexact)
     return jnp.asarray(leaf) if whole else jnp.asarray(leaf, dtype)
 
 
-def _real(leaf):
+def _is_real(leaf):
     kind = leaf.dtype if hasattr(leaf, "dtype") else np.asarray(leaf).dtype
     return kind == bool or jnp.issubdtype(kind, jnp.floating) or jnp.issubdtype(kind, jnp.integer)
 
 
-def prior_residuals(declared: Declared, parameters) -> list:
+def prior_residuals(declared: ParameterLayout, parameters) -> list:
     """(θ − mean) / sd of each parameter with a prior, flat."""
     return [
         (leaf.ravel() - prior[0]) / prior[1]
@@ -250,31 +254,31 @@ def prior_residuals(declared: Declared, parameters) -> list:
     ]
 
 
-def searched(declared: Declared) -> tuple[str, ...]:
+def free_names(declared: ParameterLayout) -> tuple[str, ...]:
     """A name for each number of the searched parameters, those of matrices with indices."""
     names = []
     for name, shape, kind in zip(declared.names, declared.shapes, declared.kinds, strict=True):
         if not isinstance(kind, Fixed | Tied):
-            names += [name + index(i) for i in np.ndindex(shape)]
+            names += [name + index_suffix(i) for i in np.ndindex(shape)]
     return tuple(names)
 
 
-def state_name(declared: Declared, i: int, name: str) -> str:
+def state_name(declared: ParameterLayout, i: int, name: str) -> str:
     """The name of a number of the initial state of experiment i.
 
-    >>> state_name(declare(1.0, state=True)[0], 0, "state")
+    >>> state_name(parameter_layout(1.0, state=True)[0], 0, "state")
     'states[0]'
-    >>> state_name(declare({"level": 1.0}, state=True)[0], 2, "level")
+    >>> state_name(parameter_layout({"level": 1.0}, state=True)[0], 2, "level")
     'states[2].level'
     """
     alone = jax.tree_util.treedef_is_leaf(declared.tree)
     return f"states[{i}]" + (name.removeprefix("state") if alone else f".{name}")
 
 
-def index(i: tuple[int, ...]) -> str:
+def index_suffix(i: tuple[int, ...]) -> str:
     """Where in a leaf: "" of a scalar, "[0, 1]" of a matrix.
 
-    >>> index(()), index((0, 1))
+    >>> index_suffix(()), index_suffix((0, 1))
     ('', '[0, 1]')
     """
     return f"[{', '.join(map(str, i))}]" if i else ""

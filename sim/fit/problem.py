@@ -15,16 +15,16 @@ import numpy as np
 from jax.tree_util import register_dataclass
 
 from sim.fit.experiment import Experiment
-from sim.fit.least_squares import Evaluated, reduced
-from sim.fit.losses import counted, forwards
-from sim.fit.parameters import Declared, prior_residuals, values
-from sim.fit.sensitivities import recursive, with_sensitivities
+from sim.fit.least_squares import Linearisation, qr_reduce
+from sim.fit.losses import forward_mode, weighted_residuals
+from sim.fit.parameters import ParameterLayout, prior_residuals, to_parameters
+from sim.fit.sensitivities import is_worthwhile, with_sensitivities
 
 
 class States(NamedTuple):
     """How numbers make the initial state of an experiment; static."""
 
-    declared: Declared
+    declared: ParameterLayout
     free: bool
 
     @property
@@ -33,7 +33,7 @@ class States(NamedTuple):
 
     def state(self, z, given):
         """The initial state, from z where it is free and as given where it is not."""
-        return values(self.declared, z, given) if self.free else given
+        return to_parameters(self.declared, z, given) if self.free else given
 
     def priors(self, x0) -> list:
         """Rows of what is known beforehand of the initial state of an experiment."""
@@ -66,7 +66,7 @@ class Problem:
     join: Any
     joined: tuple[Any, ...]
     objective: Any = field(metadata={"static": True})
-    declared: Declared = field(metadata={"static": True})
+    declared: ParameterLayout = field(metadata={"static": True})
     states: States = field(metadata={"static": True})
     order: tuple[int, ...] = field(metadata={"static": True})
 
@@ -83,7 +83,7 @@ class Problem:
         return z[:n], found
 
     def parameters(self, z):
-        return values(self.declared, self.unit[: len(z)] * z, self.start)
+        return to_parameters(self.declared, self.unit[: len(z)] * z, self.start)
 
     @jax.jit
     def apart(self, z):
@@ -96,7 +96,7 @@ class Problem:
         """Parameters, and for each experiment as the user gave them: state and record."""
         p, states = self.apart(z)
         # Taken apart by NumPy: a program would have as many outputs as there are experiments.
-        each = self.ordered([_host(pair) for pair in zip(states, self.groups, strict=True)])
+        each = self.ordered([_to_host(pair) for pair in zip(states, self.groups, strict=True)])
         return p, [(jax.tree.map(jnp.asarray, x0), e) for x0, e in each]
 
     def ordered(self, groups) -> list:
@@ -121,8 +121,8 @@ class Problem:
     @property
     def known(self) -> int:
         """How many numbers have a prior."""
-        states = _known(self.states.declared) * len(self.order) if self.states.free else 0
-        return _known(self.declared) + states
+        states = _count_priors(self.states.declared) * len(self.order) if self.states.free else 0
+        return _count_priors(self.declared) + states
 
     @property
     def unknowns(self) -> int:
@@ -140,44 +140,52 @@ class Problem:
         )
 
 
-def _known(declared):
+def _count_priors(declared):
     pairs = zip(declared.shapes, declared.priors, strict=True)
     return sum(int(np.prod(shape)) for shape, prior in pairs if prior is not None)
 
 
-def _errors(problem: Problem, theta, s, e, given):
+def _weighted_errors(problem: Problem, theta, s, e, given):
     """Weighted errors of one experiment and what is known of its state, flat; and the numbers
     of its final state."""
     p, x0 = problem.parameters(theta), problem.states.state(s, given)
     errors, end = problem.objective.errors(p, x0, e)
-    flat = jnp.concatenate([counted(problem, errors).ravel(), *problem.states.priors(x0)])
+    flat = jnp.concatenate(
+        [weighted_residuals(problem, errors).ravel(), *problem.states.priors(x0)]
+    )
     if problem.join is None:
         return flat, s[:0]
     return flat, jnp.concatenate([jnp.ravel(leaf) for leaf in jax.tree.leaves(end)])
 
 
-def _with_slopes(f, theta, s):
+def _with_jacobian(f, theta, s):
     """f and ∂f/∂(θ, s), (…, n + m), in one forward pass for all directions."""
     both, n = jnp.concatenate([theta, s]), len(theta)
 
     def pushed(direction):
-        return forwards(jax.jvp, lambda v: f(v[:n], v[n:]), (both,), (direction,))
+        return forward_mode(jax.jvp, lambda v: f(v[:n], v[n:]), (both,), (direction,))
 
     return jax.vmap(pushed, out_axes=(None, -1))(jnp.eye(len(both), dtype=both.dtype))
 
 
-def errors_with_slopes(problem: Problem, theta, s, e, given):
-    """`_errors`, and their slopes along (θ, s)."""
+def errors_with_jacobian(problem: Problem, theta, s, e, given):
+    """`_weighted_errors`, and their slopes along (θ, s)."""
     both, n = jnp.concatenate([theta, s]), len(theta)
 
     def model_at(v):
         return problem.parameters(v[:n]), problem.states.state(v[n:], given)
 
-    if not recursive(problem.objective, both, model_at, e):
-        return _with_slopes(lambda theta, s: _errors(problem, theta, s, e, given), theta, s)
+    if not is_worthwhile(problem.objective, both, model_at, e):
+        return _with_jacobian(
+            lambda theta, s: _weighted_errors(problem, theta, s, e, given), theta, s
+        )
     (errors, end), (slopes, ends) = with_sensitivities(problem.objective, both, model_at, e)
-    known, of_known = _with_slopes(lambda theta, s: _known_rows(problem, s, given), theta, s)
-    errors, by_errors = jax.jvp(partial(counted, problem), (errors,), (jnp.ones_like(errors),))
+    known, of_known = _with_jacobian(
+        lambda theta, s: _state_prior_rows(problem, s, given), theta, s
+    )
+    errors, by_errors = jax.jvp(
+        partial(weighted_residuals, problem), (errors,), (jnp.ones_like(errors),)
+    )
     flat = errors.ravel(), known
     J = (slopes * by_errors[..., None]).reshape(errors.size, len(both)), of_known
     flat, J = jnp.concatenate(flat), jnp.concatenate(J)
@@ -188,13 +196,13 @@ def errors_with_slopes(problem: Problem, theta, s, e, given):
     return (flat, end), (J, ends)
 
 
-def _known_rows(problem, s, given):
+def _state_prior_rows(problem, s, given):
     """What is known of an initial state, as rows of residuals."""
     return jnp.concatenate([s[:0], *problem.states.priors(problem.states.state(s, given))])
 
 
 @jax.jit
-def evaluated(problem: Problem, z) -> Evaluated:
+def linearise(problem: Problem, z) -> Linearisation:
     """Loss and triangle of all residuals at z."""
     theta, states = problem.parts(z)
     n, m = len(theta), problem.states.size
@@ -203,43 +211,43 @@ def evaluated(problem: Problem, z) -> Evaluated:
     for group, given, joined, s in rows:
 
         def one(s, e, given):
-            return errors_with_slopes(problem, theta, s, e, given)
+            return errors_with_jacobian(problem, theta, s, e, given)
 
         (r, end), (J, J_end) = jax.vmap(one)(s, group, given)
         # One triangle after the other: two batches of them at a time wait for each other's
         # threads, for ever, in jaxlib 0.10 on two cores.
-        r = r if found is None else _after(found.q, r)
-        found = jax.vmap(reduced)(r, J)
+        r = r if found is None else _order_after(found.q, r)
+        found = jax.vmap(qr_reduce)(r, J)
         loss += jnp.sum(found.loss)
         places = own + m * np.arange(len(s))
-        blocks.append(_placed(found.R, found.q, n, places, len(z)))
+        blocks.append(_scatter_columns(found.R, found.q, n, places, len(z)))
         if problem.join is not None:
-            gap, slope = _gaps(problem.join, joined, s, end, J_end)
+            gap, slope = _continuity_gaps(problem.join, joined, s, end, J_end)
             loss += 0.5 * jnp.sum(gap * gap)
-            joins.append(_placed(slope, gap, n, places[:-1], len(z)))
+            joins.append(_scatter_columns(slope, gap, n, places[:-1], len(z)))
         own += m * len(s)
     if any(problem.declared.priors):
 
         def prior_rows(theta, s):
             return jnp.concatenate(prior_residuals(problem.declared, problem.parameters(theta)))
 
-        r, J = _with_slopes(prior_rows, theta, theta[:0])
+        r, J = _with_jacobian(prior_rows, theta, theta[:0])
         loss += 0.5 * jnp.sum(r * r)
-        blocks.append(_placed(J[None], r[None], n, np.array([n]), len(z)))
+        blocks.append(_scatter_columns(J[None], r[None], n, np.array([n]), len(z)))
     # Heavy rows first: so a triangle keeps the digits of the light ones.
     everything = jnp.concatenate([*joins, *blocks])
-    small = reduced(everything[:, -1], everything[:, :-1])
+    small = qr_reduce(everything[:, -1], everything[:, :-1])
     # The slopes along the states are in their own units until here.
-    return Evaluated(loss, small.R * problem.unit.at[:n].set(1)[None], small.q)
+    return Linearisation(loss, small.R * problem.unit.at[:n].set(1)[None], small.q)
 
 
-def _after(first, x):
+def _order_after(first, x):
     """x, not before ``first`` is known; a barrier is no order to XLA, a number is."""
     number = first.ravel()[0]
     return x + jnp.where(jnp.isnan(number), number, 0)
 
 
-def _gaps(join, joined, s, end, J_end):
+def _continuity_gaps(join, joined, s, end, J_end):
     """Weighted gaps between an experiment's end and the start of the next, (E − 1, m), and
     their slopes along (θ, own state, next state); 0 where none goes on."""
     goes_on = joined[:-1]
@@ -250,7 +258,7 @@ def _gaps(join, joined, s, end, J_end):
     return gap, jnp.concatenate([slope, ahead], axis=2)
 
 
-def _placed(J, r, n, places, total):
+def _scatter_columns(J, r, n, places, total):
     """Rows (E, k, n + c) of E experiments, whose last c columns belong at their places among
     all, as rows (E k, total + 1) with r the last column."""
     count, k, width = J.shape
@@ -261,7 +269,7 @@ def _placed(J, r, n, places, total):
     return wide.reshape(count * k, total + 1)
 
 
-def diverging(problem: Problem, z, otherwise: str) -> ValueError:
+def divergence_error(problem: Problem, z, otherwise: str) -> ValueError:
     """What to say of a run that is not finite: an input that is not, or else the rest."""
     for i, (_, e) in enumerate(problem.each(z)[1]):
         for leaf in jax.tree.leaves(e.xs):
@@ -277,7 +285,7 @@ def diverging(problem: Problem, z, otherwise: str) -> ValueError:
 
 def residuals(problem: Problem, z) -> list[np.ndarray]:
     """y − ŷ of each experiment, (N, outputs) or with a row for y0, in y's units; NaN is missing."""
-    return problem.ordered(_host(_residuals(problem, z)))
+    return problem.ordered(_to_host(_residuals(problem, z)))
 
 
 @jax.jit
@@ -295,7 +303,7 @@ def _residuals(problem: Problem, z):
     return found
 
 
-def _host(tree):
+def _to_host(tree):
     """Arrays of NumPy, but for keys of random numbers, which it does not know."""
 
     def host(leaf):

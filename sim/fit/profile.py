@@ -10,20 +10,20 @@ import numpy as np
 from scipy.special import stdtrit
 
 from sim.fit import least_squares as lm
-from sim.fit.bands import minimum
+from sim.fit.bands import minimum_of
 from sim.fit.found import Fit
 from sim.fit.kinds import Bounded, Fixed, Free, Positive, PositiveDefinite, Tied
-from sim.fit.objectives import likelihood
-from sim.fit.parabola import parabola
-from sim.fit.robust import linear
-from sim.fit.root import root
-from sim.fit.uncertainty import MOVED, _flat, _values
-from sim.fit.words import nearest
+from sim.fit.objectives import is_likelihood
+from sim.fit.parabola import quadratic_model
+from sim.fit.robust import huber_linearisation
+from sim.fit.root import covariance_factor
+from sim.fit.uncertainty import MIN_SHARE, flat_values, values_and_slopes
+from sim.fit.words import suggest
 
 # Points on each side at most, and how much further apart each is than the one before.
 POINTS, GROWTH = 12, 1.25
 # Searches between the two places around an end, to find it more exactly.
-FINER = 2
+REFINEMENTS = 2
 
 
 class Profile(NamedTuple):
@@ -80,15 +80,15 @@ def profile(
     >>> profile(found, "level").interval.round(3).tolist()   # 2 ± 4.303 / √3
     [-0.484, 4.484]
     """
-    problem, z = found.problem, minimum(found)
+    problem, z = found.problem, minimum_of(found)
     eps = float(np.finfo(z.dtype).eps)
     names = found.uncertainty.names
     if name not in names:
-        raise ValueError(f"name: there is no {name!r}; {nearest(name, names)}")
+        raise ValueError(f"name: there is no {name!r}; {suggest(name, names)}")
     i = names.index(name)
-    kind = _kinds(problem)[i]
+    kind = _constraints(problem)[i]
     # Which numbers make it; on a bound no slope may be left.
-    slope = np.abs(np.asarray(_values(problem, jnp.ones_like(z))[1][i], float))
+    slope = np.abs(np.asarray(values_and_slopes(problem, jnp.ones_like(z))[1][i], float))
     column = np.flatnonzero(slope > 1e3 * eps * slope.max())
     if len(column) != 1 or not isinstance(kind, Free | Positive | Bounded | PositiveDefinite):
         raise ValueError(
@@ -99,49 +99,58 @@ def profile(
     if isinstance(kind, Bounded) and np.isfinite(kind.span):
         most = -np.log(64 * eps)
         z = z.at[j].set(float(np.clip(z[j], -most, most)))
-    at, slope = parabola(problem, z), np.abs(np.asarray(_values(problem, z)[1][i, j], float))
+    at, slope = (
+        quadratic_model(problem, z),
+        np.abs(np.asarray(values_and_slopes(problem, z)[1][i, j], float)),
+    )
     # F of one degree is the square of Student's t.
-    by = root(problem, z, at) if problem.robust is None else root(*linear(problem, z))
+    by = (
+        covariance_factor(problem, z, at)
+        if problem.robust is None
+        else covariance_factor(*huber_linearisation(problem, z))
+    )
     reach = float(stdtrit(by.degrees, 0.5 + level / 2))
     bound = float(at.loss) + 0.5 * reach**2 * by.share(j)
 
     def held(warm, place):
-        return Held(place, *_held(problem, warm, j, place, steps, tolerance))
+        return ProfilePoint(place, *_refit_others(problem, warm, j, place, steps, tolerance))
 
     def value(place):
-        return float(_flat(problem, z.at[j].set(place))[i])
+        return float(flat_values(problem, z.at[j].set(place))[i])
 
     def placed(value):
-        return _placed(kind, value) / float(problem.unit[j])
+        return _to_search(kind, value) / float(problem.unit[j])
 
     # By the z of a parameter that a bound holds the loss is no parabola.
     along = (value, placed) if np.isinf(by.scale[j]) else (float, float)
     best = float(z[j])
     if values is not None:
-        below, above = _given(best, values, placed, name)
+        below, above = _given_places(best, values, placed, name)
     elif np.isinf(by.scale[j]):
-        away = _off(at, j, slope, by, bound - float(at.loss), likelihood(problem.objective))
-        below, above = _given(best, _beyond(kind, value(best), away), placed, name)
+        away = _distance_from_bound(
+            at, j, slope, by, bound - float(at.loss), is_likelihood(problem.objective)
+        )
+        below, above = _given_places(best, _values_beyond(kind, value(best), away), placed, name)
     else:
-        below, above = _around(best, j, by, reach)
+        below, above = _places_around(best, j, by, reach)
 
     if isinstance(kind, Bounded) and np.isinf(kind.lower):  # which falls with z
         below, above = above, below
     ends, rows = [], []
     for side, limit in zip((below, above), found.uncertainty.bounds[i], strict=True):
-        points = [Held(best, float(at.loss), z)]
+        points = [ProfilePoint(best, float(at.loss), z)]
         for place in side:
             points.append(held(points[-1].z, place))
             if values is None and not points[-1].loss < bound:
                 break
-        end = _crossing(points, bound, held, *along)
+        end = _find_crossing(points, bound, held, *along)
         ends.append(limit if end is None else value(end))
         rows.append([(value(point.place), point.loss) for point in points])
     down, up = rows
     return Profile(*np.array(down[:0:-1] + up).T, np.array(ends))
 
 
-class Held(NamedTuple):
+class ProfilePoint(NamedTuple):
     """z_j at a place, and the smallest loss with it there, at z."""
 
     place: float
@@ -149,14 +158,14 @@ class Held(NamedTuple):
     z: jax.Array
 
 
-def _placed(kind, value):
+def _to_search(kind, value):
     """z that makes a value, in units of z."""
     if isinstance(kind, PositiveDefinite):
         return 0.5 * float(Positive().free(np.array([value], float))[0])
     return float(kind.free(np.array([value], float))[0])
 
 
-def _given(best, values, placed, name):
+def _given_places(best, values, placed, name):
     """The places of values, ever further below and above the estimate."""
     try:
         places = [placed(value) for value in values]
@@ -167,30 +176,30 @@ def _given(best, values, placed, name):
     )
 
 
-def _around(best, j, by, reach):
+def _places_around(best, j, by, reach):
     """Where to hold z_j, ever further below and above the estimate."""
     sd = float(np.linalg.norm(by.W[j]))
-    if not sd or np.linalg.norm(by.unseen[:, j]) > MOVED:
+    if not sd or np.linalg.norm(by.unseen[:, j]) > MIN_SHARE:
         sd = max(abs(best), 1.0)
-    away = _steps(reach * sd)
+    away = _growing_steps(reach * sd)
     return (best - away).tolist(), (best + away).tolist()
 
 
-def _steps(reach):
+def _growing_steps(reach):
     """Four reach the bound of a loss that is a parabola, and so many are tried."""
     return 1.01 * reach * np.cumsum(GROWTH ** np.arange(POINTS)) / np.sum(GROWTH ** np.arange(4))
 
 
-def _beyond(kind, best, away):
+def _values_beyond(kind, best, away):
     """Values ever further from the bound that holds the best."""
     low = np.isinf(kind.upper) or best - kind.lower < kind.upper - best
     span = kind.span if np.isfinite(kind.span) else max(abs(best), 1.0)
-    steps = _steps(min(away, span))
+    steps = _growing_steps(min(away, span))
     found = kind.lower + steps if low else kind.upper - steps
     return found[(found > kind.lower) & (found < kind.upper)]
 
 
-def _off(at, j, slope, by, rise, likely):
+def _distance_from_bound(at, j, slope, by, rise, likely):
     """How far from the bound that holds θ_j the loss has risen, about, the others refitted:
 
     L ≈ L̂ + g d + ½ c² d²,   d = 2 (L − L̂) / (g + √(g² + 2 c² (L − L̂)))
@@ -205,28 +214,28 @@ def _off(at, j, slope, by, rise, likely):
     return 2 * rise / steep * slope if steep > 0 else np.inf
 
 
-def _held(problem, z, j, place, steps, tolerance):
+def _refit_others(problem, z, j, place, steps, tolerance):
     """The smallest loss with z_j at its place, and where that is."""
     z, j = z.at[j].set(place), jnp.asarray(j)
-    search = lm.begun(z, parabola(problem, z, j))
+    search = lm.init(z, quadratic_model(problem, z, j))
     if not np.isfinite(float(search.at.loss)):
         return np.inf, z
     tolerance = jnp.asarray(tolerance, z.dtype)
     while int(search.steps) < steps and int(search.status) == lm.SEARCHING:
-        new = _proposed(search, j)
-        search = _judged(search, new, parabola(problem, new, j), tolerance)
+        new = _propose(search, j)
+        search = _accept_or_reject(search, new, quadratic_model(problem, new, j), tolerance)
     return float(search.at.loss), search.z
 
 
 @jax.jit
-def _proposed(search, j):
-    return lm.proposed(search).at[j].set(search.z[j])
+def _propose(search, j):
+    return lm.propose(search).at[j].set(search.z[j])
 
 
-_judged = jax.jit(lm.judged)
+_accept_or_reject = jax.jit(lm.accept_or_reject)
 
 
-def _crossing(points, bound, held, along, back):
+def _find_crossing(points, bound, held, along, back):
     """The place where the loss first passes its bound on the way outwards, or None: its square
     root is nearly straight there along what ``along`` makes of a place."""
     for inner, outer in pairwise(points):
@@ -234,25 +243,29 @@ def _crossing(points, bound, held, along, back):
             break
     else:
         return None
-    for finer in range(FINER + 1):
+    for finer in range(REFINEMENTS + 1):
         if not np.isfinite(outer.loss):
             return outer.place
         a, b, c = (np.sqrt(max(v - points[0].loss, 0.0)) for v in (inner.loss, outer.loss, bound))
         x, y = along(inner.place), along(outer.place)
         place = back(x + (y - x) * float((c - a) / (b - a)))
-        if finer < FINER:
+        if finer < REFINEMENTS:
             new = held(inner.z, place)
             inner, outer = (new, outer) if new.loss < bound else (inner, new)
     return place
 
 
-def _kinds(problem):
+def _constraints(problem):
     """The kind of each searched number, states after the parameters."""
-    states = _own(problem.states.declared) * len(problem.order) if problem.states.free else []
-    return _own(problem.declared) + states
+    states = (
+        _leaf_constraints(problem.states.declared) * len(problem.order)
+        if problem.states.free
+        else []
+    )
+    return _leaf_constraints(problem.declared) + states
 
 
-def _own(declared):
+def _leaf_constraints(declared):
     found = []
     for kind, shape in zip(declared.kinds, declared.shapes, strict=True):
         if not isinstance(kind, Fixed | Tied):

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.special import chdtrc
 
-from sim.fit.columns import columns, same_lengths
+from sim.fit.columns import as_columns, check_same_lengths
 
 
 class Whiteness(NamedTuple):
@@ -107,7 +107,7 @@ def whiteness(residual, lags: int = 25, *, fitted: int = 0, level: float = 0.95)
     'residual not white: lag 1 has 0.49, bound 0.098 at 95 %'
     """
     shape = np.shape(residual)[1:]
-    e, seen = _centred(columns("residual", residual))
+    e, seen = _centre(as_columns("residual", residual))
     _check(lags, level, len(e))
     if not 0 <= fitted < lags:
         raise ValueError(f"fitted: expected at least 0 and below the {lags} lags, got {fitted}")
@@ -156,8 +156,8 @@ def cross_correlation(residual, u, lags: int = 25, *, level: float = 0.95) -> Cr
     >>> cross_correlation(e[2:] + 0.3 * u[:-2], u[2:]).words.split(":")[1]
     ' lag 2 has 0.29, bound 0.097 at 95 %'
     """
-    e, inputs = columns("residual", residual), columns("u", u)
-    same_lengths("residual", [e], "u", [inputs])
+    e, inputs = as_columns("residual", residual), as_columns("u", u)
+    check_same_lengths("residual", [e], "u", [inputs])
     _check(lags, level, len(e) // 2)
     found = [[_cross(a, b, i, lags) for i, b in enumerate(inputs.T)] for a in e.T]
     shape = np.shape(residual)[1:] + np.shape(u)[1:]
@@ -174,7 +174,7 @@ def cross_correlation(residual, u, lags: int = 25, *, level: float = 0.95) -> Cr
 
 def _cross(e, u, name, lags):
     """r at lags −L … L, its standard deviation, and p of either side, for two series."""
-    (e, seen), (u, _), n = _centred(e), _centred(u), len(e)
+    (e, seen), (u, _), n = _centre(e), _centre(u), len(e)
     power_e, power_u = np.sum(e * e), np.sum(u * u)
     if not power_u > 0:
         raise ValueError(f"u: expected an input that varies, got input {name} constant")
@@ -207,7 +207,7 @@ def _p(e, u, seen, spectrum, delays):
     return chdtrc(kept.sum(), np.sum((e[start:] @ U @ vectors[:, kept]) ** 2 / values[kept]))
 
 
-def _centred(x):
+def _centre(x):
     seen = ~np.isnan(x)
     mean = _over(np.sum(np.where(seen, x, 0), axis=0), seen.sum(axis=0))
     centred = np.where(seen, x - mean, 0)

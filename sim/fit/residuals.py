@@ -4,10 +4,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sim.fit.bands import minimum
+from sim.fit.bands import minimum_of
 from sim.fit.found import Fit
 from sim.fit.losses import loss, prior_loss
-from sim.fit.objectives import likelihood
+from sim.fit.objectives import is_likelihood
 from sim.fit.orders import aic, aicc, bic, log_likelihood
 from sim.fit.problem import residuals as errors
 
@@ -32,7 +32,7 @@ def residuals(found: Fit) -> list[np.ndarray]:
     >>> residuals(found)[0].ravel().round(3).tolist()
     [-1.0, nan, 1.0]
     """
-    return errors(found.problem, minimum(found))
+    return errors(found.problem, minimum_of(found))
 
 
 class Criteria(NamedTuple):
@@ -76,8 +76,8 @@ def criteria(found: Fit) -> Criteria:
     (2, 11.2972)
     """
     problem = found.problem
-    z, params, samples = minimum(found), problem.unknowns, problem.samples
-    if likelihood(problem.objective):
+    z, params, samples = minimum_of(found), problem.unknowns, problem.samples
+    if is_likelihood(problem.objective):
         loglik = float(prior_loss(problem, z) - loss(problem, z))
     else:
         e = np.concatenate(residuals(found))

@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sim.fit.least_squares import Evaluated
+from sim.fit.least_squares import Linearisation
 from sim.fit.losses import prior_loss
-from sim.fit.problem import Problem, evaluated, residuals
+from sim.fit.problem import Problem, linearise, residuals
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Huber:
     k: float = 1.345
 
     def __post_init__(self):
-        _above_zero("k", self.k)
+        _check_positive("k", self.k)
 
     def __call__(self, r):
         """r̃ (…) with r̃² = ρ(r), of the sign of r."""
@@ -63,7 +63,7 @@ class StudentT:
     degrees: float = 4.0
 
     def __post_init__(self):
-        _above_zero("degrees", self.degrees)
+        _check_positive("degrees", self.degrees)
 
     def __call__(self, r):
         """r̃ (…) with r̃² = ρ(r), of the sign of r."""
@@ -74,7 +74,7 @@ class StudentT:
         return r * jnp.sqrt((self.degrees + 1) / self.degrees * share)
 
 
-def _above_zero(name, value):
+def _check_positive(name, value):
     if not 0 < value < np.inf:
         raise ValueError(f"{name}: expected a number above 0, got {value}")
 
@@ -89,7 +89,7 @@ def score(robust, r):
     return jax.jvp(psi, (r,), (jnp.ones_like(r),))
 
 
-class Linear(NamedTuple):
+class HuberLinearisation(NamedTuple):
     """The sum of squares whose minimum scatters as that of a robust loss does.
 
     Attributes:
@@ -99,17 +99,17 @@ class Linear(NamedTuple):
 
     problem: Problem
     z: Any
-    at: Evaluated
+    at: Linearisation
 
 
-def linear(problem: Problem, z) -> Linear:
+def huber_linearisation(problem: Problem, z) -> HuberLinearisation:
     """cov z = h⁻² ψ² (JᵀJ)⁻¹ of each output, by its errors in place of ψ².
 
     Reference: P. J. Huber and E. M. Ronchetti, *Robust Statistics*, 2nd ed., Wiley 2009,
     section 7.6.
     """
     r = jnp.asarray(np.concatenate(residuals(problem, z)), z.dtype) * problem.weights[None]
-    psi, slope = map(np.asarray, _score(problem.robust, r))
+    psi, slope = map(np.asarray, _jit_score(problem.robust, r))
     # Far from a minimum the slope of a redescending ψ may be anything.
     h = np.maximum(np.nanmean(slope, axis=0), 0.05)
     loss = 0.5 * np.nansum(psi**2 / h) + float(prior_loss(problem, z))
@@ -118,7 +118,7 @@ def linear(problem: Problem, z) -> Linear:
         objective=replace(problem.objective, robust=None),
         weights=problem.weights * jnp.asarray(np.sqrt(h), z.dtype),
     )
-    return Linear(plain, z, evaluated(plain, z)._replace(loss=loss))
+    return HuberLinearisation(plain, z, linearise(plain, z)._replace(loss=loss))
 
 
-_score = jax.jit(score, static_argnums=0)
+_jit_score = jax.jit(score, static_argnums=0)

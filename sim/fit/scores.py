@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sim.fit.columns import columns
+from sim.fit.columns import as_columns
 
 
 class Scores(NamedTuple):
@@ -56,7 +56,7 @@ def scores(y, yhat) -> Scores:
     shape = np.shape(y)
     if np.shape(yhat) != shape:
         raise ValueError(f"yhat: expected the shape of y, {shape}, got {np.shape(yhat)}")
-    y, yhat = columns("y", y), columns("yhat", yhat)
+    y, yhat = as_columns("y", y), as_columns("yhat", yhat)
     seen = ~np.isnan(y)
     unseen = np.flatnonzero(~seen.any(axis=0))
     if len(unseen):

@@ -15,23 +15,26 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
 from sim import rollout
-from sim.fit.objectives import Simulation, missed
+from sim.fit.objectives import Simulation, residual_or_zero
 from sim.inputs import at
 
 # Parameters for each number that a step carries or emits, from which on this way is faster:
 # measured where a step costs little beside its slopes, and where it is an RK4 step.
-MANY = 8
+PARAMETERS_PER_NUMBER = 8
 CHUNK = 256  # steps whose Jacobians are taken side by side
 
 
-def recursive(objective, v, model_at, e) -> bool:
+def is_worthwhile(objective, v, model_at, e) -> bool:
     """Whether to take this way; static."""
     if not isinstance(objective, Simulation):
         return False
     start = jax.eval_shape(lambda v: objective.begin(*model_at(v)), v)
     floats = [leaf for leaf in jax.tree.leaves(start) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
     numbers = sum(leaf.size for leaf in floats) + e.y.shape[-1]
-    if len(v) < MANY * numbers or len({leaf.dtype for leaf in floats} | {v.dtype}) > 1:
+    if (
+        len(v) < PARAMETERS_PER_NUMBER * numbers
+        or len({leaf.dtype for leaf in floats} | {v.dtype}) > 1
+    ):
         return False
     try:  # a loop of unknown length, or a rule of one's own, may have no reverse mode
         jax.eval_shape(lambda v: with_sensitivities(objective, v, model_at, e), v)
@@ -96,15 +99,15 @@ def with_sensitivities(objective, v, model_at, e):
     (s, rest), (before, rests, simulated) = rollout(
         forward, (begin(v), rest), e.xs, length=len(e.y)
     )
-    chunks = _cut((before, rests, e.xs, jnp.ones(len(e.y), bool)))
+    chunks = _split_chunks((before, rests, e.xs, jnp.ones(len(e.y), bool)))
     S, slopes = rollout(along_chunk, jax.jacfwd(begin)(v), chunks)
     slopes = slopes.reshape(-1, *slopes.shape[2:])[: len(e.y)]
-    errors = missed(e.y, simulated)
+    errors = residual_or_zero(e.y, simulated)
     slopes = jnp.where(jnp.isnan(e.y)[..., None], 0, -slopes)
     if e.y0 is not None:
 
         def first_row(v):
-            return missed(e.y0, objective.first(*model_at(v), e))[None]
+            return residual_or_zero(e.y0, objective.first(*model_at(v), e))[None]
 
         errors = jnp.concatenate([first_row(v), errors])
         slopes = jnp.concatenate([jax.jacfwd(first_row)(v), slopes])
@@ -119,7 +122,7 @@ def with_sensitivities(objective, v, model_at, e):
     return (errors, final(s)), (slopes, ends)
 
 
-def _cut(rows):
+def _split_chunks(rows):
     """Rows (N, …) as chunks (count, CHUNK, …), the last filled up; what fills it is not real."""
     length = jax.tree.leaves(rows)[-1].shape[0]
     count = -(-length // min(CHUNK, length))

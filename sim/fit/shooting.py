@@ -11,14 +11,14 @@ import numpy as np
 
 from sim import rollout
 from sim.fit import least_squares as lm
-from sim.fit.assemble import assembled
+from sim.fit.assemble import build_problem
 from sim.fit.experiment import Experiment
-from sim.fit.fit import advanced, begun, chosen, fit
-from sim.fit.found import Fit, Progress, concluded
+from sim.fit.fit import choose_solver, fit, start_search, step
+from sim.fit.found import Fit, SearchState, build_fit
 from sim.fit.objectives import check_squares
-from sim.fit.parameters import declare, inside
-from sim.fit.problem import Problem, diverging, evaluated
-from sim.fit.words import listed
+from sim.fit.parameters import clip_to_start, parameter_layout
+from sim.fit.problem import Problem, divergence_error, linearise
+from sim.fit.words import join_names
 
 # Segments meet where no gap is above this share of a state's spread. Beyond the largest
 # weight a triangle has no digits left for the data. All rounds but the last are rough. One
@@ -95,25 +95,25 @@ def shoot(
     if weight is not None and state_kinds:
         raise ValueError(
             "state_kinds: expected none beside the weight of a penalty, whose segments "
-            f"all start freely, got {listed(state_kinds)}"
+            f"all start freely, got {join_names(state_kinds)}"
         )
-    whole, z = assembled(objective, start, experiments, parameters, states)
+    whole, z = build_problem(objective, start, experiments, parameters, states)
     if not whole.states.free:
         raise ValueError("states: expected an initial state to shoot from, got None")
-    held = state_kinds and assembled(
+    held = state_kinds and build_problem(
         objective, start, experiments, parameters, states, state_kinds=state_kinds
     )
     begins = z
-    problem, z, first = _segmented(whole, z, start, parameters, segments, between)
-    scale, losses, search = _spread(problem, z), [], None
+    problem, z, first = _build_segments(whole, z, start, parameters, segments, between)
+    scale, losses, search = _state_scale(problem, z), [], None
     # A heavy weight from the start would hold the search to where the segments meet at once.
     heaviest = weight or HEAVIEST
     w = min(1.0, heaviest)
     while True:
         problem = problem.weighted(join=w / scale)
         rough = tolerance if w == weight else max(tolerance, ROUGH)
-        search = _searched((whole, begins), problem, z, search, steps, rough, losses, report)
-        z, done, gap = search.z, int(search.steps), _gap(problem, search.z, scale)
+        search = _search_round((whole, begins), problem, z, search, steps, rough, losses, report)
+        z, done, gap = search.z, int(search.steps), _largest_gap(problem, search.z, scale)
         if w >= heaviest or done >= steps or (not weight and gap <= MET):
             break
         w = min(10 * w, heaviest)
@@ -121,11 +121,11 @@ def shoot(
         f"{len(problem.order)} segments meet within {gap:.1g} of the states' spread, weight {w:g}"
     )
     if not weight:
-        again = _whole(whole, problem, z, first)
-        if np.isfinite(float(evaluated(whole, again).loss)):
+        again = _as_one_simulation(whole, problem, z, first)
+        if np.isfinite(float(linearise(whole, again).loss)):
 
             def single(problem, z, **kinds):
-                there = begun(chosen(objective, None), problem, None, z, 0)
+                there = start_search(choose_solver(objective, None), problem, None, z, 0)
                 return fit(
                     objective,
                     start,
@@ -140,46 +140,46 @@ def shoot(
                 )
 
             found = single(whole, again)
-            if float(evaluated(whole, found.search.best.z).loss) <= FOLLOWS * losses[-1]:
+            if float(linearise(whole, found.search.best.z).loss) <= FOLLOWS * losses[-1]:
                 if held:
-                    z = _held(*held, found, state_kinds)
+                    z = _apply_constraints(*held, found, state_kinds)
                     found = single(held[0], z, state_kinds=state_kinds)
                 message = f"{words}, after {done} evaluations; as one simulation {found.message}"
                 return found._replace(message=message)
         words += "; no one simulation follows them, so they stay apart"
-        search = _searched(
+        search = _search_round(
             (whole, begins), problem, z, search, done + steps, tolerance, losses, report
         )
-    found = concluded(problem, Progress(search, problem.weights, 0), losses)
+    found = build_fit(problem, SearchState(search, problem.weights, 0), losses)
     states = tuple(found.states[i] for i in first)
     return found._replace(states=states, message=f"{words}; {found.message}")
 
 
-def _searched(whole, problem, z, before, steps, tolerance, losses, report):
+def _search_round(whole, problem, z, before, steps, tolerance, losses, report):
     """The search at the end of a round, after that of the round before; its losses are
     appended. ``whole`` is the uncut problem and its z, to say what is wrong of."""
-    at = evaluated(problem, z)
+    at = linearise(problem, z)
     if not np.isfinite(float(at.loss)):
-        raise diverging(
+        raise divergence_error(
             *whole,
             "start: expected parameters and states from which all "
             "segments stay finite, got a run that diverges",
         )
-    search = lm.begun(z, at)
+    search = lm.init(z, at)
     if before is not None:
         # The joins are the most of the scale, which damping is a share of: it stays the same.
         damping = before.damping * jnp.min(before.scale / search.scale) ** 2
         search = search._replace(steps=before.steps, bad=before.bad, damping=damping)
     losses.append(float(at.loss))
     while int(search.steps) < steps and int(search.status) == lm.SEARCHING:
-        search = advanced(problem, search, tolerance)
+        search = step(problem, search, tolerance)
         losses.append(float(search.at.loss))
         if report is not None:
             report(int(search.steps), losses[-1])
     return search
 
 
-def _segmented(whole: Problem, z, start, parameters, segments, between):
+def _build_segments(whole: Problem, z, start, parameters, segments, between):
     """The problem of all segments, its z at the start, and which segment begins each
     experiment."""
     p, each = whole.each(z)
@@ -197,18 +197,18 @@ def _segmented(whole: Problem, z, start, parameters, segments, between):
         )
     cut, states, first = [], [], []
     for (x0, e), own in zip(each, given, strict=True):
-        pieces = _pieces(e, length)
+        pieces = _cut_segments(e, length)
         first.append(len(cut))
         cut += [jax.tree.map(lambda leaf, i=i: leaf[i], pieces) for i in range(len(pieces.y))]
-        states += _starts(whole.objective, p, x0, e, pieces, own)
-    problem, z = assembled(whole.objective, start, cut, parameters, states)
+        states += _segment_starts(whole.objective, p, x0, e, pieces, own)
+    problem, z = build_problem(whole.objective, start, cut, parameters, states)
     ahead = np.array([i + 1 not in first and i + 1 < len(cut) for i in range(len(cut))])
     sizes = np.cumsum([len(group.y) for group in problem.groups])[:-1]
     joined = np.split(ahead[list(problem.order)], sizes)
     return replace(problem, weights=whole.weights, joined=tuple(map(jnp.asarray, joined))), z, first
 
 
-def _pieces(e: Experiment, length: int) -> Experiment:
+def _cut_segments(e: Experiment, length: int) -> Experiment:
     """Segments of one length along a new first axis; what the last one lacks is filled with
     steps in which nothing is observed, after all that counts."""
     steps = len(e.y)
@@ -227,11 +227,11 @@ def _pieces(e: Experiment, length: int) -> Experiment:
     return Experiment(xs, cut(e.y, constant_values=jnp.nan), y0)
 
 
-def _starts(objective, p, x0, e: Experiment, pieces: Experiment, between):
+def _segment_starts(objective, p, x0, e: Experiment, pieces: Experiment, between):
     """The states in which the segments of an experiment begin at first."""
     count, length = pieces.y.shape[:2]
     if between is None:
-        free = _free_run(objective, p, x0, pieces)
+        free = _states_of_free_run(objective, p, x0, pieces)
         finite = np.logical_and.reduce(
             [
                 np.isfinite(np.asarray(leaf)).reshape(count, -1).all(axis=1)
@@ -256,7 +256,7 @@ def _starts(objective, p, x0, e: Experiment, pieces: Experiment, between):
 
 
 @partial(jax.jit, static_argnums=0)
-def _free_run(objective, p, x0, pieces: Experiment):
+def _states_of_free_run(objective, p, x0, pieces: Experiment):
     """The states in which segments begin, each at the end of the one before."""
 
     def segment(x0, e):
@@ -265,7 +265,7 @@ def _free_run(objective, p, x0, pieces: Experiment):
     return rollout(segment, x0, pieces)[1]
 
 
-def _spread(problem: Problem, z):
+def _state_scale(problem: Problem, z):
     """The unit of each number of a state, (m,): its spread over the segments, or its size."""
     s = np.concatenate([np.asarray(states) for states in problem.parts(z)[1]])
     sd, size = s.std(axis=0), np.abs(s).max(axis=0)
@@ -274,7 +274,7 @@ def _spread(problem: Problem, z):
 
 
 @jax.jit
-def _gaps(problem: Problem, z):
+def _all_gaps(problem: Problem, z):
     """From the end of each segment to the start of the next, (E, m) for each group."""
     theta, states = problem.parts(z)
     p, found = problem.parameters(theta), []
@@ -291,12 +291,12 @@ def _gaps(problem: Problem, z):
     return found
 
 
-def _gap(problem: Problem, z, scale) -> float:
+def _largest_gap(problem: Problem, z, scale) -> float:
     """The widest gap, in units of the states' spread."""
-    return max(float(jnp.max(jnp.abs(gap / scale[None]))) for gap in _gaps(problem, z))
+    return max(float(jnp.max(jnp.abs(gap / scale[None]))) for gap in _all_gaps(problem, z))
 
 
-def _whole(whole: Problem, problem: Problem, z, first):
+def _as_one_simulation(whole: Problem, problem: Problem, z, first):
     """z of the uncut experiments, from the segments with which they begin."""
     each = problem.each(z)[1]
     starts = [jnp.ravel(leaf) for i in whole.order for leaf in jax.tree.leaves(each[first[i]][0])]
@@ -304,11 +304,11 @@ def _whole(whole: Problem, problem: Problem, z, first):
     return jnp.concatenate([theta, jnp.concatenate(starts) / whole.unit[len(theta) :]])
 
 
-def _held(held: Problem, start, found: Fit, kinds):
+def _apply_constraints(held: Problem, start, found: Fit, kinds):
     """z of the same experiments with kinds of states, from a search in which these were free."""
     n, each = sum(held.declared.sizes), held.each(start)[1]
     states = [jnp.zeros(0, start.dtype)]
     for i in held.order if held.states.free else ():
-        state = inside(held.states.declared, found.states[i], each[i][0])
-        states.append(jnp.asarray(declare(state, kinds, state=True)[1], start.dtype))
+        state = clip_to_start(held.states.declared, found.states[i], each[i][0])
+        states.append(jnp.asarray(parameter_layout(state, kinds, state=True)[1], start.dtype))
     return jnp.concatenate([found.search.best.z[:n], jnp.concatenate(states) / held.unit[n:]])

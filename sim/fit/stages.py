@@ -8,11 +8,11 @@ import numpy as np
 from sim.fit.fit import fit
 from sim.fit.found import Fit
 from sim.fit.kinds import Fixed, Tied
-from sim.fit.parameters import Declared, declare, inside
-from sim.fit.words import nearest
+from sim.fit.parameters import ParameterLayout, clip_to_start, parameter_layout
+from sim.fit.words import suggest
 
 
-def staged(
+def fit_in_stages(
     objective,
     start: Any,
     experiments,
@@ -53,52 +53,54 @@ def staged(
     ...     return Stepper(jnp.asarray, lambda s, u: 2 * (p["a"] * s - p["b"] * s**3 + u,))
     >>> u = jnp.sin(jnp.arange(60.0))
     >>> y = rollout(model({"a": 0.8, "b": 0.05}).step, jnp.asarray(0.0), u)[1]
-    >>> found = staged(Simulation(model), {"a": 0.5, "b": 0.0}, Experiment(u, y[:, None]),
+    >>> found = fit_in_stages(Simulation(model), {"a": 0.5, "b": 0.0}, Experiment(u, y[:, None]),
     ...                [["a"], ["b"]], states=0.0)
     >>> round(float(found.params["a"]), 6), round(float(found.params["b"]), 6)
     (0.8, 0.05)
     """
-    declared = in_stages(stages, start, parameters)
+    declared = check_stages(stages, start, parameters)
     if options.get("search") is not None:
         raise ValueError("search: expected none, as stages begin with their first, got one")
     losses, seen, said = [], [], []
     for i in range(len(stages)):
-        kinds = dict(parameters or {}) | _held(declared, stages[: i + 1], i + 1 == len(stages))
+        kinds = dict(parameters or {}) | _fixed_until_stage(
+            declared, stages[: i + 1], i + 1 == len(stages)
+        )
         found = fit(objective, start, experiments, parameters=kinds, **options)
         # The first loss of a stage is that with which the one before has ended.
         losses.append(found.loss[bool(i) :])
         seen.append(None if found.validation is None else found.validation[bool(i) :])
         said.append(found.message)
         # A search may round what it moves onto a bound, from where the next one cannot begin.
-        start = inside(declared, found.params, start)
+        start = clip_to_start(declared, found.params, start)
         if "states" in options:
             given = options["states"]
             given = given if isinstance(given, list) else [given] * len(found.states)
             own = found.problem.states.declared
             options["states"] = [
-                inside(own, *pair) for pair in zip(found.states, given, strict=True)
+                clip_to_start(own, *pair) for pair in zip(found.states, given, strict=True)
             ]
     message = f"{len(stages)} stage{'s' * (len(stages) > 1)}: " + "; then ".join(said)
     seen = None if found.validation is None else np.concatenate(seen)
     return found._replace(loss=np.concatenate(losses), validation=seen, message=message)
 
 
-def in_stages(stages: Sequence[Sequence[str]], start: Any, parameters=None) -> Declared:
+def check_stages(stages: Sequence[Sequence[str]], start: Any, parameters=None) -> ParameterLayout:
     """The parameters of the last stage, where the stages suit the start.
 
     Raises:
-        ValueError: as `staged`.
+        ValueError: as `fit_in_stages`.
 
-    >>> in_stages([["a"], ["b"]], {"a": 1.0, "b": 2.0}).names
+    >>> check_stages([["a"], ["b"]], {"a": 1.0, "b": 2.0}).names
     ('a', 'b')
     """
     if not stages or not all(stages) or any(isinstance(s, str) for s in (stages, *stages)):
         raise ValueError(f"stages: expected lists of names, at least one in each, got {stages!r}")
-    declared = declare(start, parameters)[0]
+    declared = parameter_layout(start, parameters)[0]
     for name in (name for stage in stages for name in stage):
-        if not any(_among(own, [name]) for own in declared.names):
-            raise ValueError(f"stages: there is no {name!r}; {nearest(name, declared.names)}")
-    held = _held(declared, stages[:1], len(stages) == 1)
+        if not any(_is_among(own, [name]) for own in declared.names):
+            raise ValueError(f"stages: there is no {name!r}; {suggest(name, declared.names)}")
+    held = _fixed_until_stage(declared, stages[:1], len(stages) == 1)
     rows = zip(declared.names, declared.kinds, strict=True)
     if not any(name not in held and not isinstance(kind, Fixed | Tied) for name, kind in rows):
         raise ValueError(
@@ -108,16 +110,16 @@ def in_stages(stages: Sequence[Sequence[str]], start: Any, parameters=None) -> D
     return declared
 
 
-def _held(declared, stages, last):
+def _fixed_until_stage(declared, stages, last):
     """What is not free yet; a tie holds by itself."""
     free = [name for stage in stages for name in stage]
     rows = zip(declared.names, declared.kinds, strict=True)
     return (
         {}
         if last
-        else {n: Fixed() for n, kind in rows if not (_among(n, free) or isinstance(kind, Tied))}
+        else {n: Fixed() for n, kind in rows if not (_is_among(n, free) or isinstance(kind, Tied))}
     )
 
 
-def _among(name, free):
+def _is_among(name, free):
     return any(name == f or name.startswith((f"{f}.", f"{f}[")) for f in free)

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.linalg import solve_discrete_are
 
 from sim import check
-from sim.fit.columns import finite, records, same_lengths
+from sim.fit.columns import as_records, check_finite, check_same_lengths
 from sim.fit.linear import Linear
 from sim.fit.predictor import inputs_and_start, triangle
 
@@ -97,13 +97,13 @@ def n4sid(
     [1.0, -1.5, 0.7]
     """
     single = not isinstance(y, list | tuple)
-    ys = records("y", y)
-    us = [np.zeros((len(y), 0)) for y in ys] if u is None else records("u", u)
-    same_lengths("u", us, "y", ys)
+    ys = as_records("y", y)
+    us = [np.zeros((len(y), 0)) for y in ys] if u is None else as_records("u", u)
+    check_same_lengths("u", us, "y", ys)
     for name, xs in (("u", us), ("y", ys)):
-        finite(name, xs, "give the parts between gaps as a list of records")
-    us, u_mean, u_scale = _scaled("u", us, means)
-    ys, y_mean, y_scale = _scaled("y", ys, means)
+        check_finite(name, xs, "give the parts between gaps as a list of records")
+    us, u_mean, u_scale = _normalise("u", us, means)
+    ys, y_mean, y_scale = _normalise("y", ys, means)
     horizon = _horizon(horizon, order, us, ys)
     inputs, outputs = us[0].shape[1], ys[0].shape[1]
 
@@ -118,7 +118,7 @@ def n4sid(
     gamma = gamma[:, :order] * np.sqrt(sigma[:order])
     C, A = gamma[:outputs], np.linalg.lstsq(gamma[:-outputs], gamma[outputs:], rcond=None)[0]
     if stable:
-        A = _mirrored(A)
+        A = _mirror_poles(A)
     K = _gain(A, C, gamma, later, outputs)
     B, D, x0, R = inputs_and_start(A, C, K, us, ys)
 
@@ -136,7 +136,7 @@ def n4sid(
     )
 
 
-def _scaled(name, xs, means):
+def _normalise(name, xs, means):
     every = np.concatenate(xs)
     flat = np.flatnonzero(np.ptp(every, axis=0) == 0)
     if len(flat):
@@ -251,7 +251,7 @@ def _radius(A):
     return np.max(abs(np.linalg.eigvals(A)))
 
 
-def _mirrored(A):
+def _mirror_poles(A):
     values, vectors = np.linalg.eig(A)
     size = abs(values)
     mirrored = np.where(size >= 1, values / size * np.minimum(1 / size, 1 - 1e-6), values)

@@ -14,12 +14,12 @@ import jax.numpy as jnp
 from jax.tree_util import Partial
 
 from sim import check, rollout
-from sim.fit.batches import Window, cut, shuffled
-from sim.fit.descent import TURNS, moved, shared, taken
+from sim.fit.batches import Window, shuffle_windows, split_windows
+from sim.fit.descent import MAX_REFUSED, optimiser_step, select, update_step_fraction
 from sim.fit.experiment import Experiment
 from sim.fit.least_squares import SEARCHING, STUCK
-from sim.fit.losses import counted, loss, prior_loss
-from sim.fit.objectives import likelihood, missed
+from sim.fit.losses import loss, prior_loss, weighted_residuals
+from sim.fit.objectives import is_likelihood, residual_or_zero
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Truncated:
             check.positive("batch", self.batch)
 
 
-class Search(NamedTuple):
+class State(NamedTuple):
     """The state of training, between passes over the records.
 
     Attributes:
@@ -85,7 +85,7 @@ class Search(NamedTuple):
     seed: jax.Array
 
 
-class Training(NamedTuple):
+class PassCarry(NamedTuple):
     """The carry of a pass: z, optimiser, share, what of the model goes on, windows refused in
     a row and at all, and the last of them."""
 
@@ -98,11 +98,11 @@ class Training(NamedTuple):
     last: Any
 
 
-def begun(solver, seed, problem, z) -> Search:
+def init(solver, seed, problem, z) -> State:
     """The state of training that begins at z."""
     whole = jnp.zeros((), jnp.result_type(int))
     value, one = loss(problem, z), jnp.ones((), z.dtype)
-    return Search(
+    return State(
         z,
         value,
         solver.init(z),
@@ -117,40 +117,43 @@ def begun(solver, seed, problem, z) -> Search:
 
 
 @partial(jax.jit, static_argnums=(0, 1, 2))
-def advanced(solver, window, batch, problem, search: Search, tolerance) -> Search:
+def step(solver, window, batch, problem, search: State, tolerance) -> State:
     """The search one pass over the records further.
 
     A window whose loss or slope is not finite moves nothing. A pass that ends where the
     records as a whole are not finite is taken back. Both halve the steps to come.
     """
-    windows, y0 = cut(problem, window)
+    windows, y0 = split_windows(problem, window)
     if batch is not None:
         key = jax.random.fold_in(jax.random.key(search.seed), search.steps)
-        windows = shuffled(windows, batch, key)
+        windows = shuffle_windows(windows, batch, key)
     step = Partial(
-        partial(_step, solver), problem, y0, 1 / jnp.sum(_seen(windows)).astype(search.z.dtype)
+        partial(_window_step, solver),
+        problem,
+        y0,
+        1 / jnp.sum(_has_samples(windows)).astype(search.z.dtype),
     )
-    carry = _begin(problem, search.z, windows.rows[0])
+    carry = _initial_carry(problem, search.z, windows.rows[0])
     none = jnp.zeros_like(search.bad)
-    training = Training(search.z, search.optimiser, search.share, carry, search.turns, none, none)
+    training = PassCarry(search.z, search.optimiser, search.share, carry, search.turns, none, none)
     training, _ = rollout(step, training, windows)
     value = loss(problem, training.z)
     fine = jnp.isfinite(value)
-    z, optimiser, value, share, turns = taken(
+    z, optimiser, value, share, turns = select(
         fine,
         (training.z, training.optimiser, value, training.share, training.turns),
         (search.z, search.optimiser, search.loss, search.share / 2, search.turns + 1),
     )
-    status = jnp.where(turns >= TURNS, STUCK, SEARCHING).astype(search.status.dtype)
+    status = jnp.where(turns >= MAX_REFUSED, STUCK, SEARCHING).astype(search.status.dtype)
     bad = search.bad + training.bad + (~fine).astype(search.bad.dtype)
     here = jnp.stack([search.steps + 1, jnp.where(fine, training.last, 0)])
     where = jnp.where(bad > search.bad, here, search.where)
-    return Search(
+    return State(
         z, value, optimiser, share, turns, search.steps + 1, bad, status, where, search.seed
     )
 
 
-def _step(solver, problem, y0, part, training: Training, window: Window):
+def _window_step(solver, problem, y0, part, training: PassCarry, window: Window):
     """One window: its loss at the parameters of now, and one step of the optimiser."""
 
     def value_fn(z):
@@ -160,19 +163,21 @@ def _step(solver, problem, y0, part, training: Training, window: Window):
     (value, carry), grad = jax.value_and_grad(value_fn, has_aux=True)(training.z)
     fine = jnp.isfinite(value) & jnp.all(jnp.isfinite(grad))
     at = training.z, value, grad
-    update, optimiser = moved(solver, at, training.optimiser, lambda z: value_fn(z)[0])
+    update, optimiser = optimiser_step(solver, at, training.optimiser, lambda z: value_fn(z)[0])
     new = training.z + training.share * update, optimiser
     fine = fine & jnp.all(jnp.isfinite(new[0]))
-    carry = taken(fine, carry, training.carry)
+    carry = select(fine, carry, training.carry)
     # Shorter records end before the longest: a step by nothing would still be one to Adam.
-    z, optimiser = taken(fine & _seen(window), new, (training.z, training.optimiser))
+    z, optimiser = select(fine & _has_samples(window), new, (training.z, training.optimiser))
     turns = jnp.where(fine, 0, training.turns + 1)
     bad = training.bad + (~fine).astype(training.bad.dtype)
     last = jnp.where(fine, training.last, window.number)
-    return Training(z, optimiser, shared(training.share, fine), carry, turns, bad, last), value
+    return PassCarry(
+        z, optimiser, update_step_fraction(training.share, fine), carry, turns, bad, last
+    ), value
 
 
-def _seen(window: Window):
+def _has_samples(window: Window):
     """Whether there is anything to learn from a window, (…)."""
     return window.first | jnp.any(jnp.isfinite(window.e.y), axis=(-3, -2, -1))
 
@@ -180,26 +185,26 @@ def _seen(window: Window):
 def _window_loss(problem, y0, part, z, carry, window: Window):
     """Where the model stands after a window, and the mean of what it adds to the loss."""
     objective, size = problem.objective, window.e.y.size
-    p, x0 = _states(problem, z, window.rows)
-    begin = _begin(problem, z, window.rows)
+    p, x0 = _parameters_and_states(problem, z, window.rows)
+    begin = _initial_carry(problem, z, window.rows)
     carry = jax.tree.map(
         lambda a, b: jnp.where(window.first, a, jax.lax.stop_gradient(b)), begin, carry
     )
     carry, ys = jax.vmap(objective.follow, (None, 0, 0))(p, carry, window.e)
-    if likelihood(objective):
+    if is_likelihood(objective):
         value = -jnp.sum(jnp.where(window.real, ys.loglik, 0))
     else:
-        value = 0.5 * jnp.sum(counted(problem, missed(window.e.y, ys)) ** 2)
+        value = 0.5 * jnp.sum(weighted_residuals(problem, residual_or_zero(window.e.y, ys)) ** 2)
         if y0 is not None:
             e = Experiment(jax.tree.map(lambda x: x[:, :1], window.e.xs), None, None)
             before = jax.vmap(objective.first, (None, 0, 0))(p, x0, e)
             first = jnp.where(window.real[:, :1], y0[window.rows], jnp.nan)
-            squares = jnp.sum(counted(problem, missed(first, before)) ** 2)
+            squares = jnp.sum(weighted_residuals(problem, residual_or_zero(first, before)) ** 2)
             value += 0.5 * jnp.where(window.first, squares, 0)
     return carry, (value + part * prior_loss(problem, z)) / size
 
 
-def _states(problem, z, rows):
+def _parameters_and_states(problem, z, rows):
     """The parameters, and the initial states of some experiments, side by side."""
     theta, states = problem.parts(z)
     found = [
@@ -210,6 +215,6 @@ def _states(problem, z, rows):
     return problem.parameters(theta), side
 
 
-def _begin(problem, z, rows):
-    p, x0 = _states(problem, z, rows)
+def _initial_carry(problem, z, rows):
+    p, x0 = _parameters_and_states(problem, z, rows)
     return jax.vmap(partial(problem.objective.begin, p), axis_size=len(rows))(x0)

@@ -4,20 +4,20 @@ import difflib
 from collections.abc import Iterable
 
 
-def listed(names: Iterable[str]) -> str:
+def join_names(names: Iterable[str]) -> str:
     """Names as a sentence takes them.
 
-    >>> listed(["a", "b", "c"])
+    >>> join_names(["a", "b", "c"])
     'a, b and c'
     """
     *rest, last = map(str, names)
     return f"{', '.join(rest)} and {last}" if rest else last
 
 
-def nearest(word: str, choices: Iterable[str]) -> str:
+def suggest(word: str, choices: Iterable[str]) -> str:
     """The end of a message about a name that is none of the choices.
 
-    >>> nearest("mas", ["mass", "gain"]), nearest("x", ["mass", "gain"])
+    >>> suggest("mas", ["mass", "gain"]), suggest("x", ["mass", "gain"])
     ("did you mean 'mass'?", 'expected one of mass, gain')
     """
     choices = list(choices)

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 
-def named(name: str, given: Any, kind: type, **shapes: tuple[tuple[int, ...], ...]) -> Any:
+def as_named_tuple(name: str, given: Any, kind: type, **shapes: tuple[tuple[int, ...], ...]) -> Any:
     """The NamedTuple ``given``, each field a float or a floating array.
 
     Args:
@@ -19,11 +19,11 @@ def named(name: str, given: Any, kind: type, **shapes: tuple[tuple[int, ...], ..
         ValueError: another type, or a field that is no number or has another shape.
 
     >>> from sim.models.lorenz import State
-    >>> named("initial", State(1, 2.0, 3.0), State)
+    >>> as_named_tuple("initial", State(1, 2.0, 3.0), State)
     State(x=1.0, y=2.0, z=3.0)
     """
     if not isinstance(given, kind):
-        raise ValueError(f"{name}: expected {_dotted(kind)}, got {_dotted(type(given))}")
+        raise ValueError(f"{name}: expected {_dotted_path(kind)}, got {_dotted_path(type(given))}")
     return kind(
         *(
             number(f"{name}.{field}", value, *shapes.get(field, ((),)))
@@ -35,7 +35,7 @@ def named(name: str, given: Any, kind: type, **shapes: tuple[tuple[int, ...], ..
 def number(name: str, value: Any, *shapes: tuple[int, ...]) -> Any:
     """A float where a Python number is given, else a floating array of one of the shapes."""
     expected = " or ".join(f"an array of shape {s}" if s else "a number" for s in shapes)
-    array = floating(name, value, expected)
+    array = as_float_array(name, value, expected)
     if array.shape not in shapes:
         got = repr(value) if array.ndim == 0 else f"shape {array.shape}"
         raise ValueError(f"{name}: expected {expected}, got {got}")
@@ -43,7 +43,7 @@ def number(name: str, value: Any, *shapes: tuple[int, ...]) -> Any:
     return float(value) if isinstance(value, int | float) else array
 
 
-def floating(name: str, value: Any, expected: str) -> jnp.ndarray:
+def as_float_array(name: str, value: Any, expected: str) -> jnp.ndarray:
     """A floating array of what is given; integers become floats."""
     try:
         # JAX reads a string as the name of a dtype.
@@ -59,5 +59,5 @@ def floating(name: str, value: Any, expected: str) -> jnp.ndarray:
     raise ValueError(f"{name}: expected {expected}, got {value!r}")
 
 
-def _dotted(kind):
+def _dotted_path(kind):
     return f"{kind.__module__}.{kind.__name__}".removeprefix("builtins.")

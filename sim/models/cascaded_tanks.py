@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax.tree_util import Partial
 
-from sim.models.arguments import named
+from sim.models.arguments import as_named_tuple
 from sim.models.model import Model, Quantity
 
 # Below this level (V) an outflow falls to zero along a parabola instead of √x.
@@ -127,8 +127,8 @@ def model(params: Params = Params(), initial: State = State(8.93, 5.28, 5.21)) -
     """
     return Model(
         name="cascaded_tanks",
-        field=Partial(cascaded_tanks, named("params", params, Params)),
-        initial=named("initial", initial, State),
+        field=Partial(cascaded_tanks, as_named_tuple("params", params, Params)),
+        initial=as_named_tuple("initial", initial, State),
         quantities={
             "upper": Quantity("V", "level of the upper tank"),
             "lower": Quantity("V", "level of the lower tank"),

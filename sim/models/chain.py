@@ -7,7 +7,7 @@ from jax import lax
 from jax.tree_util import Partial
 
 from sim.check import positive
-from sim.models.arguments import named
+from sim.models.arguments import as_named_tuple
 from sim.models.model import Model, Quantity
 
 
@@ -118,7 +118,7 @@ def model(n: int = 4, params: Params = Params(), initial: State | None = None) -
         initial = State([1.0] + [0.0] * (n - 1), [0.0] * n)
     if isinstance(params, Params) and params.drive is None:
         params = params._replace(drive=[0.0] * (n - 1) + [1.0])
-    params = named(
+    params = as_named_tuple(
         "params",
         params,
         Params,
@@ -130,7 +130,7 @@ def model(n: int = 4, params: Params = Params(), initial: State | None = None) -
     return Model(
         name="chain",
         field=Partial(chain, params),
-        initial=named("initial", initial, State, position=((n,),), velocity=((n,),)),
+        initial=as_named_tuple("initial", initial, State, position=((n,),), velocity=((n,),)),
         quantities={
             "position": Quantity("m", "displacement of each mass from rest"),
             "velocity": Quantity("m s-1", "velocity of each mass"),

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from jax.tree_util import Partial
 
-from sim.models.arguments import named
+from sim.models.arguments import as_named_tuple
 from sim.models.model import Model, Quantity
 
 
@@ -73,8 +73,8 @@ def model(params: Params = Params(), initial: State = State(0.5, 0.0)) -> Model:
     """
     return Model(
         name="duffing",
-        field=Partial(duffing, named("params", params, Params)),
-        initial=named("initial", initial, State),
+        field=Partial(duffing, as_named_tuple("params", params, Params)),
+        initial=as_named_tuple("initial", initial, State),
         quantities={
             "position": Quantity("m", "position"),
             "velocity": Quantity("m s-1", "velocity"),

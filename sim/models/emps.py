@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 from jax.tree_util import Partial
 
-from sim.models.arguments import named
+from sim.models.arguments import as_named_tuple
 from sim.models.model import Model, Quantity
 
 # Over this range of velocities (m s⁻¹) dry friction changes its sign.
@@ -85,8 +85,8 @@ def model(params: Params = Params(), initial: State = State(0.0, 0.0)) -> Model:
     """
     return Model(
         name="emps",
-        field=Partial(emps, named("params", params, Params)),
-        initial=named("initial", initial, State),
+        field=Partial(emps, as_named_tuple("params", params, Params)),
+        initial=as_named_tuple("initial", initial, State),
         quantities={
             "position": Quantity("m", "position of the carriage"),
             "velocity": Quantity("m s-1", "velocity of the carriage"),

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 from jax.tree_util import Partial
 
-from sim.models.arguments import named
+from sim.models.arguments import as_named_tuple
 from sim.models.model import Model, Quantity
 
 
@@ -83,8 +83,8 @@ def model(
     """
     return Model(
         name="kepler",
-        field=Partial(kepler, named("params", params, Params)),
-        initial=named("initial", initial, State, position=((2,),), velocity=((2,),)),
+        field=Partial(kepler, as_named_tuple("params", params, Params)),
+        initial=as_named_tuple("initial", initial, State, position=((2,),), velocity=((2,),)),
         quantities={
             "position": Quantity("m", "position relative to the attracting body"),
             "velocity": Quantity("m s-1", "velocity"),

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 from jax.tree_util import Partial
 
-from sim.models.arguments import floating, named
+from sim.models.arguments import as_float_array, as_named_tuple
 from sim.models.model import Model, Quantity
 
 
@@ -118,7 +118,7 @@ def model(A=Params().A, B=None, C=None, D=None, initial=None) -> Model:
     return Model(
         name="linear",
         field=Partial(linear, params),
-        initial=named("initial", initial, State, x=((n,),)),
+        initial=as_named_tuple("initial", initial, State, x=((n,),)),
         quantities=quantities | {name: Quantity("1", f"input {name}") for name in inputs},
         inputs=inputs,
         output=None if C is None else Partial(output, params),
@@ -128,7 +128,7 @@ def model(A=Params().A, B=None, C=None, D=None, initial=None) -> Model:
 def _matrix(name, M):
     if M is None:
         return None
-    array = floating(name, M, "a matrix")
+    array = as_float_array(name, M, "a matrix")
     if array.ndim != 2:
         raise ValueError(f"{name}: expected a matrix, got shape {array.shape}")
     return array

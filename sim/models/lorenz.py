@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from jax.tree_util import Partial
 
-from sim.models.arguments import named
+from sim.models.arguments import as_named_tuple
 from sim.models.model import Model, Quantity
 
 
@@ -57,8 +57,8 @@ def model(params: Params = Params(), initial: State = State(1.0, 1.0, 1.0)) -> M
     """
     return Model(
         name="lorenz",
-        field=Partial(lorenz, named("params", params, Params)),
-        initial=named("initial", initial, State),
+        field=Partial(lorenz, as_named_tuple("params", params, Params)),
+        initial=as_named_tuple("initial", initial, State),
         quantities={
             "x": Quantity("1", "intensity of the convection"),
             "y": Quantity("1", "horizontal temperature variation"),

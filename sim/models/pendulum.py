@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 from jax.tree_util import Partial
 
-from sim.models.arguments import named
+from sim.models.arguments import as_named_tuple
 from sim.models.model import Model, Quantity
 
 
@@ -71,8 +71,8 @@ def model(params: Params = Params(), initial: State = State(1.0, 0.0)) -> Model:
     """
     return Model(
         name="pendulum",
-        field=Partial(pendulum, named("params", params, Params)),
-        initial=named("initial", initial, State),
+        field=Partial(pendulum, as_named_tuple("params", params, Params)),
+        initial=as_named_tuple("initial", initial, State),
         quantities={
             "angle": Quantity("rad", "angle from hanging straight down"),
             "angular_velocity": Quantity("rad s-1", "angular velocity"),

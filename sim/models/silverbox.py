@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 from jax.tree_util import Partial
 
-from sim.models.arguments import named
+from sim.models.arguments import as_named_tuple
 from sim.models.model import Model, Quantity
 
 # Over this range (V) the step of the spring is smoothed: too narrow for the records to see.
@@ -93,8 +93,8 @@ def model(params: Params = Params(), initial: State = State(0.0, 0.0)) -> Model:
     """
     return Model(
         name="silverbox",
-        field=Partial(silverbox, named("params", params, Params)),
-        initial=named("initial", initial, State),
+        field=Partial(silverbox, as_named_tuple("params", params, Params)),
+        initial=as_named_tuple("initial", initial, State),
         quantities={
             "position": Quantity("V", "output voltage, the position"),
             "velocity": Quantity("V s-1", "rate of the output voltage"),

@@ -53,11 +53,13 @@ def layer_normalised(stepper: Stepper, params: LayerNorm) -> Stepper:
     >>> y.round(3).tolist()
     [-1.0, 1.0]
     """
-    cell.typed(params, LayerNorm)
-    return Stepper(as_pytree(stepper.init), Partial(_normalised, as_pytree(stepper.step), params))
+    cell.check_type(params, LayerNorm)
+    return Stepper(
+        as_pytree(stepper.init), Partial(_normalise_step, as_pytree(stepper.step), params)
+    )
 
 
-def _normalised(step, params, carry, x):
+def _normalise_step(step, params, carry, x):
     x = jnp.asarray(x)
     if x.shape[-1:] != params.scale.shape:
         raise ValueError(
@@ -88,10 +90,10 @@ def residual(stepper: Stepper) -> Stepper:
     >>> residual(half).step(None, jnp.array([2.0]))[1].tolist()
     [3.0]
     """
-    return Stepper(as_pytree(stepper.init), Partial(_added, as_pytree(stepper.step)))
+    return Stepper(as_pytree(stepper.init), Partial(_add_input, as_pytree(stepper.step)))
 
 
-def _added(step, carry, x):
+def _add_input(step, carry, x):
     x = jnp.asarray(x)
     carry, y = check.pair(step(carry, x))
     if check.aval(y) != check.aval(x):
@@ -127,10 +129,10 @@ def readout(stepper: Stepper, W: jax.Array, b: jax.Array) -> Stepper:
             f"W, b: expected shapes (hidden, outputs) and (outputs,), "
             f"got {jnp.shape(W)} and {jnp.shape(b)}"
         )
-    return Stepper(as_pytree(stepper.init), Partial(_read, as_pytree(stepper.step), W, b))
+    return Stepper(as_pytree(stepper.init), Partial(_read_out, as_pytree(stepper.step), W, b))
 
 
-def _read(step, W, b, carry, x):
+def _read_out(step, W, b, carry, x):
     carry, y = check.pair(step(carry, x))
     if y.shape[-1:] != W.shape[:1]:
         raise ValueError(f"W: expected ({y.shape[-1]}, outputs), the width read, got {W.shape}")

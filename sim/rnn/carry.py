@@ -41,14 +41,14 @@ def initialize_carry(stepper: Stepper, batch: int | Sequence[int] = (), x: Any =
         raise ValueError(f"stepper: expected a Stepper, got {type(stepper).__name__}")
     batch = (batch,) if not isinstance(batch, Sequence) else batch
     batch = tuple(check.positive("batch", n) for n in batch)
-    carry = jax.tree.map(lambda leaf: _repeated(jnp.asarray(leaf), batch), stepper.init())
+    carry = jax.tree.map(lambda leaf: _repeat_leaf(jnp.asarray(leaf), batch), stepper.init())
     if x is not None:
         after = jax.eval_shape(stepper.step, carry, x)
         check.same_carry(carry, check.pair(after)[0])
     return carry
 
 
-def _repeated(leaf, batch):
+def _repeat_leaf(leaf, batch):
     if not leaf.ndim:
         return leaf
     shape = (*leaf.shape[:-1], *batch, leaf.shape[-1])

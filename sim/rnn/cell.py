@@ -29,7 +29,7 @@ def weights(key: jax.Array, inputs: int, hidden: int, gates: int, dtype: Any):
     ((2, 12), True)
     """
     inputs, hidden = check.positive("inputs", inputs), check.positive("hidden", hidden)
-    keyed(key)
+    check_key(key)
     dtype = jnp.result_type(float) if dtype is None else dtype
     start, *keys = jax.random.split(key, gates + 1)
     limit = (6 / (inputs + hidden)) ** 0.5
@@ -49,14 +49,14 @@ def orthogonal(key: jax.Array, n: int, dtype: Any) -> jax.Array:
     return jax.nn.initializers.orthogonal()(key, (n, n), wide).astype(dtype)
 
 
-def keyed(key: Any) -> None:
+def check_key(key: Any) -> None:
     """Raise where a seed stands in for a key."""
     dtype = getattr(key, "dtype", None)
     if dtype is None or not (jnp.issubdtype(dtype, jax.dtypes.prng_key) or dtype == jnp.uint32):
         raise ValueError(f"key: expected one of jax.random.key(seed), got {type(key).__name__}")
 
 
-def typed(params: Any, expected: type) -> None:
+def check_type(params: Any, expected: type) -> None:
     """Raise where the parameters are those of another architecture."""
     if not isinstance(params, expected):
         names = [f"{t.__module__}.{t.__qualname__}" for t in (expected, type(params))]
@@ -116,7 +116,7 @@ def start(like: Any, carry: Any = None) -> Any:
     return carry
 
 
-def entering(inputs: int, like: Any, carry: Any, x: Any) -> tuple[Any, jax.Array]:
+def check_input(inputs: int, like: Any, carry: Any, x: Any) -> tuple[Any, jax.Array]:
     """The carry and the input as arrays, held against the widths of the cell.
 
     Raises:

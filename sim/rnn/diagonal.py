@@ -46,7 +46,7 @@ def params(key: jax.Array, inputs: int, hidden: int, *, dtype: Any = None) -> Pa
     """
     n, inputs = check.positive("hidden", hidden), check.positive("inputs", inputs)
     dtype = jnp.result_type(float) if dtype is None else dtype
-    cell.keyed(key)
+    cell.check_key(key)
     keys = jax.random.split(key, 4)
     return Params(
         jnp.full(n, math.log(0.5), dtype),
@@ -112,7 +112,7 @@ def parallel(params: Params, carry: modes.Carry, xs: jax.Array) -> tuple[modes.C
 
 
 def _modes(params):
-    cell.typed(params, Params)
+    cell.check_type(params, Params)
     cell.sizes(params, _shapes, ("B", "log_decay"))
     p, n = params, params.log_decay.shape[0]
     decay, step = jnp.exp(p.log_decay), jnp.exp(p.log_step)

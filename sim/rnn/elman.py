@@ -59,7 +59,7 @@ def elman(params: Params) -> Stepper:
     >>> stepper.step(stepper.init(), jnp.ones(2))[1].shape
     (4,)
     """
-    cell.typed(params, Params)
+    cell.check_type(params, Params)
     return Stepper(Partial(_init, params), Partial(_step, params))
 
 
@@ -68,6 +68,6 @@ def _init(params, carry=None):
 
 
 def _step(params, h, x):
-    h, x = cell.entering(*cell.sizes(params, _shapes), h, x)
+    h, x = cell.check_input(*cell.sizes(params, _shapes), h, x)
     h = jnp.tanh(cell.gates(x, h, *params)[0])
     return h, h

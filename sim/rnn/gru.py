@@ -70,7 +70,7 @@ def gru(params: Params) -> Stepper:
     >>> ys.shape, bool((ys[-1] == h).all())
     ((10, 4), True)
     """
-    cell.typed(params, Params)
+    cell.check_type(params, Params)
     return Stepper(Partial(_init, params), Partial(_step, params))
 
 
@@ -79,7 +79,7 @@ def _init(params, carry=None):
 
 
 def _step(params, h, x):
-    h, x = cell.entering(*cell.sizes(params, _shapes), h, x)
+    h, x = cell.check_input(*cell.sizes(params, _shapes), h, x)
     both, of_x, of_h = cell.gates(x, h, *params)
     r, z = jnp.split(sigmoid(both), 2, axis=-1)
     new = jnp.tanh(of_x + r * of_h)

@@ -9,7 +9,7 @@ import numpy as np
 from jax.tree_util import Partial
 
 from sim import Stepper, check
-from sim.fit.experiment import deviation
+from sim.fit.experiment import column_scale
 from sim.inputs import at
 from sim.rnn.mlp import mlp
 from sim.step import as_pytree
@@ -49,7 +49,7 @@ def state_scaling(ys: Any, us: Any, outs: Any) -> StateScaling:
     found = []
     for tree in (ys, us, outs):
         rows = np.asarray(jax.vmap(_flat)(tree)) if jax.tree.leaves(tree) else np.zeros((1, 0))
-        found += [rows.mean(axis=0), deviation(rows)]
+        found += [rows.mean(axis=0), column_scale(rows)]
     *around, _, out = (jnp.asarray(x, jnp.result_type(float)) for x in found)
     return StateScaling(*around, out)
 
@@ -160,7 +160,7 @@ def _near_one(name, x, mean, scale):
     return (x - mean) / scale
 
 
-def _added(name, a, b):
+def _add_trees(name, a, b):
     if jax.tree.structure(a) != jax.tree.structure(b):
         raise ValueError(
             f"{name}: expected the structure {check.describe(a)}, got {check.describe(b)}"
@@ -172,7 +172,7 @@ def _added(name, a, b):
 
 
 def _field(field, correction, t, y, u=None):
-    return _added("correction", field(t, y, u), correction(y, u))
+    return _add_trees("correction", field(t, y, u), correction(y, u))
 
 
 def _step(step, correction, carry, x):
@@ -180,7 +180,7 @@ def _step(step, correction, carry, x):
     # A state may have a quantity y of its own, as Lorenz' has.
     inside = hasattr(before, "y") and jax.tree.structure(y) != jax.tree.structure(before)
     before = before.y if inside else before
-    after = _added("correction", y, correction(before, at(x, 0.0)))
+    after = _add_trees("correction", y, correction(before, at(x, 0.0)))
     if jax.tree.structure(y) != jax.tree.structure(before):
         raise ValueError(
             f"stepper: expected one that emits its state {check.describe(before)}, "

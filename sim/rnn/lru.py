@@ -70,7 +70,7 @@ def params(
         raise ValueError(
             f"radii: expected a ring that {dtype} can tell from 0 and from 1, got {radii}"
         )
-    cell.keyed(key)
+    cell.check_key(key)
     keys = jax.random.split(key, 5)
     # Away from 0 and 1, where a logarithm would not be finite.
     squared = jax.random.uniform(keys[0], (n,), dtype, 1e-6, 1 - 1e-6)
@@ -142,7 +142,7 @@ def parallel(params: Params, carry: modes.Carry, xs: jax.Array) -> tuple[modes.C
 
 
 def _modes(params):
-    cell.typed(params, Params)
+    cell.check_type(params, Params)
     cell.sizes(params, _shapes, ("B", "log_decay"))
     p, n = params, params.log_decay.shape[0]
     radius, angle = jnp.exp(-jnp.exp(p.log_decay)), jnp.exp(p.log_phase)

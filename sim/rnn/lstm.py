@@ -76,7 +76,7 @@ def lstm(params: Params) -> Stepper:
     >>> bool((carry.h == y).all()), carry.c.shape
     (True, (4,))
     """
-    cell.typed(params, Params)
+    cell.check_type(params, Params)
     return Stepper(Partial(_init, params), Partial(_step, params))
 
 
@@ -85,7 +85,7 @@ def _init(params, carry=None):
 
 
 def _step(params, carry, x):
-    (h, c), x = cell.entering(*_like(params), carry, x)
+    (h, c), x = cell.check_input(*_like(params), carry, x)
     i, f, g, o = jnp.split(cell.gates(x, h, *params)[0], 4, axis=-1)
     c = sigmoid(f) * c + sigmoid(i) * jnp.tanh(g)
     h = sigmoid(o) * jnp.tanh(c)

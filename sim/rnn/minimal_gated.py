@@ -70,7 +70,7 @@ def minimal_gated(params: Params) -> Stepper:
     >>> stepper.step(stepper.init(), jnp.ones(2))[1].shape
     (4,)
     """
-    cell.typed(params, Params)
+    cell.check_type(params, Params)
     return Stepper(Partial(_init, params), Partial(_step, params))
 
 
@@ -79,7 +79,7 @@ def _init(params, carry=None):
 
 
 def _step(params, h, x):
-    h, x = cell.entering(*cell.sizes(params, _shapes), h, x)
+    h, x = cell.check_input(*cell.sizes(params, _shapes), h, x)
     both, of_x, of_h = cell.gates(x, h, *params)
     f = sigmoid(both)
     new = jnp.tanh(of_x + f * of_h)

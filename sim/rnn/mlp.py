@@ -33,7 +33,7 @@ def mlp_params(key: jax.Array, sizes: Sequence[int], *, dtype: Any = None, gain:
     if np.ndim(sizes) != 1 or len(sizes) < 2:
         raise ValueError(f"sizes: expected inputs and outputs at least, got {sizes}")
     sizes = [check.positive("sizes", size) for size in sizes]
-    cell.keyed(key)
+    cell.check_key(key)
     dtype = jnp.result_type(float) if dtype is None else dtype
     found = []
     for key, (n, m) in zip(jax.random.split(key, len(sizes) - 1), pairwise(sizes), strict=True):

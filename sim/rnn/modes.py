@@ -80,12 +80,12 @@ def parallel(modes: Modes, carry: Carry, xs: jax.Array) -> tuple[Carry, jax.Arra
     ]
     shape = (len(xs) + 1, *(1,) * (xs.ndim - 2), len(modes.re))
     a = [jnp.broadcast_to(part, shape) for part in (modes.re, modes.im)]
-    re, im = jax.lax.associative_scan(_joined, (*a, *b))[2:]
+    re, im = jax.lax.associative_scan(_compose, (*a, *b))[2:]
     ys = _output(modes, Carry(re[1:], im[1:]), xs)
     return Carry(re[-1], im[-1]), ys
 
 
-def _joined(first, then):
+def _compose(first, then):
     (ar, ai, br, bi), (cr, ci, dr, di) = first, then
     return (
         ar * cr - ai * ci,
@@ -100,7 +100,7 @@ def _init(modes, carry=None):
 
 
 def _step(modes, carry, x):
-    (re, im), x = cell.entering(*_like(modes), carry, x)
+    (re, im), x = cell.check_input(*_like(modes), carry, x)
     a_re, a_im = (jnp.broadcast_to(a, re.shape) for a in (modes.re, modes.im))
     b_re, b_im = jnp.split(x @ modes.B, 2, axis=-1)
     carry = Carry(a_re * re - a_im * im + b_re, a_re * im + a_im * re + b_im)

@@ -71,14 +71,14 @@ def save(
         attributes["config"] = json.dumps(config, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise ValueError(f"config: expected what JSON can say, got {error}") from None
-    leaves = _named("params", params)
+    leaves = _arrays_by_name("params", params)
     if scaling is not None:
         if not isinstance(scaling, Scaling | StateScaling):
             raise ValueError(
                 f"scaling: expected a Scaling or a StateScaling, got {type(scaling).__name__}"
             )
         attributes["scaling"] = type(scaling).__name__
-        leaves |= _named("scaling", scaling)
+        leaves |= _arrays_by_name("scaling", scaling)
     arrays.write(path, leaves, attributes)
 
 
@@ -101,7 +101,7 @@ def load(path: str | os.PathLike, like: Any = None) -> Saved:
     """
     from sim import arrays  # as above
 
-    stored, attributes = arrays.read(path)
+    stored, attributes = arrays.read_array(path)
     if attributes.get("source") != "scansim" or "config" not in attributes:
         raise OSError(f"{path}: expected a network that `save` wrote, got another file")
     scaling = None
@@ -116,31 +116,31 @@ def load(path: str | os.PathLike, like: Any = None) -> Saved:
                     f"params.{name}: expected jax_enable_x64, as it is {x.dtype} in {path}, "
                     "got it switched off"
                 )
-    params = params if like is None else _restored(path, params, like)
+    params = params if like is None else _restore(path, params, like)
     config, versions = (json.loads(attributes[name]) for name in ("config", "versions"))
     return Saved(jax.tree.map(jnp.asarray, params), scaling, config, versions)
 
 
-def _named(tree, leaves):
+def _arrays_by_name(tree, leaves):
     """Arrays by dotted name; the leaf of a pytree that is one array has the name alone."""
     found = {}
     for path, leaf in tree_flatten_with_path(leaves)[0]:
-        name = ".".join(part for part in (tree, _dotted(path)) if part)
+        name = ".".join(part for part in (tree, _dotted_name(path)) if part)
         if name in found or "/" in name:
             raise ValueError(f"{name}: expected a name of its own, without '/'")
         found[name] = np.asarray(leaf)
     return found
 
 
-def _dotted(path):
+def _dotted_name(path):
     return keystr(path, simple=True, separator=".")
 
 
-def _restored(path, params, like):
+def _restore(path, params, like):
     """The arrays in the structure of ``like``, each held against its shape and type."""
     leaves, tree = tree_flatten_with_path(like)
-    expected = {_dotted(at): _sized(leaf) for at, leaf in leaves}
-    got = {name: _sized(array) for name, array in params.items()}
+    expected = {_dotted_name(at): _shape_of(leaf) for at, leaf in leaves}
+    got = {name: _shape_of(array) for name, array in params.items()}
     for name in {**expected, **got}:
         wanted, there = expected.get(name, "none"), got.get(name, "none")
         if wanted != there:
@@ -149,7 +149,7 @@ def _restored(path, params, like):
     return jax.tree.unflatten(tree, [params[name] for name in expected])
 
 
-def _sized(leaf):
+def _shape_of(leaf):
     leaf = leaf if hasattr(leaf, "shape") else jnp.asarray(leaf)
     return f"{leaf.dtype}[{','.join(map(str, leaf.shape))}]"
 

@@ -11,7 +11,7 @@ from jax.tree_util import Partial
 
 from sim import Stepper, check
 from sim.fit import Experiment
-from sim.fit.experiment import deviation
+from sim.fit.experiment import column_scale
 
 
 class Scaling(NamedTuple):
@@ -61,7 +61,7 @@ def scaling(experiments: Experiment | Sequence[Experiment]) -> Scaling:
         empty = np.isnan(x).all(axis=0)
         if empty.any():
             raise ValueError(f"{name}: expected numbers, got NaN only in column {np.argmax(empty)}")
-    found = [of(x) for x in (u, y) for of in (partial(np.nanmean, axis=0), deviation)]
+    found = [of(x) for x in (u, y) for of in (partial(np.nanmean, axis=0), column_scale)]
     return Scaling(*(jnp.asarray(x, jnp.result_type(float)) for x in found))
 
 

@@ -48,7 +48,7 @@ def params(
     >>> params(jax.random.key(0), 1, 1, 2).A.shape
     (2, 2)
     """
-    cell.keyed(key)
+    cell.check_key(key)
     of_a, of_b, of_c, of_net = jax.random.split(key, 4)
     sizes = (states + inputs, *hidden, states + outputs)
     net = mlp_params(of_net, sizes, dtype=dtype, gain=0.0)
@@ -137,7 +137,7 @@ def state_space(params: Params) -> Stepper:
     >>> rollout(stepper.step, stepper.init(), jnp.ones((10, 1)))[1].shape
     (10, 2)
     """
-    cell.typed(params, Params)
+    cell.check_type(params, Params)
     return Stepper(Partial(_init, params), Partial(_step, params))
 
 
@@ -164,7 +164,7 @@ def _init(params, carry=None):
 
 def _step(params, s, u):
     A, B, C, D, b, c, net = params
-    s, u = cell.entering(B.shape[1], _like(params), s, u)
+    s, u = cell.check_input(B.shape[1], _like(params), s, u)
     both = mlp(net, jnp.concatenate([s, u], axis=-1))
     n = A.shape[0]
     y = cell.affine(s, C.T, c) + u @ D.T + both[..., n:]

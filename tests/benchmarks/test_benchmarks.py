@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks import __main__ as command
 from benchmarks import child, measure, ode, scan, stream
-from benchmarks.measure import Timed, Work, close, compiled
+from benchmarks.measure import Timed, Work, close, compile_run
 
 ISSUE_2 = (
     "ode.lorenz_rk4 ode.lorenz_rk4_grad ode.checkpointed_grad ode.ensemble_1024 ode.chain_n4 "
@@ -152,7 +152,7 @@ def test_the_command_writes_a_table_and_json(monkeypatch, tmp_path, capsys):
 
 
 def test_compiled_ends_with_its_result():
-    assert compiled(lambda x: 2 * x, jnp.arange(3))().tolist() == [0, 2, 4]
+    assert compile_run(lambda x: 2 * x, jnp.arange(3))().tolist() == [0, 2, 4]
 
 
 def needs(*packages):
@@ -193,7 +193,7 @@ def test_the_two_gradients_agree_and_memory_is_measured_in_processes_of_their_ow
 def test_a_child_returns_json_runs_in_float64_and_reports_its_failure():
     seconds, last = child.call("benchmarks.scan:_compile_unrolled", 2)
     assert seconds > 0
-    assert last == pytest.approx(scan._compile(scan._scanned, 2).result, rel=1e-12)
+    assert last == pytest.approx(scan._compile(scan._run_scan, 2).result, rel=1e-12)
     with pytest.raises(RuntimeError, match="no_such_function"):
         child.call("benchmarks.scan:no_such_function")
 

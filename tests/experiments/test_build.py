@@ -5,8 +5,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import pytest
 
-from experiments.build import build
-from experiments.target import permitted, resolve
+from experiments.build import instantiate
+from experiments.target import check_target, resolve
 
 
 class Params(NamedTuple):
@@ -34,7 +34,7 @@ def piece(
 
 def test_values_arrive_as_the_signature_says():
     values = {"n": 4.0, "params": {"mass": [1, 2]}, "initial": {"x": 0, "v": 1}, "start": {"v": 5}}
-    n, hold, params, initial, path, start = build(piece, values)
+    n, hold, params, initial, path, start = instantiate(piece, values)
     assert (n, type(n), hold, path) == (4, int, "zero", None)
     assert isinstance(params, Params) and params.drive is None
     np.testing.assert_array_equal(params.mass, [1.0, 2.0])
@@ -67,20 +67,20 @@ def test_values_arrive_as_the_signature_says():
 )
 def test_a_mistake_is_named(values, message):
     with pytest.raises(ValueError) as caught:
-        build(piece, values, "input")
+        instantiate(piece, values, "input")
     assert str(caught.value).startswith(message)
 
 
 @pytest.mark.parametrize("target", ["os.system", "simulator.f", "simx.y", "jax.numpy.sin"])
 def test_foreign_targets_are_refused(target):
     with pytest.raises(ValueError, match="outside the project's packages"):
-        permitted("model._target_", target)
+        check_target("model._target_", target)
 
 
 @pytest.mark.parametrize("target", ["", "a..b", "sim.x()", "os system", 3, None])
 def test_a_target_is_a_dotted_path(target):
     with pytest.raises(ValueError, match="expected a dotted path"):
-        permitted("model._target_", target)
+        check_target("model._target_", target)
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ SIGNALS = {
 
 @pytest.fixture
 def small_blocks(monkeypatch):
-    monkeypatch.setattr(blocks, "BLOCK", 64)
+    monkeypatch.setattr(blocks, "BLOCK_SIZE", 64)
 
 
 def config(name, **settings):
@@ -40,7 +40,7 @@ def test_a_signal_made_in_blocks_is_the_whole_one(small_blocks, name, dt):
     seed = {"seed": 3} if name == "prbs" else {}
     forwards = slice(None, None, 1 if dt > 0 else -1)
     whole = np.asarray(getattr(signals, name)(t[forwards], **SIGNALS[name], **seed))[forwards]
-    u = drive.samples(config(name, **SIGNALS[name]), duffing.model(), None, t0, dt, N)
+    u = drive.sampled_input(config(name, **SIGNALS[name]), duffing.model(), None, t0, dt, N)
     np.testing.assert_array_equal(u(range(N + 1)), whole)
     np.testing.assert_array_equal(u(range(0, N + 1, 100)), whole[::100])
 
@@ -48,7 +48,7 @@ def test_a_signal_made_in_blocks_is_the_whole_one(small_blocks, name, dt):
 @pytest.mark.parametrize("hold", ["zero_order", "first_order", "cubic", "band_limited"])
 def test_a_hold_made_in_blocks_is_the_whole_one(small_blocks, hold):
     u = np.random.default_rng(0).normal(size=N + 1)
-    xs = drive.pieces(config("sine", hold=hold), blocks.in_memory(u), 0.1, N)
+    xs = drive.held_input(config("sine", hold=hold), blocks.rows_in_memory(u), 0.1, N)
     make = {"zero_order": inputs.zero_order_hold, "first_order": inputs.first_order_hold}
     whole = make.get(hold, getattr(inputs, hold, None))(0.1 * np.arange(N + 1), u)
     for start, stop in ((0, N), (0, 1), (63, 65), (500, 700), (N - 1, N)):
@@ -92,13 +92,17 @@ def test_a_long_input_is_never_held_whole(tmp_path, monkeypatch):
     def rows(tree):
         return max(np.shape(leaf)[0] for leaf in jax.tree.leaves(tree))
 
-    monkeypatch.setattr(generate, "build", noted(generate.build, rows))
+    monkeypatch.setattr(generate, "instantiate", noted(generate.instantiate, rows))
     monkeypatch.setattr(inputs, "cubic", noted(inputs.cubic, rows))
-    monkeypatch.setattr(drive, "by_block", lambda *a, **k: noted(blocks.by_block(*a, **k), rows))
-    monkeypatch.setattr(generate, "by_block", lambda *a, **k: noted(blocks.by_block(*a, **k), rows))
+    monkeypatch.setattr(
+        drive, "rows_by_block", lambda *a, **k: noted(blocks.rows_by_block(*a, **k), rows)
+    )
+    monkeypatch.setattr(
+        generate, "rows_by_block", lambda *a, **k: noted(blocks.rows_by_block(*a, **k), rows)
+    )
     argv = ["experiment=duffing", "duration=8000", "output=data", "output.chunk=20000"]
     assert run([*argv, "output.save_every=100", "output.dir=out"]) == 0
     steps = 400_000
     assert read("out/trajectory.nc").sizes["time"] == steps // 100 + 1
     assert sum(longest) > steps  # all of it was seen here
-    assert max(longest) <= blocks.BLOCK + 2 * drive.REACH["cubic"] + 1 < steps / 6
+    assert max(longest) <= blocks.BLOCK_SIZE + 2 * drive.HOLD_REACH["cubic"] + 1 < steps / 6

@@ -49,7 +49,7 @@ def scansim(tmp_path, monkeypatch, capsys):
 @pytest.fixture
 def quick(scansim, monkeypatch):
     """The same without the drawings of the report, which take most of the time."""
-    monkeypatch.setattr("experiments.report._figure", lambda *_: "")
+    monkeypatch.setattr("experiments.report._svg_figure", lambda *_: "")
     return scansim
 
 
@@ -321,7 +321,7 @@ def test_a_stopped_fit_goes_on_bit_for_bit(quick, monkeypatch):
 
 def test_a_signal_ends_a_search_that_keeps_no_checkpoint(quick, monkeypatch):
     written()
-    Signal(monkeypatch, sys.modules["sim.fit.multistart"], "_advanced", 3)
+    Signal(monkeypatch, sys.modules["sim.fit.multistart"], "_advance_batch", 3)
     code, found, said = quick(*PLAIN, "integrator=euler", "fit.starts=4")
     assert (code, found) == (130, None)
     assert "fit.starts" in said and "Traceback" not in said and said.count("\n") <= 2

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from experiments import fit_summary
-from experiments.fitted import Fitted, Trace, read_fit, written_fit
-from experiments.report import report
+from experiments.fitted import ExperimentTrace, FitReport, read_fit, write_fit
+from experiments.report import write_report
 from sim.netcdf import read
 from tests.compliance import TIME_IS_ELAPSED, complaints
 
@@ -21,7 +21,7 @@ def trace(name, count, band=True, output="y", input="u"):
     simulated = np.sin(3 * time)
     measured = simulated + 0.1 * np.cos(50 * time)
     measured[count // 3 : count // 2] = np.nan
-    return Trace(
+    return ExperimentTrace(
         name,
         time,
         {input: np.cos(time)},
@@ -37,7 +37,7 @@ def fitted(*traces, title="A fit"):
     """Of four parameters: free, fixed, undetermined, and negative with a large error."""
     value, error = np.array([1.23456, 2.0, 3.0, -0.1]), np.array([0.0123, np.nan, np.inf, 4.0])
     lags = np.arange(6)
-    return Fitted(
+    return FitReport(
         title,
         traces or (trace("training", 40), trace("test", 25, band=False), trace("a", 30)),
         ("mass", "gain[0]", "initial.position", ODD),
@@ -75,7 +75,7 @@ def fitted(*traces, title="A fit"):
     ids=["plain", "odd names", "without tests"],
 )
 def test_what_is_written_is_read(tmp_path, given):
-    written_fit(tmp_path / "fit.nc", given, {"config": "a: 1", "seed": 3})
+    write_fit(tmp_path / "fit.nc", given, {"config": "a: 1", "seed": 3})
     found = read_fit(tmp_path / "fit.nc")
     np.testing.assert_equal(tuple(found), tuple(given))
     assert list(found.traces[0].scores) == list(given.traces[0].scores)  # as ordered as they were
@@ -84,7 +84,7 @@ def test_what_is_written_is_read(tmp_path, given):
 
 def test_the_file_shows_the_first_experiment_and_the_others_by_name(tmp_path):
     given = fitted()
-    written_fit(tmp_path / "fit.nc", given, {"config": "a: 1\nb: 2", "commit": None})
+    write_fit(tmp_path / "fit.nc", given, {"config": "a: 1\nb: 2", "commit": None})
     data = read(tmp_path / "fit.nc")
     first = given.traces[0]
     assert data.y_simulated.dims == ("time",) and data.y_simulated.units == "mm"
@@ -101,7 +101,7 @@ def test_the_file_shows_the_first_experiment_and_the_others_by_name(tmp_path):
 
 def test_the_file_is_cf_compliant_whatever_the_names(tmp_path):
     given = fitted(trace("training", 12, output=ODD), trace("1 ö", 9, input=ODD))
-    written_fit(tmp_path / "fit.nc", given, {})
+    write_fit(tmp_path / "fit.nc", given, {})
     said = {m for m in complaints(tmp_path / "fit.nc") if "found in same group" not in m}
     assert said == TIME_IS_ELAPSED
 
@@ -135,7 +135,7 @@ class Page(HTMLParser):
 
 def drawn(tmp_path, given, config="a: <i>\n"):
     path = tmp_path / "report.html"
-    report(path, given, config)
+    write_report(path, given, config)
     return path.read_text(encoding="utf-8")
 
 
@@ -192,13 +192,13 @@ def test_a_simulation_that_diverged_and_a_record_without_samples_are_told(tmp_pa
     empty.measured["y"][:] = np.nan
     given = fitted(bad, empty)._replace(loss=np.array([np.nan, -1.0, np.inf]))
     assert Page(drawn(tmp_path, given)).tags.count("svg") == 4
-    written_fit(tmp_path / "fit.nc", given, {})
+    write_fit(tmp_path / "fit.nc", given, {})
     np.testing.assert_equal(tuple(read_fit(tmp_path / "fit.nc")), tuple(given))
 
 
 def test_the_summary_is_plain_text_in_columns(tmp_path, capsys):
     (tmp_path / "fit.nc").write_bytes(b"0" * 1500)
-    fit_summary.show(
+    fit_summary.print_fit(
         fitted(title="[bold]A fit[/]"), {"file": tmp_path / "fit.nc", "report": tmp_path / "no"}
     )
     said = capsys.readouterr().out
@@ -222,7 +222,7 @@ def test_the_summary_is_plain_text_in_columns(tmp_path, capsys):
 
 def test_a_parameter_at_its_bound_is_told_from_one_that_was_fixed():
     one = fitted()
-    plain = {row[0]: row[2] for row in fit_summary.parameters(one)}
+    plain = {row[0]: row[2] for row in fit_summary.parameter_table(one)}
     held = one._replace(said=("converged after 9 evaluations; gain[0] is held by its bound 2",))
-    said = {row[0]: row[2] for row in fit_summary.parameters(held)}
+    said = {row[0]: row[2] for row in fit_summary.parameter_table(held)}
     assert plain["gain[0]"] == "fixed" and said == plain | {"gain[0]": "at its bound"}

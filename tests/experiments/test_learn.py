@@ -15,8 +15,8 @@ import pytest
 import sim.fit
 from experiments import learn_kept, report
 from experiments.fitted import read_fit
-from experiments.learn_outcome import members
-from experiments.learn_search import Trained, least_squares
+from experiments.learn_outcome import best_members
+from experiments.learn_search import TrainedMembers, least_squares
 from experiments.run import run
 from sim import rnn, rollout
 from sim.fit.ensemble import Ensemble
@@ -41,7 +41,7 @@ SMALL = (
     "learn.window=30",
 )
 PLANT = ["network=state_space", "network.hidden=[3]", "learn=least_squares", "learn.warmup=10"]
-FIGURE = report._figure
+FIGURE = report._svg_figure
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def scansim(tmp_path, monkeypatch, capsys, recorded):
     """Run a command in a folder with the record; its exit code, what it wrote, and what it said."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
-    monkeypatch.setattr(report, "_figure", lambda *_: "")  # the drawings take most of the time
+    monkeypatch.setattr(report, "_svg_figure", lambda *_: "")  # the drawings take most of the time
     written("r.csv", recorded)
 
     def command(*argv):
@@ -88,7 +88,7 @@ def written(path, columns):
 
 def simulated(name, u, **given):
     """What the stepper of a file makes of an input from rest."""
-    stepper = learn_kept.loaded(name, **given)
+    stepper = learn_kept.load_network(name, **given)
     return np.asarray(rollout(stepper.step, stepper.init(), jnp.asarray(u)[:, None])[1])[:, 0]
 
 
@@ -111,7 +111,7 @@ def test_every_network_builds_trains_and_is_kept(scansim, name, recorded):
 
 def test_a_saturating_plant_is_learned_and_told(scansim, monkeypatch, recorded):
     """Tests are read after the training, and count from the samples on that are known."""
-    monkeypatch.setattr(report, "_figure", FIGURE)
+    monkeypatch.setattr(report, "_svg_figure", FIGURE)
     other = {name: column[40:] for name, column in recorded.items()}
     written("t.csv", other | {"time": 0.1 * np.arange(60)})
     code, found, said = scansim(
@@ -247,7 +247,7 @@ def test_of_members_the_best_counts_and_none_that_diverged(combine, expected):
         "",
         None,
     )
-    each = members(least_squares(members=3, combine=combine), Trained(found, None))
+    each = best_members(least_squares(members=3, combine=combine), TrainedMembers(found, None))
     assert [p.item() for p, _ in each] == expected and each[0][1][0].item() == 5.0
 
 
@@ -287,7 +287,7 @@ def test_physics_with_a_network_in_its_field(scansim, recorded):
         found.weights == {"net.0.0": 6, "net.0.1": 2, "net.1.0": 4, "net.1.1": 2}
         or sum(found.weights.values()) == 14
     )
-    stepper = learn_kept.loaded("out/network.nc")
+    stepper = learn_kept.load_network("out/network.nc")
     first = duffing.State(*(jnp.asarray(value[f"states[0].{n}"]) for n in ("position", "velocity")))
     held = zero_order_hold(recorded["time"][:60], jnp.asarray(recorded["u"][:60]))
     ys = rollout(stepper.step, stepper.init(first), held)[1]
@@ -339,7 +339,7 @@ def test_members_of_ones_own_stop_and_go_on_bit_for_bit(scansim, monkeypatch, re
     one = simulated("out/network.nc", recorded["u"][:60], allow=["mynets"])
     np.testing.assert_allclose(one, trace.simulated["y"], rtol=1e-12)
     with pytest.raises(ValueError, match="is refused"):
-        learn_kept.loaded("out/network.nc")
+        learn_kept.load_network("out/network.nc")
     least = [float(x) for x in re.search(r"members are ([\d.e-]+), ([\d.e-]+):", said).groups()]
     np.testing.assert_allclose(min(least), whole.validation.min(), rtol=1e-3)
     weights = rnn.load("out/network.nc").params

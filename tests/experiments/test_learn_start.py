@@ -31,7 +31,7 @@ def test_a_start_takes_the_stretches_between_gaps():
 
 def test_a_start_without_a_stretch_is_random_and_says_so(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(report, "_figure", lambda *_: "")
+    monkeypatch.setattr(report, "_svg_figure", lambda *_: "")
     table = np.column_stack([0.1 * np.arange(N), U, IN_TURN])
     np.savetxt("r.csv", table, delimiter=",", header="time,u,a,b", comments="")
     argv = (

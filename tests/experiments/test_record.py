@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import xarray
 
-from experiments.record import interval, record
+from experiments.record import read_input, sample_interval_of
 
 TEXT = "time,u,y\n0,1.5,2\n0.5,2.5,\n1,3.5,4\n"
 
@@ -25,10 +25,10 @@ def write(path, text):
     ],
 )
 def test_csv_columns_by_name(tmp_path, text):
-    found = record(write(tmp_path / "r.csv", text), reference={"level": "y"})
+    found = read_input(write(tmp_path / "r.csv", text), reference={"level": "y"})
     np.testing.assert_array_equal(found.u, [[1.5], [2.5], [3.5]])
     np.testing.assert_array_equal(found.reference["level"], [2.0, np.nan, 4.0])
-    assert interval(found, None) == 0.5
+    assert sample_interval_of(found, None) == 0.5
 
 
 @pytest.mark.parametrize("units", ["minutes", "minutes since 2020-01-01"])
@@ -37,16 +37,16 @@ def test_netcdf_columns_by_name(tmp_path, units):
     data = {"u1": ("time", [1.0, 2.0]), "u2": ("time", [3.0, 4.0]), "y": ("time", [5.0, 6.0])}
     time = ("time", [2.0, 2.25], {"units": units})
     xarray.Dataset(data, {"time": time}).to_netcdf(path, engine="netcdf4")
-    found = record(str(path), columns=("u2", "u1"), reference={"level": "y"})
+    found = read_input(str(path), columns=("u2", "u1"), reference={"level": "y"})
     np.testing.assert_array_equal(found.u, [[3.0, 1.0], [4.0, 2.0]])
-    assert interval(found, None) == 15.0
+    assert sample_interval_of(found, None) == 15.0
 
 
 def test_a_record_without_times_is_sampled_every_dt(tmp_path):
-    found = record(write(tmp_path / "r.csv", TEXT), time=None)
-    assert interval(found, 0.1) == 0.1
+    found = read_input(write(tmp_path / "r.csv", TEXT), time=None)
+    assert sample_interval_of(found, 0.1) == 0.1
     with pytest.raises(ValueError, match="dt: expected the record's sample interval"):
-        interval(found, None)
+        sample_interval_of(found, None)
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_a_record_without_times_is_sampled_every_dt(tmp_path):
 )
 def test_an_unknown_column_is_named(tmp_path, keys, message):
     with pytest.raises(ValueError, match=message):
-        record(write(tmp_path / "r.csv", TEXT), **keys)
+        read_input(write(tmp_path / "r.csv", TEXT), **keys)
 
 
 @pytest.mark.parametrize(
@@ -84,14 +84,14 @@ def test_an_unknown_column_is_named(tmp_path, keys, message):
 )
 def test_a_bad_file_is_an_input_error(tmp_path, text, message):
     with pytest.raises(OSError, match=message):
-        record(write(tmp_path / "r.csv", text))
+        read_input(write(tmp_path / "r.csv", text))
 
 
 def test_two_columns_of_one_name_are_not_one(tmp_path):
     with pytest.raises(
         ValueError, match=r"input.columns\[0\]: expected one column 'u' in .*, got 2"
     ):
-        record(write(tmp_path / "r.csv", "time,u,u\n0,1,2\n1,2,3\n"))
+        read_input(write(tmp_path / "r.csv", "time,u,u\n0,1,2\n1,2,3\n"))
 
 
 def test_text_in_a_netcdf_file_is_named(tmp_path):
@@ -99,36 +99,36 @@ def test_text_in_a_netcdf_file_is_named(tmp_path):
         tmp_path / "r.nc", engine="netcdf4"
     )
     with pytest.raises(OSError, match="expected numbers in column 'u', got text"):
-        record(str(tmp_path / "r.nc"))
+        read_input(str(tmp_path / "r.nc"))
 
 
 def test_quoted_fields_are_read(tmp_path):
-    found = record(write(tmp_path / "r.csv", '"time","u"\n"0","1.5"\n"1","2.5"\n'))
+    found = read_input(write(tmp_path / "r.csv", '"time","u"\n"0","1.5"\n"1","2.5"\n'))
     assert found.u.tolist() == [[1.5], [2.5]]
 
 
 def test_a_file_that_is_not_there(tmp_path):
     write(tmp_path / "record.csv", TEXT)
     with pytest.raises(FileNotFoundError, match="did you mean 'record.csv'"):
-        record(str(tmp_path / "recrod.csv"))
+        read_input(str(tmp_path / "recrod.csv"))
     with pytest.raises(FileNotFoundError, match="there is no folder"):
-        record(str(tmp_path / "nowhere" / "record.csv"))
+        read_input(str(tmp_path / "nowhere" / "record.csv"))
     (tmp_path / "binary.csv").write_bytes(b"\x89HDF\xff\xfe")
     with pytest.raises(OSError, match="is not a text file"):
-        record(str(tmp_path / "binary.csv"))
+        read_input(str(tmp_path / "binary.csv"))
     write(tmp_path / "text.nc", "time,u\n")
     with pytest.raises(OSError, match=r"text\.nc"):
-        record(str(tmp_path / "text.nc"))
+        read_input(str(tmp_path / "text.nc"))
 
 
 def test_irregular_times_are_refused_by_name(tmp_path):
-    found = record(write(tmp_path / "r.csv", "time,u\n0,1\n1,1\n2,1\n3.5,1\n4.5,1\n"))
+    found = read_input(write(tmp_path / "r.csv", "time,u\n0,1\n1,1\n2,1\n3.5,1\n4.5,1\n"))
     with pytest.raises(OSError, match="input.path: .*r.csv: expected regular samples, 1 s apart"):
-        interval(found, None)
+        sample_interval_of(found, None)
 
 
 def test_dt_is_the_sample_interval(tmp_path):
-    found = record(write(tmp_path / "r.csv", TEXT))
-    assert interval(found, 0.5) == 0.5
+    found = read_input(write(tmp_path / "r.csv", TEXT))
+    assert sample_interval_of(found, 0.5) == 0.5
     with pytest.raises(ValueError, match="dt: expected 0.5, .* got 0.1; .* use substeps"):
-        interval(found, 0.1)
+        sample_interval_of(found, 0.1)

@@ -12,12 +12,12 @@ from scipy.signal import lfilter
 from sim import Stepper, rollout
 from sim.fit import Experiment, Prediction, Simulation, bands, coloured, fit
 from sim.fit import least_squares as lm
-from sim.fit.assemble import assembled
+from sim.fit.assemble import build_problem
 from sim.fit.autoregression import Autoregression, autoregression
-from sim.fit.coloured import _gathered
-from sim.fit.found import Fit, Progress
-from sim.fit.problem import evaluated
-from sim.fit.uncertainty import uncertainty
+from sim.fit.coloured import _sandwich
+from sim.fit.found import Fit, SearchState
+from sim.fit.problem import linearise
+from sim.fit.uncertainty import from_fisher_information
 
 COUNT, TRUTH = 200, {"T": 1.5, "c": 2.0}
 
@@ -40,7 +40,7 @@ def test_intervals_cover_the_truth_under_coloured_noise():
     us = jnp.asarray(2 * rng.normal(size=(2, 250)))
     ys = 2 * np.array([rollout(lag(TRUTH).step, jnp.asarray(0.5), u)[1] for u in us])[..., None]
     ys[rng.random(ys.shape) < 0.1] = np.nan
-    problem, z = assembled(LAG, TRUTH, list(map(Experiment, us, ys)), None, 0.5)
+    problem, z = build_problem(LAG, TRUTH, list(map(Experiment, us, ys)), None, 0.5)
     noise = 0.05 * ar1(rng, COUNT, 2)
     (group,) = problem.groups
 
@@ -48,10 +48,10 @@ def test_intervals_cover_the_truth_under_coloured_noise():
         return replace(problem, groups=(group._replace(y=group.y + noise),))
 
     def further(search, noise):
-        new = lm.proposed(search)
-        return lm.judged(search, new, evaluated(replicated(noise), new), 1e-9)
+        new = lm.propose(search)
+        return lm.accept_or_reject(search, new, linearise(replicated(noise), new), 1e-9)
 
-    searches = jax.jit(jax.vmap(lambda noise: lm.begun(z, evaluated(replicated(noise), z))))(noise)
+    searches = jax.jit(jax.vmap(lambda noise: lm.init(z, linearise(replicated(noise), z))))(noise)
     step = jax.jit(jax.vmap(further))
     for _ in range(10):
         searches = step(searches, noise)
@@ -59,8 +59,8 @@ def test_intervals_cover_the_truth_under_coloured_noise():
     found = []
     for i in range(COUNT):
         own, one = jax.tree.map(lambda leaf, i=i: leaf[i], searches), replicated(noise[i])
-        white = uncertainty(one, own.z, own.at)
-        ended = Fit(None, None, None, None, white, "", Progress(own, one.weights, 0), one)
+        white = from_fisher_information(one, own.z, own.at)
+        ended = Fit(None, None, None, None, white, "", SearchState(own, one.weights, 0), one)
         found.append((white.interval()[:2], coloured(ended).interval()[:2]))
     low, high = np.moveaxis(np.array(found), 3, 0)
     white, own = np.mean((low <= [1.5, 2.0]) & (high >= [1.5, 2.0]), axis=0)
@@ -123,7 +123,7 @@ def test_the_sum_over_all_pairs_is_that_of_the_whole_matrix():
     R[0][1] = 0.7 * np.where(k > 0, 0.8 ** np.abs(k), (-0.5) ** np.abs(k)) / 1.4
     R[1][0] = R[0][1].T
     whole = sum(J[:, i].T @ R[i][j] @ J[:, j] for i in range(2) for j in range(2))
-    np.testing.assert_allclose(_gathered(J, noise, G), whole, rtol=2e-3, atol=0.1)
+    np.testing.assert_allclose(_sandwich(J, noise, G), whole, rtol=2e-3, atol=0.1)
 
 
 def test_what_has_no_such_covariance_is_said():

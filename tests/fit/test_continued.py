@@ -19,7 +19,7 @@ from sim.fit import (
     save,
     shoot,
 )
-from sim.fit.continued import marked, same
+from sim.fit.continued import fingerprint, matches
 
 
 def model(p):
@@ -111,12 +111,12 @@ def test_a_file_of_an_earlier_version_is_said_to_be_one(some, tmp_path):
 
 def test_a_mark_leaves_room_for_rounding_and_for_nothing_else(some):
     problem = some.problem
-    mark = marked(problem).experiments
+    mark = fingerprint(problem).experiments
     (group,) = problem.groups
 
     def moved(xs):
         new = type(problem)(**{**vars(problem), "groups": (group._replace(xs=xs),)})
-        return same(mark, marked(new).experiments)
+        return matches(mark, fingerprint(new).experiments)
 
     assert moved(jnp.nextafter(group.xs, jnp.inf))
     assert not moved(group.xs.at[0, 3].add(1e-9)) and not moved(group.xs[:, ::-1])

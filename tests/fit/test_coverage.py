@@ -13,10 +13,10 @@ from filters import Gaussian, LinearGaussian, kalman
 from sim import Stepper, rollout
 from sim.fit import Experiment, Prediction, Simulation, fit, windows
 from sim.fit import least_squares as lm
-from sim.fit.assemble import assembled
-from sim.fit.problem import evaluated
-from sim.fit.shooting import _segmented, _spread
-from sim.fit.uncertainty import uncertainty
+from sim.fit.assemble import build_problem
+from sim.fit.problem import linearise
+from sim.fit.shooting import _build_segments, _state_scale
+from sim.fit.uncertainty import from_fisher_information
 
 COUNT, SD = 200, 0.05
 
@@ -58,18 +58,18 @@ def replications(problem):
 
 @pytest.mark.parametrize("segments", [1, 5])
 def test_a_simulation_and_segments_drawn_together(clean, segments):
-    problem, z = assembled(LAG, TRUTH, clean, None, 0.5)
+    problem, z = build_problem(LAG, TRUTH, clean, None, 0.5)
     if segments > 1:
-        problem, z, _ = _segmented(problem, z, TRUTH, None, segments, None)
-        problem = problem.weighted(join=100 / _spread(problem, z))
+        problem, z, _ = _build_segments(problem, z, TRUTH, None, segments, None)
+        problem = problem.weighted(join=100 / _state_scale(problem, z))
     noise, replicated = replications(problem)
 
     def begin(noise):
-        return lm.begun(z, evaluated(replicated(noise), z))
+        return lm.init(z, linearise(replicated(noise), z))
 
     def further(search, noise):
-        new = lm.proposed(search)
-        return lm.judged(search, new, evaluated(replicated(noise), new), 1e-9)
+        new = lm.propose(search)
+        return lm.accept_or_reject(search, new, linearise(replicated(noise), new), 1e-9)
 
     searches = jax.jit(jax.vmap(begin))(noise)
     step = jax.jit(jax.vmap(further))
@@ -79,21 +79,23 @@ def test_a_simulation_and_segments_drawn_together(clean, segments):
     found = []
     for i in range(COUNT):
         own = jax.tree.map(lambda leaf, i=i: leaf[i], searches)
-        found.append(uncertainty(replicated(noise[i]), own.z, own.at).interval(0.95)[:3])
+        found.append(
+            from_fisher_information(replicated(noise[i]), own.z, own.at).interval(0.95)[:3]
+        )
     covers(found, [1.5, 2.0, 0.5])
 
 
 def test_windows_of_a_simulation(clean):
     """Trained from the truth, so that the passes go into the minimum and not on the way."""
-    problem, z = assembled(LAG, TRUTH, clean, None, 0.5)
+    problem, z = build_problem(LAG, TRUTH, clean, None, 0.5)
     noise, replicated = replications(problem)
     solver = optax.adam(optax.exponential_decay(0.03, 20, 0.5))
 
     def begin(noise):
-        return windows.begun(solver, 0, replicated(noise), z)
+        return windows.init(solver, 0, replicated(noise), z)
 
     def further(search, noise):
-        return windows.advanced(solver, 25, None, replicated(noise), search, 0.0)
+        return windows.step(solver, 25, None, replicated(noise), search, 0.0)
 
     searches = jax.jit(jax.vmap(begin))(noise)
     step = jax.jit(jax.vmap(further))
@@ -102,7 +104,7 @@ def test_windows_of_a_simulation(clean):
     found = []
     for i, z in enumerate(searches.z):
         own = replicated(noise[i])
-        found.append(uncertainty(own, z, evaluated(own, z)).interval(0.95))
+        found.append(from_fisher_information(own, z, linearise(own, z)).interval(0.95))
     covers(found, [1.5, 2.0, 0.5])
 
 

@@ -10,11 +10,11 @@ from scipy.signal import lfilter
 from filters import Gaussian, LinearGaussian, kalman
 from sim import Stepper, rollout
 from sim.fit import Experiment, Prediction, Simulation, fit
-from sim.fit.assemble import assembled
+from sim.fit.assemble import build_problem
 from sim.fit.gauss_newton import GaussNewton
 from sim.fit.losses import loss
 from sim.fit.saved import load, save
-from sim.fit.windows import Truncated, advanced, begun
+from sim.fit.windows import Truncated, init, step
 from tests.filters.derivatives import check_gradient, quick
 
 TRUTH = {"a": 0.8, "b": 0.5}
@@ -47,9 +47,9 @@ def records():
 
 def test_the_slope_of_squares_with_gaps_and_a_prior_is_that_of_differences(records):
     kinds = {"a": {"mean": 0.5, "sd": 0.2, "kind": [0.0, 1.0]}, "b": "positive"}
-    problem, z = assembled(Simulation(squashed, checkpoint_every=7), START, records, kinds, 0.1)
+    problem, z = build_problem(Simulation(squashed, checkpoint_every=7), START, records, kinds, 0.1)
     check_gradient(lambda z: loss(problem, z), z)
-    plain = assembled(SIMULATION, START, records, kinds, 0.1)[0]
+    plain = build_problem(SIMULATION, START, records, kinds, 0.1)[0]
     kept, whole = quick(lambda z: (loss(problem, z), loss(plain, z)))(z)
     np.testing.assert_allclose(kept, whole, rtol=1e-14)
 
@@ -64,10 +64,10 @@ def test_windows_recover_known_parameters(records):
 
 def test_one_window_as_long_as_the_records_is_the_whole_gradient(records):
     kinds = {"a": {"mean": 0.5, "sd": 0.2}}
-    problem, z = assembled(SIMULATION, START, records, kinds, 0.1)
+    problem, z = build_problem(SIMULATION, START, records, kinds, 0.1)
     rate = 1e-2
     solver = optax.sgd(rate)
-    after = advanced(solver, 100, None, problem, begun(solver, 0, problem, z), 0.0)
+    after = step(solver, 100, None, problem, init(solver, 0, problem, z), 0.0)
     # The optimiser sees the mean over both records, the shorter filled up.
     slope = quick(jax.grad(loss, 1))(problem, z) / (2 * 61)
     np.testing.assert_allclose((z - after.z) / rate, slope, rtol=1e-9)
@@ -75,9 +75,9 @@ def test_one_window_as_long_as_the_records_is_the_whole_gradient(records):
 
 def test_windows_carry_the_state_and_no_slope_across_a_cut():
     e = recorded(8)
-    problem, z = assembled(SIMULATION, START, e, None, 0.1)
+    problem, z = build_problem(SIMULATION, START, e, None, 0.1)
     solver = optax.sgd(1e-2)
-    after = advanced(solver, 3, None, problem, begun(solver, 0, problem, z), 0.0)
+    after = step(solver, 3, None, problem, init(solver, 0, problem, z), 0.0)
     # By hand: the optimiser moves at samples 3, 6 and 8, and the state is a number there.
     by_hand, carry = z, 0.1
 
@@ -107,9 +107,9 @@ def test_a_likelihood_in_windows_is_that_of_the_records():
     # Rate zero: the parameters stay, and the losses of the windows add up to the loss.
     ys = [jnp.asarray(np.random.default_rng(n).normal(size=(n, 1))) for n in (5, 9)]
     prior = Gaussian(np.zeros(1), np.eye(1))
-    problem, z = assembled(Prediction(level), 0.5, [Experiment(y, y) for y in ys], None, prior)
+    problem, z = build_problem(Prediction(level), 0.5, [Experiment(y, y) for y in ys], None, prior)
     solver = optax.sgd(0.1)
-    after = advanced(solver, 9, None, problem, begun(solver, 0, problem, z), 0.0)
+    after = step(solver, 9, None, problem, init(solver, 0, problem, z), 0.0)
     slope = quick(jax.grad(loss, 1))(problem, z) / (2 * 9)
     np.testing.assert_allclose((z - after.z) / 0.1, slope, rtol=1e-9)
 
@@ -131,7 +131,7 @@ def test_a_place_where_the_model_diverges_is_refused_and_said(window):
     assert np.isfinite(found.loss).all() and found.loss.min() < 0.1 * found.loss[0]
     # What is given back is the best of all places, not the last.
     best = found.problem.objective, found.params, e, None, found.states[0]
-    np.testing.assert_allclose(loss(*assembled(*best)), found.loss.min(), rtol=1e-12)
+    np.testing.assert_allclose(loss(*build_problem(*best)), found.loss.min(), rtol=1e-12)
 
 
 @pytest.mark.parametrize("solver", [optax.lbfgs(), optax.adam(0.05)], ids=["lbfgs", "adam"])
@@ -186,7 +186,7 @@ def test_validation_stops_a_fit_that_learns_the_noise():
     assert 0 < best == len(found.validation) - 16 and len(found.loss) == len(found.validation)
     assert found.message.startswith("stopped early: the loss on the validation experiments")
     assert found.loss[-1] < found.loss[best]
-    kept = assembled(Simulation(taps), found.params, validation)
+    kept = build_problem(Simulation(taps), found.params, validation)
     weights = found.problem.weights
     np.testing.assert_allclose(loss(kept[0].weighted(weights), kept[1]), found.validation[best])
 

@@ -7,9 +7,9 @@ import pytest
 
 from sim import Stepper
 from sim.fit import Experiment, Simulation, fit
-from sim.fit.assemble import assembled
-from sim.fit.gauss_newton import GaussNewton, advanced, begun
-from sim.fit.losses import loss, rows
+from sim.fit.assemble import build_problem
+from sim.fit.gauss_newton import GaussNewton, init, step
+from sim.fit.losses import loss, residual_vector
 from tests.filters.derivatives import quick
 
 
@@ -51,10 +51,12 @@ def test_a_step_is_that_of_the_damped_normal_equations():
     rng = np.random.default_rng(1)
     e = Experiment(jnp.asarray(rng.normal(size=40)), jnp.asarray(rng.normal(size=(40, 1))))
     start = {"taps": rng.normal(size=6), "bend": 0.5}
-    problem, z = assembled(BENT, start, e, PRIOR)
-    search = begun(EXACT, problem, z)._replace(damping=jnp.asarray(0.3))
-    after = advanced(EXACT, problem, search, 0.0)
-    r, J = quick(lambda z: (rows(problem, z), jax.jacfwd(rows, 1)(problem, z)))(z)
+    problem, z = build_problem(BENT, start, e, PRIOR)
+    search = init(EXACT, problem, z)._replace(damping=jnp.asarray(0.3))
+    after = step(EXACT, problem, search, 0.0)
+    r, J = quick(
+        lambda z: (residual_vector(problem, z), jax.jacfwd(residual_vector, 1)(problem, z))
+    )(z)
     damped = J.T @ J + 0.3 * jnp.diag(after.scale**2)
     delta = -np.linalg.solve(damped, J.T @ r)
     np.testing.assert_allclose(after.z - z, delta, rtol=1e-6)
@@ -66,9 +68,9 @@ def test_a_step_is_that_of_the_damped_normal_equations():
 
 def test_a_step_that_raises_the_loss_is_turned_back_and_damped():
     e = Experiment(jnp.ones(40), jnp.linspace(0.0, 1.0, 40)[:, None])
-    problem, z = assembled(BENT, {"taps": np.ones(6), "bend": 0.5}, e, PRIOR)
+    problem, z = build_problem(BENT, {"taps": np.ones(6), "bend": 0.5}, e, PRIOR)
     # Nothing is below a loss as small as this.
-    search = begun(EXACT, problem, z)._replace(loss=jnp.asarray(1e-9))
-    after = advanced(EXACT, problem, search, 0.0)
+    search = init(EXACT, problem, z)._replace(loss=jnp.asarray(1e-9))
+    after = step(EXACT, problem, search, 0.0)
     np.testing.assert_array_equal(after.z, z)
     assert float(after.damping) == 2e-3 and int(after.turns) == 1

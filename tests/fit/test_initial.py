@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from integrators import rk4
-from sim.fit.excitation import unexcited
+from sim.fit.excitation import constant_inputs
 from sim.fit.experiment import Experiment
-from sim.fit.initial import initial_state, predicted
+from sim.fit.initial import free_run, initial_state
 from sim.fit.objectives import Prediction, Simulation
 
 
@@ -25,7 +25,7 @@ TRUTH = jnp.array([1.0, -2.0])
 def test_the_state_from_the_first_samples_predicts_the_rest(dtype, first):
     p = {"k": dtype(3.0)}
     e = Experiment(U, jnp.zeros((60, 1)), jnp.zeros(1) if first else None)
-    y = predicted(SPRING, p, TRUTH, e)
+    y = free_run(SPRING, p, TRUTH, e)
     assert y.shape == (60 + first, 1) and y.dtype == dtype
     assert not first or y[0, 0] == 1
     record = Experiment(U, y[first:].at[3].set(jnp.nan), y[0] if first else None)
@@ -34,7 +34,7 @@ def test_the_state_from_the_first_samples_predicts_the_rest(dtype, first):
     tolerance = 1e-6 if dtype is np.float64 else 1e-3
     np.testing.assert_allclose(found, TRUTH, atol=tolerance)
     assert found.dtype == dtype
-    np.testing.assert_allclose(predicted(SPRING, p, found, record), y, atol=2 * tolerance)
+    np.testing.assert_allclose(free_run(SPRING, p, found, record), y, atol=2 * tolerance)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_samples_that_do_not_do_are_named(n, words):
 def test_an_output_may_be_missing_in_all_of_them():
     both = Simulation(spring, lambda p, y, u: y)
     e = Experiment(U, jnp.zeros((60, 2)))
-    record = e._replace(y=predicted(both, {"k": 3.0}, TRUTH, e).at[:15, 1].set(jnp.nan))
+    record = e._replace(y=free_run(both, {"k": 3.0}, TRUTH, e).at[:15, 1].set(jnp.nan))
     np.testing.assert_allclose(
         initial_state(both, {"k": 3.0}, record, 15, jnp.zeros(2)), TRUTH, atol=1e-6
     )
@@ -64,15 +64,15 @@ def test_a_filter_has_no_free_run():
     with pytest.raises(ValueError, match="objective: expected a simulation .*, got Prediction"):
         initial_state(Prediction(spring), {"k": 3.0}, e, 9, jnp.zeros(2))
     with pytest.raises(ValueError, match="objective: expected a simulation .*, got Prediction"):
-        predicted(Prediction(spring), {"k": 3.0}, jnp.zeros(2), e)
+        free_run(Prediction(spring), {"k": 3.0}, jnp.zeros(2), e)
 
 
 def test_inputs_that_never_change_are_said():
     y = np.zeros((4, 1))
     both = np.stack([np.arange(4.0), np.full(4, 2.0)], axis=1)
-    assert unexcited(Experiment(both, y)) == (
+    assert constant_inputs(Experiment(both, y)) == (
         "the input 1 is 2 throughout: the data cannot tell its effect from that of an offset",
     )
     # Constant in each of two records is a change between them.
-    assert unexcited([Experiment(both, y), Experiment(both + 1, y)]) == ()
-    assert unexcited(Experiment(None, y)) == ()
+    assert constant_inputs([Experiment(both, y), Experiment(both + 1, y)]) == ()
+    assert constant_inputs(Experiment(None, y)) == ()

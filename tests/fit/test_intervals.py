@@ -7,8 +7,8 @@ import pytest
 
 from sim import Stepper
 from sim.fit import Bounded, Experiment, Free, Positive, Simulation
-from sim.fit.assemble import assembled
-from sim.fit.uncertainty import Uncertainty, unasked
+from sim.fit.assemble import build_problem
+from sim.fit.uncertainty import Uncertainty, without_covariance
 
 
 @pytest.mark.parametrize("dtype", [float, np.float32])
@@ -50,10 +50,10 @@ def test_ranges_stand_in_the_order_of_the_names():
     start = {"L": np.eye(2), "c": 1.0, "d": 1.0, "g": np.ones(2)}
     kinds = {"L": "positive_definite", "c": "fixed", "g": (0.5, 3.0)}
     es = [Experiment(None, jnp.ones((9, 1)))] * 2
-    problem, z = assembled(
+    problem, z = build_problem(
         Simulation(model), start, es, kinds, {"x": 2.0}, state_kinds={"x": "positive"}
     )
-    found = unasked(problem, z, "nothing was asked")
+    found = without_covariance(problem, z, "nothing was asked")
     lower = dict(zip(found.names, found.bounds[:, 0], strict=True))
     assert lower == {
         "L[0, 0]": 0,

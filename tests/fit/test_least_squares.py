@@ -9,13 +9,13 @@ from scipy.signal import lfilter
 
 from sim import Stepper, rollout
 from sim.fit import GaussNewton, Truncated, bands, multistart, shoot
-from sim.fit.assemble import assembled
+from sim.fit.assemble import build_problem
 from sim.fit.experiment import Experiment
 from sim.fit.fit import fit
 from sim.fit.kinds import Prior
-from sim.fit.losses import rows
+from sim.fit.losses import residual_vector
 from sim.fit.objectives import Simulation
-from sim.fit.problem import evaluated
+from sim.fit.problem import linearise
 
 
 def lag(p):
@@ -45,11 +45,11 @@ PRIOR = {"T": {"kind": "positive", "mean": 1.4, "sd": 0.5}}
 
 
 def test_the_triangle_is_that_of_differences():
-    problem, z = assembled(LAG, START, RECORDS, PRIOR, 0.2)
+    problem, z = build_problem(LAG, START, RECORDS, PRIOR, 0.2)
     z = z + 0.1
-    both, h = jax.jit(lambda z: rows(problem, z)), 1e-6
+    both, h = jax.jit(lambda z: residual_vector(problem, z)), 1e-6
     J = np.stack([(both(z + d) - both(z - d)) / (2 * h) for d in h * np.eye(5)], axis=1)
-    r, found = np.asarray(both(z)), evaluated(problem, z)
+    r, found = np.asarray(both(z)), linearise(problem, z)
     np.testing.assert_allclose(found.loss, 0.5 * r @ r, rtol=1e-12)
     np.testing.assert_allclose(found.R.T @ found.R, J.T @ J, rtol=1e-7, atol=1e-7)
     np.testing.assert_allclose(found.R.T @ found.q, J.T @ r, rtol=1e-7, atol=1e-7)
@@ -274,8 +274,8 @@ def test_triangles_of_experiments_of_several_lengths_are_found_one_after_the_oth
     lengths = (5, 4, 3)
     experiments = [Experiment(None, jnp.ones((n, 1))) for n in lengths]
     decay = Simulation(lambda p: Stepper(jnp.asarray, lambda s, _: 2 * (p * s,)))
-    problem, z = assembled(decay, 0.5, experiments, None, 1.0)
-    [whole] = jax.make_jaxpr(evaluated)(problem, z).jaxpr.eqns
+    problem, z = build_problem(decay, 0.5, experiments, None, 1.0)
+    [whole] = jax.make_jaxpr(linearise)(problem, z).jaxpr.eqns
     late, triangles = set(), 0
     for eqn in whole.params["jaxpr"].jaxpr.eqns:
         waits = any(v in late for v in eqn.invars if not hasattr(v, "val"))

@@ -14,10 +14,10 @@ from scipy.stats import chi2, multivariate_normal
 from filters import Gaussian, LinearGaussian, diffuse_kalman, kalman
 from sim import Stepper
 from sim.fit import Experiment, Prediction, bands, fit, parabola, profile
-from sim.fit.assemble import assembled
+from sim.fit.assemble import build_problem
 from sim.fit.gauss_newton import GaussNewton
 from sim.fit.losses import loss
-from sim.fit.uncertainty import observed as informed
+from sim.fit.uncertainty import from_observed_information as informed
 from tests.filters.derivatives import check_gradient, quick
 
 # Luteinizing hormone in blood at 10 minute intervals: P. J. Diggle, Time Series, 1990.
@@ -79,7 +79,7 @@ def local_level(ys, noise, level):
 @pytest.mark.parametrize("name, other", [("noise", "level"), ("level", "noise")])
 def test_a_profile_is_that_by_scipy(nile, river, name, other):
     ys = [float(y) for y in nile["data_1871_1970"]]
-    compiled = parabola._curved._cache_size()
+    compiled = parabola._value_slope_curvature._cache_size()
 
     def smallest(held):
         def loss(log):
@@ -98,7 +98,9 @@ def test_a_profile_is_that_by_scipy(nile, river, name, other):
     np.testing.assert_allclose(got.interval, np.exp(ends), rtol=1e-4)
     expected = [smallest(np.log(v)) - smallest(best) for v in got.value]
     np.testing.assert_allclose(got.loss - river.loss[-1], expected, atol=2e-6)
-    assert parabola._curved._cache_size() <= max(compiled, 1)  # one program for all places
+    assert parabola._value_slope_curvature._cache_size() <= max(
+        compiled, 1
+    )  # one program for all places
 
 
 def test_a_band_is_of_the_predictions(nile, river):
@@ -209,7 +211,7 @@ def test_an_autoregression_as_published_with_its_standard_errors():
 def test_the_slope_of_a_likelihood_with_a_prior_is_that_of_differences():
     y = np.array(LH.split(), float)[:12]
     y[4] = np.nan
-    problem, z = assembled(
+    problem, z = build_problem(
         Prediction(level),
         {"noise": 0.2, "level": 0.1},
         observed(y),
@@ -219,14 +221,14 @@ def test_the_slope_of_a_likelihood_with_a_prior_is_that_of_differences():
     assert len(z) == 2  # the prior of a filter is not searched
     check_gradient(lambda z: loss(problem, z), z)
     free = problem.parameters(z)
-    without = assembled(Prediction(level), free, observed(y), None, NOTHING)
+    without = build_problem(Prediction(level), free, observed(y), None, NOTHING)
     prior = quick(lambda z, other: loss(problem, z) - loss(*other))(z, without)
     np.testing.assert_allclose(prior, 0.5 * 2.0**2, rtol=1e-12)
 
 
 def test_what_a_likelihood_leaves_open_is_named():
     y = np.random.default_rng(0).normal(size=20)
-    problem, z = assembled(
+    problem, z = build_problem(
         Prediction(white),
         {"noise": 0.5, "gain": 2.0},
         observed(y),

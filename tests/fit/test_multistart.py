@@ -9,7 +9,7 @@ import pytest
 
 from sim import Stepper
 from sim.fit.experiment import Experiment
-from sim.fit.multistart import _advanced, multistart
+from sim.fit.multistart import _advance_batch, multistart
 from sim.fit.objectives import Prediction, Simulation
 from sim.fit.windows import Truncated
 
@@ -105,9 +105,9 @@ def test_the_best_of_many_maxima_of_a_likelihood(dtype):
     assert best.any() and np.ptp(found.losses[best]) < 0.01
     assert "; the best converged" in found.message and not found.best.uncertainty.open
     # One program for all: the same starts again compile nothing.
-    compiled = _advanced._cache_size()
+    compiled = _advance_batch._cache_size()
     again = multistart(starts=24, batch=8, **given)
-    assert (again.losses == found.losses).all() and _advanced._cache_size() == compiled
+    assert (again.losses == found.losses).all() and _advance_batch._cache_size() == compiled
 
 
 def test_starts_around_one_bound_lie_within_a_factor_of_the_distance():

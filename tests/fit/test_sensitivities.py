@@ -11,8 +11,8 @@ from jax.tree_util import Partial
 from integrators import rk4
 from sim import Stepper
 from sim.fit import Experiment, Prior, Simulation, sampled, sensitivities
-from sim.fit.assemble import assembled
-from sim.fit.problem import evaluated
+from sim.fit.assemble import build_problem
+from sim.fit.problem import linearise
 from sim.rnn import mlp, mlp_params, state_space, state_space_params
 from tests.filters.derivatives import quick
 
@@ -29,10 +29,10 @@ def both_ways(monkeypatch, problem, z):
         return kept(*args)
 
     monkeypatch.setattr("sim.fit.problem.with_sensitivities", watched)
-    found = quick(lambda *args: evaluated.__wrapped__(*args))(problem, z)
+    found = quick(lambda *args: linearise.__wrapped__(*args))(problem, z)
     assert used
-    monkeypatch.setattr("sim.fit.problem.recursive", lambda *args: False)
-    return found, quick(lambda *args: evaluated.__wrapped__(*args))(problem, z)
+    monkeypatch.setattr("sim.fit.problem.is_worthwhile", lambda *args: False)
+    return found, quick(lambda *args: linearise.__wrapped__(*args))(problem, z)
 
 
 def same(found, forward, rtol=1e-9):
@@ -60,7 +60,7 @@ def test_a_network_with_missing_samples_and_two_lengths_in_single_precision(monk
         records.append(Experiment(u, np.where(RNG.random(y.shape) < 0.2, np.nan, y)))
     states = np.ones(2, dtype)
     known = {"net": Prior(0.0, 1.0, None)}
-    problem, z = assembled(Simulation(state_space), p, records, known, states, True)
+    problem, z = build_problem(Simulation(state_space), p, records, known, states, True)
     monkeypatch.setattr(sensitivities, "CHUNK", 4)  # the last chunk is filled up
     same(*both_ways(monkeypatch, problem, z), 1e-4)
 
@@ -82,7 +82,7 @@ def test_an_integrator_with_a_network_in_its_field_and_joined_segments(monkeypat
         records = [e._replace(y0=None) for e in records]
     model = Simulation(physical, lambda p, y, u: y["s"][None])
     states = {"s": 0.1, "v": -0.2}
-    problem, z = assembled(model, p, records, {"c": "positive"}, states, True)
+    problem, z = build_problem(model, p, records, {"c": "positive"}, states, True)
     if joined:
         ahead = jnp.array([True, True, False])
         problem = replace(problem, join=jnp.array([2.0, 3.0]), joined=(ahead,))
@@ -100,13 +100,13 @@ def test_few_parameters_and_models_without_a_reverse_mode_go_forwards():
         return Stepper(jnp.asarray, step)
 
     def takes(p, model=slow):
-        problem, z = assembled(Simulation(model), p, e, None, jnp.zeros(1), False)
+        problem, z = build_problem(Simulation(model), p, e, None, jnp.zeros(1), False)
         at = lambda v: (problem.parameters(v), jnp.zeros(1))  # noqa: E731
-        return sensitivities.recursive(problem.objective, z, at, e)
+        return sensitivities.is_worthwhile(problem.objective, z, at, e)
 
     assert not takes(jnp.ones(40))
     assert not takes(state_space_params(jax.random.key(0), 1, 1, 1, (1,)), state_space)
     assert takes(state_space_params(jax.random.key(0), 1, 1, 1, (8,)), state_space)
-    problem, z = assembled(Simulation(slow), 0.1 * np.ones(40), e, None, np.zeros(1))
-    found = quick(lambda z: evaluated.__wrapped__(problem, z))(z)
+    problem, z = build_problem(Simulation(slow), 0.1 * np.ones(40), e, None, np.zeros(1))
+    found = quick(lambda z: linearise.__wrapped__(problem, z))(z)
     assert np.isfinite(found.loss) and np.isfinite(found.R).all()

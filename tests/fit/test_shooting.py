@@ -7,13 +7,13 @@ import pytest
 
 from integrators import rk4
 from sim import Stepper, rollout
-from sim.fit.assemble import assembled
+from sim.fit.assemble import build_problem
 from sim.fit.experiment import Experiment
 from sim.fit.fit import fit
-from sim.fit.losses import rows
+from sim.fit.losses import residual_vector
 from sim.fit.objectives import Prediction, Simulation
-from sim.fit.problem import evaluated
-from sim.fit.shooting import _gaps, _segmented, shoot
+from sim.fit.problem import linearise
+from sim.fit.shooting import _all_gaps, _build_segments, shoot
 from sim.models.lorenz import Params, State, lorenz
 
 
@@ -86,19 +86,21 @@ def test_a_constraint_ends_where_one_simulation_does():
 
 
 def test_the_triangle_of_joined_segments_is_that_of_differences():
-    whole, z = assembled(GROWTH, START, RECORDS, None, 0.5)
-    problem, z, first = _segmented(whole, z, START, None, 6, None)
+    whole, z = build_problem(GROWTH, START, RECORDS, None, 0.5)
+    problem, z, first = _build_segments(whole, z, START, None, 6, None)
     assert first == [0, 6, 10] and len(problem.order) == 15
     problem = problem.weighted(join=jnp.array([7.0]))
     z = z + 0.1 * np.random.default_rng(3).normal(size=z.shape)
 
     @jax.jit
     def everything(z):
-        return jnp.concatenate([rows(problem, z), *(7 * gap.ravel() for gap in _gaps(problem, z))])
+        return jnp.concatenate(
+            [residual_vector(problem, z), *(7 * gap.ravel() for gap in _all_gaps(problem, z))]
+        )
 
     h = 1e-6
     sides = [(everything(z + d) - everything(z - d)) / (2 * h) for d in h * np.eye(len(z))]
-    J, r, found = np.stack(sides, axis=1), np.asarray(everything(z)), evaluated(problem, z)
+    J, r, found = np.stack(sides, axis=1), np.asarray(everything(z)), linearise(problem, z)
     np.testing.assert_allclose(found.loss, 0.5 * r @ r, rtol=1e-12)
     np.testing.assert_allclose(found.R.T @ found.R, J.T @ J, rtol=1e-6, atol=1e-6)
     np.testing.assert_allclose(found.R.T @ found.q, J.T @ r, rtol=1e-6, atol=1e-6)
@@ -106,12 +108,12 @@ def test_the_triangle_of_joined_segments_is_that_of_differences():
 
 
 def test_segments_begin_at_given_states():
-    whole, z = assembled(GROWTH, START, RECORDS, None, 0.5)
+    whole, z = build_problem(GROWTH, START, RECORDS, None, 0.5)
     own = [np.arange(len(e.y)) / 100 for e in RECORDS]
-    starts = _segmented(whole, z, START, None, 6, own)[0].given[0]
+    starts = _build_segments(whole, z, START, None, 6, own)[0].given[0]
     assert starts.tolist() == [0.5, 0.06, 0.13, 0.20, 0.27, 0.34, 0.5, 0.06, 0.13, 0.20]
     # A function of the outputs takes the last that were seen.
-    starts = _segmented(whole, z, START, None, 6, lambda y: y[0])[0].given[0]
+    starts = _build_segments(whole, z, START, None, 6, lambda y: y[0])[0].given[0]
     y = np.asarray(RECORDS[0].y[:, 0])
     last = [y[:k][np.isfinite(y[:k])][-1] for k in range(7, 41, 7)]
     assert starts[1:6].tolist() == last

@@ -8,8 +8,8 @@ import numpy as np
 import optax
 import pytest
 
-from experiments.fit import search
-from experiments.searched import begun
+from experiments.fit import fit_options
+from experiments.searched import prepare_search
 from filters import Gaussian, LinearGaussian, kalman
 from sim import Stepper, rollout
 from sim.fit import (
@@ -25,9 +25,9 @@ from sim.fit import (
     shoot,
     staged,
 )
-from sim.fit.assemble import assembled
-from sim.fit.losses import loss, rows
-from sim.fit.problem import evaluated
+from sim.fit.assemble import build_problem
+from sim.fit.losses import loss, residual_vector
+from sim.fit.problem import linearise
 from tests.filters.derivatives import check_gradient
 
 
@@ -90,16 +90,16 @@ def test_a_prior_pulls_each_state_as_a_row_of_a_regression():
         Experiment(None, jnp.asarray([[4.0], [7.0]])),
     ]
     kinds = {"state": {"mean": 0.5, "sd": 0.5}}
-    problem, z = assembled(
+    problem, z = build_problem(
         Simulation(falling), {"bias": 0.1}, e, {"bias": Prior(0.0, 1.0)}, 2.0, None, kinds
     )
     assert problem.known == 3
     problem = problem.weighted(jnp.asarray([2.0]))
-    r, found = np.asarray(rows(problem, z)), evaluated(problem, z)
+    r, found = np.asarray(residual_vector(problem, z)), linearise(problem, z)
     expected = [2 * (y - 2.1) for y in (1, 2, 4, 7)] + [0.1, 3.0, 3.0]
     np.testing.assert_allclose(sorted(r), sorted(expected))
     np.testing.assert_allclose(found.loss, 0.5 * r @ r)
-    J = jax.jit(jax.jacfwd(lambda z: rows(problem, z)))(z)
+    J = jax.jit(jax.jacfwd(lambda z: residual_vector(problem, z)))(z)
     np.testing.assert_allclose(found.R.T @ found.R, J.T @ J, atol=1e-12)
     np.testing.assert_allclose(found.R.T @ found.q, J.T @ r, atol=1e-12)
     check_gradient(lambda z: loss(problem, z), z)
@@ -199,11 +199,11 @@ def test_mistakes_are_named(change, words):
 
 
 def test_the_command_line_declares_them_among_the_parameters():
-    how = search({"k": "positive", "states": {"velocity": "fixed"}})
-    found = begun(how, MASS, START, GUESS, RECORDS, []).found
+    how = fit_options({"k": "positive", "states": {"velocity": "fixed"}})
+    found = prepare_search(how, MASS, START, GUESS, RECORDS, []).found
     assert found.uncertainty.names == ("k", "states[0].position", "states[1].position")
     with pytest.raises(ValueError, match="fit.parameters.states: there is no 'speed'"):
-        begun(search({"states": {"speed": "fixed"}}), MASS, START, GUESS, RECORDS, [])
-    how = search({"states": {"velocity": "fixed"}}, states="fixed")
+        prepare_search(fit_options({"states": {"speed": "fixed"}}), MASS, START, GUESS, RECORDS, [])
+    how = fit_options({"states": {"velocity": "fixed"}}, states="fixed")
     with pytest.raises(ValueError, match="fit.parameters.states: expected none, as no initial"):
-        begun(how, MASS, START, GUESS, RECORDS, [])
+        prepare_search(how, MASS, START, GUESS, RECORDS, [])

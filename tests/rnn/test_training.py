@@ -8,10 +8,10 @@ import pytest
 
 from sim import Stepper
 from sim.fit import Experiment, Simulation, Truncated, fit, load, save
-from sim.fit.assemble import assembled
-from sim.fit.batches import cut, shuffled
+from sim.fit.assemble import build_problem
+from sim.fit.batches import shuffle_windows, split_windows
 from sim.fit.losses import loss
-from sim.fit.windows import advanced, begun
+from sim.fit.windows import init, step
 from sim.rnn import pieces
 from tests.filters.derivatives import quick
 from tests.rnn.small import OBJECTIVE, free_run, recorded, start
@@ -82,10 +82,10 @@ def ragged():
 
 
 def after(experiments, window, batch=None, solver=SGD, passes=1, begin=START):
-    problem, z = assembled(OBJECTIVE, begin, experiments, validated=True)
-    search = begun(solver, 3, problem, z)
+    problem, z = build_problem(OBJECTIVE, begin, experiments, validated=True)
+    search = init(solver, 3, problem, z)
     for _ in range(passes):
-        search = advanced(solver, window, batch, problem, search, 0.0)
+        search = step(solver, window, batch, problem, search, 0.0)
     return problem, z, search
 
 
@@ -104,9 +104,9 @@ def test_no_step_where_a_batch_has_ended_and_the_state_goes_on_through_a_gap(rag
     e = recorded(33, 1)
 
     def moved(y):
-        problem, z = assembled(OBJECTIVE, START, e._replace(y=y), validated=True)
+        problem, z = build_problem(OBJECTIVE, START, e._replace(y=y), validated=True)
         problem = problem.weighted(jnp.ones(1))
-        return advanced(SGD, 8, None, problem, begun(SGD, 3, problem, z), 0.0).z - z
+        return step(SGD, 8, None, problem, init(SGD, 3, problem, z), 0.0).z - z
 
     gone = jnp.full_like(e.y, jnp.nan)
     last = moved(gone.at[32:].set(e.y[32:]))
@@ -115,8 +115,10 @@ def test_no_step_where_a_batch_has_ended_and_the_state_goes_on_through_a_gap(rag
 
 
 def test_batches_are_drawn_anew_and_hold_every_record(ragged):
-    windows = quick(cut, static_argnums=1)(assembled(OBJECTIVE, START, ragged)[0], 16)[0]
-    shuffle = quick(shuffled, static_argnums=1)
+    windows = quick(split_windows, static_argnums=1)(
+        build_problem(OBJECTIVE, START, ragged)[0], 16
+    )[0]
+    shuffle = quick(shuffle_windows, static_argnums=1)
     drawn = [shuffle(windows, 2, jax.random.key(n)) for n in range(4)]
     for found in drawn:
         assert found.rows.shape == (6, 2) and found.e.y.shape == (6, 2, 16, 1)
@@ -153,7 +155,7 @@ def test_a_loss_that_turns_non_finite_stops_and_says_where():
         "model diverged at 31 places tried, which it left, the last in window 2 of pass 18"
     )
     np.testing.assert_allclose(
-        loss(*assembled(OBJECTIVE, found.params, e, validated=True)), found.loss.min()
+        loss(*build_problem(OBJECTIVE, found.params, e, validated=True)), found.loss.min()
     )
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from filters.iir.design.prototypes import LN10, ripple
-from filters.iir.numeric import arithmetic, decibels, loop, order, traced
+from filters.iir.numeric import arithmetic, decibels, is_traced, loop, order
 
 # Each converges quadratically: in float64 these suffice for 1 − k ≥ 1e-15, dB ≤ 300.
 AGM_STEPS = 10
@@ -47,7 +47,7 @@ def ellipap(N, rp, rs):
     eps = xp.sqrt(eps2)
     if N == 1:
         return empty, ar.complex(-1 / eps).reshape(1), 1 / eps
-    if not traced(rp, rs) and not rp < rs:
+    if not is_traced(rp, rs) and not rp < rs:
         raise ValueError(
             "rs: Cannot design a filter with given rp and rs specifications, "
             f"expected rs above rp, got rp = {rp}, rs = {rs}"

@@ -16,7 +16,7 @@ from filters.iir.design.transforms import (
     lp2hp_zpk,
     lp2lp_zpk,
 )
-from filters.iir.numeric import arithmetic, decibels, evaluate, order, sampling_frequency, traced
+from filters.iir.numeric import arithmetic, decibels, evaluate, is_traced, order, sampling_frequency
 
 BANDS = {
     **dict.fromkeys(("lowpass", "low", "lp", "l"), "lowpass"),
@@ -81,8 +81,8 @@ def iirfilter(
     [[0.2929, 0.5858, 0.2929, 1.0, -0.0, 0.1716]]
     """
     N, fs = order(N), sampling_frequency(fs)
-    band = _named("btype", btype, BANDS, "an invalid bandtype for filter")
-    kind = _named("ftype", ftype, KINDS, "not a valid basic IIR filter")
+    band = _lookup("btype", btype, BANDS, "an invalid bandtype for filter")
+    kind = _lookup("ftype", ftype, KINDS, "not a valid basic IIR filter")
     if str(output).lower() not in OUTPUTS:
         raise ValueError(f"output: '{output}' is not a valid output form, expected {OUTPUTS}")
     if analog and fs is not None:
@@ -98,7 +98,7 @@ def iirfilter(
 
     # Compiled by itself, once for each set of names: a gradient of a design outside
     # `jit` would otherwise compile hundreds of operations one by one.
-    build = _compiled if traced(Wn, rp, rs, fs) else _design
+    build = _compiled if is_traced(Wn, rp, rs, fs) else _design
     statics = (N, band, bool(analog), kind, str(output).lower())
     return evaluate(partial(build, *statics), Wn, rp, rs, fs)
 
@@ -139,7 +139,7 @@ def _design(N, band, analog, kind, output, Wn, rp, rs, fs):
 _compiled = jax.jit(_design, static_argnums=range(5))
 
 
-def _named(name, value, table, otherwise):
+def _lookup(name, value, table, otherwise):
     found = table.get(value.lower()) if isinstance(value, str) else None
     if found is None:
         known = ", ".join(dict.fromkeys(table.values() if name == "btype" else FAMILIES))
@@ -156,7 +156,7 @@ def _check_edges(Wn, edges, band, analog, fs):
             else "Wn must specify start and stop frequencies"
         )
         raise ValueError(f"Wn: {wanted} for {band} filter, got {size}")
-    if traced(Wn, fs):
+    if is_traced(Wn, fs):
         return
     Wn = np.asarray(Wn, float).reshape(-1)
     if not np.all(Wn > 0):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from filters.iir.numeric import arithmetic, evaluate, sampling_frequency, traced
+from filters.iir.numeric import arithmetic, evaluate, is_traced, sampling_frequency
 
 
 def iirnotch(w0, Q, fs=2.0):
@@ -47,7 +47,7 @@ def iirpeak(w0, Q, fs=2.0):
 
 
 def _second_order(w0, Q, fs, notch):
-    fs = _checked(w0, Q, fs)
+    fs = _check_arguments(w0, Q, fs)
 
     def design(w0, Q, fs):
         ar = arithmetic(w0, Q, fs)
@@ -91,9 +91,9 @@ def iircomb(w0, Q, ftype="notch", fs=2.0, *, pass_zero=False):
     >>> b.round(4).tolist(), a.round(4).tolist()
     ([0.5, 0.0, 0.0, 0.0, -0.5], [1.0, 0.0, 0.0, 0.0, -0.0])
     """
-    if traced(w0, fs):
+    if is_traced(w0, fs):
         raise ValueError("w0: expected static w0 and fs, which give the order, got a traced value")
-    fs = _checked(w0, Q, fs)
+    fs = _check_arguments(w0, Q, fs)
     kind = str(ftype).lower()
     if kind not in ("notch", "peak"):
         raise ValueError(f"ftype: ftype must be either notch or peak, got {ftype!r}")
@@ -120,15 +120,15 @@ def iircomb(w0, Q, ftype="notch", fs=2.0, *, pass_zero=False):
     return evaluate(design, Q)
 
 
-def _checked(w0, Q, fs):
+def _check_arguments(w0, Q, fs):
     fs = sampling_frequency(fs, allow_none=False)
     for name, value in (("w0", w0), ("Q", Q)):
         if np.shape(value) != ():
             raise TypeError(f"{name}: expected one number, got shape {np.shape(value)}")
         if isinstance(value, str):
             raise ValueError(f"{name}: expected a number, got {value!r}")
-    if not traced(w0, fs) and not 0 < float(w0) < float(fs) / 2:
+    if not is_traced(w0, fs) and not 0 < float(w0) < float(fs) / 2:
         raise ValueError(f"w0: w0 must be between 0 and {float(fs) / 2} (Nyquist, fs/2), got {w0}")
-    if not traced(Q) and not float(Q) > 0:
+    if not is_traced(Q) and not float(Q) > 0:
         raise ValueError(f"Q: expected a quality factor above 0, got {Q}")
     return fs

@@ -18,7 +18,7 @@ import numpy as np
 from filters.iir.design.elliptic import agm
 from filters.iir.design.iirfilter import KINDS, iirfilter
 from filters.iir.design.prototypes import LN10
-from filters.iir.numeric import sampling_frequency, traced
+from filters.iir.numeric import is_traced, sampling_frequency
 
 BANDS = {1: ("lowpass", "highpass"), 2: ("bandstop", "bandpass")}  # by the number of edges
 
@@ -64,7 +64,7 @@ def buttord(wp, ws, gpass, gstop, analog=False, fs=None):
     >>> N, round(float(Wn), 4)
     (11, 0.2)
     """
-    spec = _specified(wp, ws, gpass, gstop, analog, fs)
+    spec = _check_specification(wp, ws, gpass, gstop, analog, fs)
     N = math.ceil(math.log10(spec.discrimination) / math.log10(spec.selectivity))
     return N, _natural(spec, spec.ripple ** (-1 / (2 * N)))
 
@@ -77,7 +77,7 @@ def cheb1ord(wp, ws, gpass, gstop, analog=False, fs=None):
     >>> cheb1ord(0.2, 0.3, 3.0, 40.0)[0]
     6
     """
-    spec = _specified(wp, ws, gpass, gstop, analog, fs)
+    spec = _check_specification(wp, ws, gpass, gstop, analog, fs)
     N = math.ceil(math.acosh(spec.discrimination) / math.acosh(spec.selectivity))
     return N, _natural(spec, 1.0)
 
@@ -93,7 +93,7 @@ def cheb2ord(wp, ws, gpass, gstop, analog=False, fs=None):
     >>> N, round(float(Wn), 4)
     (6, 0.2746)
     """
-    spec = _specified(wp, ws, gpass, gstop, analog, fs)
+    spec = _check_specification(wp, ws, gpass, gstop, analog, fs)
     levels = math.acosh(spec.discrimination)
     N = math.ceil(levels / math.acosh(spec.selectivity))
     return N, _natural(spec, math.cosh(levels / N))
@@ -111,7 +111,7 @@ def ellipord(wp, ws, gpass, gstop, analog=False, fs=None):
     >>> ellipord(0.2, 0.3, 3.0, 40.0)[0]
     4
     """
-    spec = _specified(wp, ws, gpass, gstop, analog, fs)
+    spec = _check_specification(wp, ws, gpass, gstop, analog, fs)
 
     def ratio(k):  # K/K′, as K(k) = π / (2 agm(1, k′))
         k_agm, complement_agm = agm(np, np.array([k, math.sqrt((1 - k) * (1 + k))]))
@@ -140,15 +140,15 @@ def iirdesign(wp, ws, gpass, gstop, analog=False, ftype="ellip", output="ba", fs
     if kind not in ORDERS:
         why = "does not have order selection" if kind else "is an invalid IIR filter type"
         raise ValueError(f"ftype: {ftype!r} {why}, expected one of {[*ORDERS]}")
-    band = _specified(wp, ws, gpass, gstop, analog, fs).band
+    band = _check_specification(wp, ws, gpass, gstop, analog, fs).band
     N, Wn = ORDERS[kind](wp, ws, gpass, gstop, analog, fs)
     return iirfilter(N, Wn, gpass, gstop, band, analog, kind, output, fs)
 
 
-def _specified(wp, ws, gpass, gstop, analog, fs):
+def _check_specification(wp, ws, gpass, gstop, analog, fs):
     """The specification, checked and moved to the prototype."""
     given = {"wp": wp, "ws": ws, "gpass": gpass, "gstop": gstop, "fs": fs}
-    for name in (name for name, value in given.items() if traced(value)):
+    for name in (name for name, value in given.items() if is_traced(value)):
         raise ValueError(f"{name}: expected numbers, which give the order, got a traced value")
     fs = sampling_frequency(fs)
     for name, value in (("gpass", gpass), ("gstop", gstop)):

@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
-from filters.iir.convert import normalized
-from filters.iir.numeric import arithmetic, sampling_frequency, traced
+from filters.iir.convert import normalize_for_caller
+from filters.iir.numeric import arithmetic, is_traced, sampling_frequency
 
 
 def lp2lp_zpk(z, p, k, wo=1.0):
@@ -27,7 +27,7 @@ def lp2lp_zpk(z, p, k, wo=1.0):
     >>> p.tolist(), float(k)
     ([-2.0], 2.0)
     """
-    ar, z, p, (k, wo) = _taken(z, p, k, wo)
+    ar, z, p, (k, wo) = _as_arrays(z, p, k, wo)
     return ar.times(wo, z), ar.times(wo, p), k * wo ** relative_degree(z, p)
 
 
@@ -45,7 +45,7 @@ def lp2hp_zpk(z, p, k, wo=1.0):
     >>> z.real.tolist(), p.real.tolist(), float(k)
     ([0.0], [-2.0], 1.0)
     """
-    ar, z, p, (k, wo) = _taken(z, p, k, wo)
+    ar, z, p, (k, wo) = _as_arrays(z, p, k, wo)
     zeros = ar.xp.zeros(relative_degree(z, p), z.dtype)
     z_hp, p_hp = (ar.xp.asarray(wo, r.dtype) / r for r in (z, p))
     return ar.xp.concatenate([z_hp, zeros]), p_hp, k * _gain(ar, -z, -p)
@@ -70,12 +70,16 @@ def lp2bp_zpk(z, p, k, wo=1.0, bw=1.0):
     >>> np.sort_complex(p).tolist(), float(k)
     ([(-3-4j), (-3+4j)], 6.0)
     """
-    ar, z, p, (k, wo, bw) = _taken(z, p, k, wo, bw)
+    ar, z, p, (k, wo, bw) = _as_arrays(z, p, k, wo, bw)
     degree = relative_degree(z, p)
     # Written as in scipy: the sign of a zero decides which of two solutions is first.
     z, p = (ar.times(bw, ar.complex(r)) / ar.complex(2.0) for r in (z, p))
     zeros = ar.xp.zeros(degree, ar.complex_dtype)
-    return ar.xp.concatenate([_split(ar, z, wo), zeros]), _split(ar, p, wo), k * bw**degree
+    return (
+        ar.xp.concatenate([_split_roots(ar, z, wo), zeros]),
+        _split_roots(ar, p, wo),
+        k * bw**degree,
+    )
 
 
 def lp2bs_zpk(z, p, k, wo=1.0, bw=1.0):
@@ -92,15 +96,15 @@ def lp2bs_zpk(z, p, k, wo=1.0, bw=1.0):
     >>> z.tolist(), np.sort_complex(p).tolist(), float(k)
     ([5j, -5j], [(-3-4j), (-3+4j)], 1.0)
     """
-    ar, z, p, (k, wo, bw) = _taken(z, p, k, wo, bw)
+    ar, z, p, (k, wo, bw) = _as_arrays(z, p, k, wo, bw)
     degree = relative_degree(z, p)
     if ar.xp.iscomplexobj(z) or ar.xp.iscomplexobj(p):
         z, p = ar.complex(z), ar.complex(p)
     z_hp, p_hp = (ar.complex(ar.xp.asarray(bw / 2, r.dtype) / r) for r in (z, p))
     centre = ar.xp.zeros(degree, ar.real_dtype) + wo
     zero = ar.xp.zeros_like(centre)
-    z_bs = [_split(ar, z_hp, wo), ar.rect(zero, centre), ar.rect(zero, -centre)]
-    return ar.xp.concatenate(z_bs), _split(ar, p_hp, wo), k * _gain(ar, -z, -p)
+    z_bs = [_split_roots(ar, z_hp, wo), ar.rect(zero, centre), ar.rect(zero, -centre)]
+    return ar.xp.concatenate(z_bs), _split_roots(ar, p_hp, wo), k * _gain(ar, -z, -p)
 
 
 def bilinear_zpk(z, p, k, fs):
@@ -123,7 +127,7 @@ def bilinear_zpk(z, p, k, fs):
     ([-1.0], [0.3333], 0.3333)
     """
     fs = sampling_frequency(fs, allow_none=False)
-    ar, z, p, (k, fs) = _taken(z, p, k, fs)
+    ar, z, p, (k, fs) = _as_arrays(z, p, k, fs)
     degree = relative_degree(z, p)
     z_2, p_2 = (ar.xp.asarray(2 * fs, r.dtype) for r in (z, p))
     zeros = -ar.xp.ones(degree, z.dtype)
@@ -160,7 +164,7 @@ def bilinear(b, a, fs=1.0):
             raise ValueError(f"{name}: Parameter {name} is not a 1d array, got {np.shape(c)}")
     fs = sampling_frequency(fs, allow_none=False)
     ar = arithmetic(b, a, fs)
-    b, a = (c if traced(c) else np.trim_zeros(np.atleast_1d(c), "f") for c in (b, a))
+    b, a = (c if is_traced(c) else np.trim_zeros(np.atleast_1d(c), "f") for c in (b, a))
     b, a = (ar.inexact(c) for c in (b, a))
     fs = ar.real(fs)
     n = max(len(b), len(a)) - 1
@@ -171,7 +175,7 @@ def bilinear(b, a, fs=1.0):
         matrix = _bilinear_matrix(n)[: len(c)]
         return (c[::-1] * scale.astype(c.dtype)) @ ar.xp.asarray(matrix, c.dtype)
 
-    return normalized(mapped(b), mapped(a))
+    return normalize_for_caller(mapped(b), mapped(a))
 
 
 def _bilinear_matrix(n):
@@ -193,7 +197,7 @@ def relative_degree(z, p):
     return len(p) - len(z)
 
 
-def _taken(z, p, *scalars):
+def _as_arrays(z, p, *scalars):
     ar = arithmetic(z, p, scalars)
     z, p = ar.inexact(z).reshape(-1), ar.inexact(p).reshape(-1)
     return ar, z, p, [ar.real(x) for x in scalars]
@@ -204,7 +208,7 @@ def _gain(ar, numerators, denominators):
     return (ar.complex(ar.xp.prod(numerators)) / ar.complex(ar.xp.prod(denominators))).real
 
 
-def _split(ar, r, wo):
+def _split_roots(ar, r, wo):
     """The two solutions s of s² − 2rs + ω₀² = 0, for each r."""
     root = ar.xp.sqrt(r * r - ar.complex(wo * wo))
     return ar.xp.concatenate([r + root, r - root])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from filters.iir import sosfilt
-from filters.iir.recursion import _suited, blocks, run
+from filters.iir.recursion import _choose_form, blocks, run
 from filters.iir.sosfilt import sections_step
 from tests.filters.derivatives import quick
 
@@ -15,7 +15,7 @@ SOS = np.array([[0.2, 0.1, 0.0, 1.0, -0.8, 0.3], [1.0, -0.5, 0.2, 1.0, 0.4, 0.6]
 
 def test_the_form_fits_the_shapes():
     def chosen(*shape, last=True, n=4):
-        return _suited(jnp.zeros(shape), n, last)
+        return _choose_form(jnp.zeros(shape), n, last)
 
     assert chosen(2**20) == "block"
     assert chosen(256) == "scan"  # over before the blocks are made
@@ -28,7 +28,7 @@ def test_the_form_fits_the_shapes():
 
 def test_an_accelerator_gets_the_tree(monkeypatch):
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    assert _suited(jnp.zeros(2**20), 4, True) == "associative"
+    assert _choose_form(jnp.zeros(2**20), 4, True) == "associative"
 
 
 def test_a_block_is_what_its_samples_do():

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from filters.iir import lfilter, sosfilt
-from filters.iir.sosfilt import filtered
+from filters.iir.sosfilt import apply_sos
 from filters.iir.stream import GAPS, direct_stream, sos_stream
 from sim.live import load, save
 
@@ -123,11 +123,11 @@ def test_gaps_of_a_transfer_function_and_one_policy_for_all():
 
 def test_few_programs_are_compiled_whatever_the_blocks():
     long = noise(3 * 4096 + 17, 7)
-    before, stream = filtered._cache_size(), sos_stream(SOS[:1], (7,))
+    before, stream = apply_sos._cache_size(), sos_stream(SOS[:1], (7,))
     state = stream.init()
     for n in [*range(40), len(long), 1000, 4095]:
         state, _ = stream.step(state, long[:n])
-    assert filtered._cache_size() - before <= 12 + 1  # one more: a first state from NumPy
+    assert apply_sos._cache_size() - before <= 12 + 1  # one more: a first state from NumPy
 
 
 def test_mistakes_are_named():
