@@ -13,7 +13,8 @@ import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from experiments.rundir import ROOT
+from experiments.cli.provenance import ROOT
+from experiments.cli.targets import with_current_targets
 
 CONF = ROOT / "conf"
 PIECES = (
@@ -60,12 +61,12 @@ def run(argv: Sequence[str]) -> int:
     75 stopped but resumable, 130 interrupted."""
     argv = list(argv)
     if {"-h", "--help"} & set(argv):
-        from experiments.help import help_text
+        from experiments.cli.help import help_text
 
         print(help_text(CONF))
         return 0
     if "--version" in argv:
-        from experiments.rundir import version
+        from experiments.cli.provenance import version
 
         print(f"scansim {version()}")
         return 0
@@ -140,7 +141,7 @@ def _run_hydra(argv) -> int:
     try:
         hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(job)()
     except HydraException as error:
-        from experiments.words import describe_hydra_error
+        from experiments.cli.hydra_errors import describe_hydra_error
 
         print_error(describe_hydra_error(error, argv))
         return 2
@@ -165,8 +166,9 @@ def _run_job(config, overrides, folder) -> int:
     try:
         _replace_pieces(config, overrides)
         values = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+        values = with_current_targets(values)
     except HydraException as error:
-        from experiments.words import describe_hydra_error
+        from experiments.cli.hydra_errors import describe_hydra_error
 
         raise ValueError(describe_hydra_error(error, overrides)) from None
     except MissingMandatoryValue as error:
@@ -177,7 +179,7 @@ def _run_job(config, overrides, folder) -> int:
         raise ValueError(
             "allow: expected it on the command line; a file cannot give leave to run a package"
         )
-    from experiments import task
+    from experiments.runs import lifecycle
 
     if values.get("resume"):
         extra = [o for o in overrides if not re.match(r"\+*(resume|allow)=", o)]
@@ -185,8 +187,8 @@ def _run_job(config, overrides, folder) -> int:
             raise ValueError(
                 f"resume: a run goes on with its stored configuration; remove {extra[0]}"
             )
-        return task.resume(values["resume"], values["allow"])
-    return task.start(values, overrides, folder)
+        return lifecycle.resume(values["resume"], values["allow"])
+    return lifecycle.start(values, overrides, folder)
 
 
 def _replace_pieces(config, overrides) -> None:

@@ -21,6 +21,7 @@ from filters.iir.lfilter import lfilter
 from filters.iir.sosfilt import sosfilt
 from filters.iir.stable import Parametrisation, reflection, triangle
 from sim import rollout
+from sim.fit.problem.linearised import qr_reduce
 
 
 class Fit(NamedTuple):
@@ -197,10 +198,12 @@ def _minimise_all(residual, starts, build, steps):
 
 def _search(residual, p, steps):
     """p (n,) after so many evaluations, and the loss before and after each."""
-    from sim.fit import least_squares as lm  # only here: all of sim.fit comes with it, in a second
+    from sim.fit.solvers import (
+        levenberg_marquardt as lm,  # only here: all of sim.fit comes with it, in a second
+    )
 
     def evaluated(p):
-        return lm.qr_reduce(residual(p), jax.jacfwd(residual)(p))
+        return qr_reduce(residual(p), jax.jacfwd(residual)(p))
 
     def further(search, _):
         new = lm.propose(search)

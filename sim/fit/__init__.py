@@ -4,16 +4,10 @@ Symbols: ``p`` parameters as the model takes them, ``z`` the vector a search mov
 the initial state of an experiment, ``r`` residuals, ``J`` their Jacobian.
 """
 
-from sim.fit.bands import Band, bands
-from sim.fit.best_linear import BestLinear, best_linear
-from sim.fit.coloured import coloured_uncertainty
-from sim.fit.ensemble import Ensemble, Spread, ensemble, simulate_members
-from sim.fit.experiment import Experiment, experiment_from_samples
-from sim.fit.fit import fit
-from sim.fit.found import Fit
-from sim.fit.gauss_newton import GaussNewton
-from sim.fit.initial import free_run, initial_state
-from sim.fit.kinds import (
+from sim.fit.linear_models.frequency_response import BestLinear, best_linear
+from sim.fit.linear_models.innovations_model import Linear, linear
+from sim.fit.linear_models.n4sid import Subspace, n4sid
+from sim.fit.parameters.constraints import (
     Bounded,
     Fixed,
     Free,
@@ -23,21 +17,26 @@ from sim.fit.kinds import (
     Tied,
     Triangular,
 )
-from sim.fit.linear import Linear, linear
-from sim.fit.multistart import Multistart, multistart
-from sim.fit.objectives import Prediction, Simulation
-from sim.fit.orders import aic, aicc, bic, log_likelihood, select
-from sim.fit.profile import Profile, profile
-from sim.fit.residual_tests import cross_correlation, whiteness
-from sim.fit.residuals import Criteria, criteria, residuals
-from sim.fit.robust import Huber, StudentT
-from sim.fit.saved import load, save
-from sim.fit.scores import Scores, scores
-from sim.fit.shooting import shoot
-from sim.fit.stages import fit_in_stages
-from sim.fit.subspace import Subspace, n4sid
-from sim.fit.uncertainty import Uncertainty
-from sim.fit.windows import Truncated
+from sim.fit.problem.free_run import free_run
+from sim.fit.problem.objectives import Prediction, Simulation, Truncated
+from sim.fit.problem.robust import Huber, StudentT
+from sim.fit.result import Fit, Uncertainty
+from sim.fit.search.checkpoint import load, save
+from sim.fit.search.ensemble import Ensemble, Spread, ensemble, simulate_members
+from sim.fit.search.fit import fit
+from sim.fit.search.initial_state import initial_state
+from sim.fit.search.multiple_shooting import shoot
+from sim.fit.search.multistart import Multistart, multistart
+from sim.fit.search.stages import fit_in_stages
+from sim.fit.solvers.gauss_newton import GaussNewton
+from sim.fit.uncertainty.bands import Band, bands
+from sim.fit.uncertainty.coloured_residuals import coloured_uncertainty
+from sim.fit.uncertainty.profile_likelihood import Profile, profile
+from sim.fit.validation.information_criteria import aic, aicc, bic, log_likelihood, select
+from sim.fit.validation.residual_tests import cross_correlation, whiteness
+from sim.fit.validation.residuals import Criteria, criteria, residuals
+from sim.fit.validation.scores import Scores, scores
+from sim.records.experiment import Experiment, experiment_from_samples
 
 # Earlier names of the same functions.
 coloured = coloured_uncertainty

@@ -5,6 +5,7 @@ weights of the input, ``U`` of the state, ``b`` biases; row vectors, so that a b
 in the leading axes.
 """
 
+from sim.records.segments import pieces
 from sim.rnn.around import layer_norm_params, layer_normalised, readout, residual
 from sim.rnn.bidirectional import bidirectional
 from sim.rnn.carry import initialize_carry
@@ -32,7 +33,6 @@ from sim.rnn.lstm import params as lstm_params
 from sim.rnn.minimal_gated import minimal_gated
 from sim.rnn.minimal_gated import params as minimal_gated_params
 from sim.rnn.mlp import mlp, mlp_params
-from sim.rnn.pieces import pieces
 from sim.rnn.saved import Saved, load, save
 from sim.rnn.scaling import Scaling, scaled, scaling
 from sim.rnn.stack import layers, stack

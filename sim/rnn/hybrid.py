@@ -9,8 +9,8 @@ import numpy as np
 from jax.tree_util import Partial
 
 from sim import Stepper, check
-from sim.fit.experiment import column_scale
 from sim.inputs import at
+from sim.records.experiment import column_scale
 from sim.rnn.mlp import mlp
 from sim.step import as_pytree
 

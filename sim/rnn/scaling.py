@@ -11,7 +11,7 @@ from jax.tree_util import Partial
 
 from sim import Stepper, check
 from sim.fit import Experiment
-from sim.fit.experiment import column_scale
+from sim.records.experiment import column_scale
 
 
 class Scaling(NamedTuple):

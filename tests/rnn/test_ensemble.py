@@ -181,11 +181,11 @@ def test_mistakes_are_one_line(trained):
                 TRAINING,
                 **{**DESCENT, "search": trained.search, "solver": optax.sgd(0.1)},
             ),
-            "search: expected the state of a search by this objective and solver, got that of another, a sim.fit.windows",
+            "search: expected the state of a search by this objective and solver, got that of another, a sim.fit.solvers.truncated_backprop",
         ),
         (
             lambda: ensemble(OBJECTIVE, STARTS, TRAINING, **{**DESCENT, "search": trained.search}),
-            "search: expected the state of a search by this objective and solver, got that of another, a sim.fit.windows",
+            "search: expected the state of a search by this objective and solver, got that of another, a sim.fit.solvers.truncated_backprop",
         ),
         (
             lambda: ensemble(

@@ -8,10 +8,10 @@ import pytest
 
 from sim import Stepper
 from sim.fit import Experiment, Simulation, Truncated, fit, load, save
-from sim.fit.assemble import build_problem
-from sim.fit.batches import shuffle_windows, split_windows
-from sim.fit.losses import loss
-from sim.fit.windows import init, step
+from sim.fit.problem.assemble import build_problem
+from sim.fit.problem.losses import loss
+from sim.fit.solvers.batches import shuffle_windows, split_windows
+from sim.fit.solvers.truncated_backprop import init, step
 from sim.rnn import pieces
 from tests.filters.derivatives import quick
 from tests.rnn.small import OBJECTIVE, free_run, recorded, start

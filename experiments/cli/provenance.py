@@ -1,0 +1,52 @@
+"""Which code a run was made by: the version, the commit and the packages."""
+
+import importlib.metadata
+import platform
+import subprocess
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def version() -> str:
+    """The version of scansim: of the checkout, if this is one, else of the installed package."""
+    if _is_checkout():
+        text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+        return tomllib.loads(text)["project"]["version"]
+    try:
+        return importlib.metadata.version("scansim")
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"
+
+
+def _is_checkout():
+    project = ROOT / "pyproject.toml"
+    return project.is_file() and 'name = "scansim"' in project.read_text(encoding="utf-8")
+
+
+def versions() -> dict[str, str]:
+    """What the numbers of a run depend on."""
+    names = {
+        "jax": "jax",
+        "jaxlib": "jaxlib",
+        "numpy": "numpy",
+        "xarray": "xarray",
+        "netCDF4": "netCDF4",
+    }
+    found = {"python": platform.python_version(), "scansim": version()}
+    return found | {key: importlib.metadata.version(name) for key, name in names.items()}
+
+
+def commit() -> str | None:
+    """The commit of the checkout, or None for an installed package."""
+    if not _is_checkout() or not (ROOT / ".git").exists():
+        return None
+    describe = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        done = subprocess.run(
+            describe, cwd=ROOT, capture_output=True, text=True, timeout=10, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip() or None

@@ -1,0 +1,272 @@
+"""The networks that a configuration names, as `experiments.learn.task` trains them."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from itertools import pairwise
+from typing import Any, Literal, NamedTuple
+
+import jax
+import numpy as np
+from jax.tree_util import Partial
+
+from sim import Stepper, rnn
+from sim.fit import Prior, n4sid
+
+CELL_NAMES = {
+    "gru": "GRU",
+    "lstm": "LSTM",
+    "elman": "Elman network",
+    "minimal_gated": "minimal gated unit",
+    "lru": "linear recurrent unit",
+    "diagonal": "diagonal state space",
+}
+
+
+class Network(NamedTuple):
+    """A network without its numbers; `network=own` names a function that returns one.
+
+    Attributes:
+        name: one word or two.
+        start: ``start(key, inputs, outputs, records)``, its parameters; records are pairs u
+            (N, inputs), y (N, outputs) in numbers near 1, or None for a start without any.
+        stepper: of its parameters; what enters and leaves is in numbers near 1.
+        kinds: of parameters by dotted name, as `sim.fit.search.fit` takes them.
+        told: ``told(records)``, sentences about a start that could not be made of them.
+    """
+
+    name: str
+    start: Callable
+    stepper: Callable[[Any], Stepper]
+    kinds: Mapping[str, Any] = {}
+    told: Callable = lambda records: ()
+
+
+class Correction(NamedTuple):
+    """A network that is added to the vector field of ``model``.
+
+    Attributes:
+        hidden: widths of its hidden layers.
+        parameters: kinds of the model's own parameters, by name.
+        kinds: of the network's, by dotted name.
+    """
+
+    hidden: tuple[int, ...]
+    parameters: Mapping[str, Any]
+    kinds: Mapping[str, Any]
+
+
+class Recurrent(NamedTuple):
+    """Parameters: of each layer, and of the linear readout, W (hidden, outputs), b (outputs,)."""
+
+    layers: tuple[Any, ...]
+    W: Any
+    b: Any
+
+
+class Block(NamedTuple):
+    """Parameters of a linear recurrent cell and of the `sim.rnn.mlp` after it."""
+
+    cell: Any
+    net: Any
+
+
+class Blocks(NamedTuple):
+    """Parameters: of the linear map before the blocks, of each `Block`, and of the readout."""
+
+    entry: Any
+    layers: tuple[Block, ...]
+    W: Any
+    b: Any
+
+
+def recurrent(
+    cell: Literal["gru", "lstm", "elman", "minimal_gated"] = "gru",
+    hidden: int = 32,
+    layers: int = 1,
+    prior: float | None = None,
+) -> Network:
+    """Layers of a cell of `sim.rnn`, read out linearly.
+
+    Args:
+        cell: its name.
+        hidden, layers: the width of each layer, and how many.
+        prior: standard deviation of all weights around 0; None is no prior.
+    """
+    _check_sizes(hidden=hidden, layers=layers)
+    _check_prior(prior)
+    start = partial(_recurrent_start, cell, hidden, layers)
+    kinds = {name: Prior(0.0, prior) for name in ("layers", "W") if prior}
+    return Network(CELL_NAMES[cell], start, partial(_recurrent, cell), kinds)
+
+
+def _recurrent_start(cell, hidden, layers, key, inputs, outputs, records):
+    params = getattr(rnn, f"{cell}_params")
+    last, *keys = jax.random.split(key, layers + 1)
+    widths = [inputs] + [hidden] * (layers - 1)
+    each = tuple(params(k, width, hidden) for k, width in zip(keys, widths, strict=True))
+    return Recurrent(each, *rnn.mlp_params(last, (hidden, outputs))[0])
+
+
+def _recurrent(cell, params):
+    cell = getattr(rnn, cell)
+    return rnn.readout(rnn.layers(*map(cell, params.layers)), params.W, params.b)
+
+
+def blocks(
+    cell: Literal["lru", "diagonal"] = "lru",
+    hidden: int = 16,
+    layers: int = 2,
+    prior: float | None = None,
+) -> Network:
+    """Residual blocks, each a linear recurrent cell and a static network after it:
+
+        x ← x + MLP(cell(x)),   x₀ = u W₀ + b₀,   y = x W + b
+
+    Args:
+        cell: its name in `sim.rnn`.
+        hidden, layers: the width of all blocks, and how many.
+        prior: standard deviation of the weights of the static networks and of the readout.
+    """
+    _check_sizes(hidden=hidden, layers=layers)
+    _check_prior(prior)
+    held = (*(f"layers.{i}.net" for i in range(layers)), "W")
+    start = partial(_blocks_start, cell, hidden, layers)
+    kinds = {name: Prior(0.0, prior) for name in held if prior}
+    return Network(CELL_NAMES[cell], start, partial(_blocks, cell), kinds)
+
+
+def _blocks_start(cell, hidden, layers, key, inputs, outputs, records):
+    params = getattr(rnn, f"{cell}_params")
+    first, last, *keys = jax.random.split(key, 2 * layers + 2)
+    each = tuple(
+        Block(params(a, hidden, hidden), rnn.mlp_params(b, (hidden, hidden, hidden), gain=0.1))
+        for a, b in zip(keys[:layers], keys[layers:], strict=True)
+    )
+    entry = rnn.mlp_params(first, (inputs, hidden))
+    return Blocks(entry, each, *rnn.mlp_params(last, (hidden, outputs))[0])
+
+
+def _blocks(cell, params):
+    cell = getattr(rnn, cell)
+    each = (rnn.residual(rnn.layers(cell(b.cell), memoryless(b.net))) for b in params.layers)
+    return rnn.readout(rnn.layers(memoryless(params.entry), *each), params.W, params.b)
+
+
+def memoryless(net: Any) -> Stepper:
+    """An `sim.rnn.mlp` as a stepper that remembers nothing.
+
+    >>> import jax.numpy as jnp
+    >>> memoryless(((jnp.ones((1, 1)), jnp.ones(1)),)).step((), jnp.ones(1))[1].tolist()
+    [2.0]
+    """
+    return Stepper(Partial(_no_carry), Partial(_apply_mlp, net))
+
+
+def _no_carry(carry=()):
+    return carry
+
+
+def _apply_mlp(net, carry, x):
+    return carry, rnn.mlp(net, x)
+
+
+def state_space(
+    states: int = 2,
+    hidden: tuple[int, ...] = (8,),
+    start: Literal["n4sid", "random"] = "n4sid",
+    prior: float | tuple[float, ...] | None = None,
+) -> Network:
+    """`sim.rnn.state_space`: a linear system and a static network that corrects it.
+
+    Args:
+        states: how many.
+        hidden: widths of the hidden layers of its network.
+        start: n4sid, the linear system that `sim.fit.n4sid` finds in the stretches without a
+            missing sample, if they are long enough; or random.
+        prior: standard deviation of its network's weights around 0; one for all layers, or
+            one for each.
+    """
+    _check_sizes(states=states, **{f"hidden[{i}]": width for i, width in enumerate(hidden)})
+    begin = partial(_state_space_start, states, hidden, start == "n4sid")
+    told = partial(_state_space_warnings, states, start == "n4sid")
+    return Network("state space", begin, rnn.state_space, _layer_priors("net", hidden, prior), told)
+
+
+def _state_space_start(states, hidden, linear, key, inputs, outputs, records):
+    parts = _complete_stretches(states, records) if linear and records else ()
+    if not parts:
+        return rnn.state_space_params(key, inputs, outputs, states, hidden)
+    us, ys = zip(*parts, strict=True)
+    found = n4sid(us, ys, states, stable=True)
+    return rnn.from_linear(key, found, hidden, u=np.concatenate(us))
+
+
+def _state_space_warnings(states, linear, records):
+    if not linear or _complete_stretches(states, records):
+        return ()
+    return (
+        f"the records have too few samples in a row without a gap for n4sid with {states} "
+        f"state{'s' * (states > 1)}: the state space began at random",
+    )
+
+
+def _complete_stretches(states, records):
+    """The stretches of all records without a missing sample; none where n4sid would refuse them.
+
+    >>> y = np.array([[0.0]] * 9 + [[np.nan]] + [[1.0]] * 3 + [[np.nan]] + [[2.0]] * 8)
+    >>> [u.tolist() for u, _ in _complete_stretches(1, [(np.arange(22.0)[:, None], y)])][0][:3]
+    [[0.0], [1.0], [2.0]]
+    """
+    width = sum(x.shape[1] for x in records[0])
+    horizon = -(-states // records[0][1].shape[1]) + 1  # the shortest that n4sid takes
+    found = []
+    for record in records:
+        u, y = (np.asarray(x, float) for x in record)
+        gaps = np.flatnonzero(np.isnan(y).any(axis=1))
+        edges = pairwise([-1, *gaps.tolist(), len(y)])
+        found += [(u[a + 1 : b], y[a + 1 : b]) for a, b in edges if b - a > 2 * horizon]
+    windows = sum(len(y) - 2 * horizon + 1 for _, y in found)
+    return found if windows >= 2 * horizon * width else []
+
+
+def correction(
+    hidden: tuple[int, ...] = (8,),
+    parameters: Mapping[str, Any] | None = None,
+    prior: float | tuple[float, ...] | None = None,
+) -> Correction:
+    """What ``model`` leaves out: ẏ = f(t, y, u) + N(y, u), with N a static network.
+
+    Args:
+        hidden: widths of its hidden layers.
+        parameters: kinds of the parameters of ``model`` by name, as in the group ``fit``.
+        prior: standard deviation of the network's weights around 0; one for all layers, or
+            one for each.
+    """
+    _check_sizes(**{f"hidden[{i}]": width for i, width in enumerate(hidden)})
+    return Correction(hidden, dict(parameters or {}), _layer_priors("net", hidden, prior))
+
+
+def _layer_priors(name, hidden, prior):
+    """Priors of the layers of a static network."""
+    if prior is None:
+        return {}
+    sds = prior if isinstance(prior, tuple) else (prior,) * (len(hidden) + 1)
+    if len(sds) != len(hidden) + 1:
+        raise ValueError(
+            f"prior: expected one number, or one for each of {len(hidden) + 1} layers, "
+            f"got {len(sds)}"
+        )
+    _check_prior(*sds)
+    return {f"{name}.{i}": Prior(0.0, sd) for i, sd in enumerate(sds)}
+
+
+def _check_sizes(**sizes):
+    for name, size in sizes.items():
+        if size < 1:
+            raise ValueError(f"{name}: expected a whole number of at least 1, got {size}")
+
+
+def _check_prior(*sds):
+    for sd in sds:
+        if sd is not None and not sd > 0:
+            raise ValueError(f"prior: expected a standard deviation above 0, or null, got {sd:g}")

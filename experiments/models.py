@@ -1,0 +1,42 @@
+"""Models of `sim.models` as the tasks use them."""
+
+from typing import Any
+
+import numpy as np
+
+
+def at_zero_input(model: Any) -> Any:
+    """The model at zero input."""
+    from jax.tree_util import Partial
+
+    count = len(model.inputs)
+    zero = np.zeros(count if count > 1 else ())
+    output = model.output and Partial(_at_zero, model.output, zero)
+    return model._replace(field=Partial(_at_zero, model.field, zero), inputs=(), output=output)
+
+
+def _at_zero(function, zero, t, y, u):
+    import jax
+    import jax.numpy as jnp
+
+    return function(t, y, jnp.asarray(zero, jnp.result_type(*jax.tree.leaves(y))))
+
+
+def state_sizes(model: Any) -> dict[str, int]:
+    """Components of every state."""
+    import jax
+
+    from sim.names import leaf_names
+
+    found = map(np.size, jax.tree.leaves(model.initial))
+    return dict(zip(leaf_names(model.initial), found, strict=True))
+
+
+def same_pytrees(a, b) -> bool:
+    """Whether two pytrees are equal, so that they mean the same parameters."""
+    import jax
+
+    if jax.tree.structure(a) != jax.tree.structure(b):
+        return False
+    pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+    return all(np.array_equal(x, y) for x, y in pairs)

@@ -1,0 +1,4 @@
+"""Figures that more than one task draws.
+
+All tasks import from here; this room imports `experiments.cli` only.
+"""

@@ -1,0 +1,215 @@
+"""The figure of a run of any length, drawn from what was seen while it went on.
+
+Of a long run every pixel column shows the range of its records, so that a fast
+oscillation stays a band and no peak is lost; memory does not grow with the run.
+"""
+
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from experiments.cli.messages import suggest
+
+MAX_BINS = 1500  # a few to the pixel column
+PHASE_POINTS = 20_000  # records of the phase plane: the last ones
+MAX_LINES = 4  # components of a quantity drawn as lines; more of them are a map
+MAX_MAP_ROWS = 256  # components of a map
+
+
+def choose_phase_plane(
+    chosen: tuple[str, ...] | None, sizes: dict[str, int]
+) -> tuple[str, str] | None:
+    """The two components of the phase plane: the chosen ones, or a pair where states are few.
+
+    Args:
+        chosen: two names of states, of a component as ``position[0]``; None chooses.
+        sizes: for each state, its number of components.
+
+    >>> choose_phase_plane(None, {"x": 1, "y": 1, "z": 1})
+    ('x', 'z')
+    >>> choose_phase_plane(None, {"position": 2, "velocity": 2})
+    ('position[0]', 'position[1]')
+    """
+    if chosen is None:
+        names = list(sizes)
+        if 2 <= len(names) <= 3 and set(sizes.values()) == {1}:
+            return names[0], names[-1]
+        return (f"{names[0]}[0]", f"{names[0]}[1]") if sizes[names[0]] == 2 else None
+    if len(chosen) != 2:
+        raise ValueError(f"output.phase: expected two names, got {list(chosen)}")
+    for name in chosen:
+        state, index = _component(name)
+        if state not in sizes:
+            raise ValueError(f"output.phase: no state {name!r}; {suggest(name, sizes)}")
+        if not index < sizes[state]:
+            raise ValueError(
+                f"output.phase: {state} has {sizes[state]} components, counted from 0; got {name!r}"
+            )
+    return chosen
+
+
+def _component(name):
+    found = re.fullmatch(r"(\w+)(?:\[(\d+)\])?", name)
+    return (found[1], int(found[2] or 0)) if found else (name, 0)
+
+
+class TimeSeriesPlot:
+    """Gathers the range of every quantity in at most `MAX_BINS` bins of time, and the phase plane."""
+
+    def __init__(self, records: int, phase: tuple[str, str] | None):
+        self.per = math.ceil(records / MAX_BINS)
+        self.bins = math.ceil(records / self.per)
+        self.phase = phase
+        self.low, self.high, self.about = {}, {}, {}
+        self.tail = np.empty((0, 2))
+
+    def add(self, first: int, dataset: Any) -> None:
+        """Take the records ``first``, ``first + 1``, … of the run."""
+        count = dataset.sizes["time"]
+        bins = (first + np.arange(count)) // self.per
+        starts = np.flatnonzero(np.diff(bins, prepend=-1))
+        for name, variable in dataset.variables.items():
+            if variable.dims[:1] != ("time",):
+                continue
+            values = variable.values.reshape(count, -1)
+            if values.shape[1] > MAX_MAP_ROWS:
+                values = values[
+                    :, np.linspace(0, values.shape[1] - 1, MAX_MAP_ROWS).round().astype(int)
+                ]
+            if name not in self.low:
+                self.about[name] = {**variable.attrs, "size": math.prod(variable.shape[1:])}
+                self.low[name] = np.full((self.bins, values.shape[1]), np.nan)
+                self.high[name] = self.low[name].copy()
+            for kept, extreme in ((self.low, np.fmin), (self.high, np.fmax)):
+                part = extreme.reduceat(values, starts)
+                kept[name][bins[starts]] = extreme(kept[name][bins[starts]], part)
+        if self.phase:
+            pair = [_component(name) for name in self.phase]
+            last = min(count, PHASE_POINTS)
+            points = [dataset[name].values[-last:].reshape(last, -1)[:, i] for name, i in pair]
+            self.tail = np.concatenate([self.tail, np.stack(points, axis=1)])[-PHASE_POINTS:]
+
+    def draw(self, path: Path, title: str) -> None:
+        """Write the figure, in the format of its suffix: one panel for each quantity over time,
+        and the phase plane."""
+        import matplotlib
+
+        matplotlib.use("Agg")
+        from matplotlib.figure import Figure
+
+        panels = self._panels()
+        phase = self.phase
+        rows = len(panels)
+        height = max(2.2 + 1.55 * rows, 4.2 if phase else 0)
+        figure = Figure(figsize=(11 if phase else 8.5, height), dpi=130, layout="constrained")
+        figure.suptitle(title, fontweight="bold")
+        grid = figure.add_gridspec(rows, 2 if phase else 1, width_ratios=[1.5, 1] if phase else [1])
+        axes = None
+        for row, names in enumerate(panels):
+            axes = figure.add_subplot(grid[row, 0], sharex=axes)
+            self._panel(figure, axes, names)
+            axes.tick_params(labelbottom=row == rows - 1)
+            if row == rows - 1:
+                axes.set_xlabel("time (s)")
+        figure.align_ylabels()
+        if phase:
+            self._plane(figure.add_subplot(grid[:, 1]), phase)
+        figure.savefig(path)
+
+    def _panels(self) -> list[list[str]]:
+        """A quantity and its measurement share a panel."""
+        names = [n for n in self.low if n != "time"]
+        twins = {n: f"{n}_measured" for n in names if f"{n}_measured" in names}
+        return [[n, twins[n]] if n in twins else [n] for n in names if n not in twins.values()]
+
+    def _panel(self, figure, axes, names):
+        name = names[0]
+        low, high = self.low[name], self.high[name]
+        seen = np.isfinite(self.low["time"][:, 0])
+        start, end = self.low["time"][seen, 0], self.high["time"][seen, 0]
+        low, high = low[seen], high[seen]
+        if low.shape[1] > MAX_LINES:
+            self._map(figure, axes, name, start, end, low, high)
+            return
+        for i in reversed(range(low.shape[1])):
+            label = f"{name}[{i}]" if low.shape[1] > 1 else "simulated" if names[1:] else None
+            draw_range(
+                axes, start, end, low[:, i], high[:, i], color=f"C{i}", label=label, zorder=3
+            )
+        for twin in names[1:]:
+            draw_range(
+                axes,
+                start,
+                end,
+                self.low[twin][seen, 0],
+                self.high[twin][seen, 0],
+                color="0.35",
+                label="measured",
+                zorder=2,
+            )
+        if low.shape[1] > 1 or names[1:]:
+            handles, labels = axes.get_legend_handles_labels()
+            order = np.argsort(labels) if not names[1:] else range(len(labels))
+            axes.legend(
+                [handles[i] for i in order],
+                [labels[i] for i in order],
+                loc="lower right",
+                bbox_to_anchor=(1, 1),
+                ncols=len(labels),
+                fontsize="small",
+                frameon=False,
+                borderpad=0,
+            )
+        axes.set_ylabel(self.label(name))
+        axes.grid(alpha=0.25)
+        axes.margins(x=0)
+
+    def _map(self, figure, axes, name, start, end, low, high):
+        middle = 0.5 * (low + high)
+        finite = middle[np.isfinite(middle)]
+        # A pulse that fades stays visible: the few strongest values may saturate.
+        limit = np.quantile(np.abs(finite), 0.995) or 1.0 if len(finite) else 1.0
+        width = 0.0 if end[-1] != start[0] else 1.0  # a run that ended at its first record
+        extent = (start[0], end[-1] + width, -0.5, self.about[name]["size"] - 0.5)
+        image = axes.imshow(
+            middle.T,
+            aspect="auto",
+            origin="lower",
+            extent=extent,
+            cmap="RdBu_r",
+            vmin=-limit,
+            vmax=limit,
+            interpolation="nearest",
+        )
+        figure.colorbar(image, ax=axes, label=self.label(name), pad=0.01, extend="both")
+        axes.set_ylabel("index")
+
+    def _plane(self, axes, phase):
+        x, y = self.tail.T
+        axes.plot(x, y, lw=0.7, alpha=0.85, color="C0")
+        axes.plot(x[-1:], y[-1:], "o", ms=4, color="C3")
+        names = [name.partition("[")[0] for name in phase]
+        axes.set_xlabel(self.label(names[0], phase[0]))
+        axes.set_ylabel(self.label(names[1], phase[1]))
+        if names[0] == names[1]:
+            axes.set_aspect("equal", adjustable="datalim")
+        axes.locator_params(axis="x", nbins=6)
+        axes.grid(alpha=0.25)
+
+    def label(self, name: str, shown: str | None = None) -> str:
+        """A quantity in words, with its units."""
+        units = self.about[name].get("units", "1")
+        shown = (shown or name).replace("_", " ")
+        if units == "1":
+            return shown
+        return f"{shown}\n({units})" if len(shown) > 12 else f"{shown} ({units})"
+
+
+def draw_range(axes, start, end, low, high, **style):
+    """A line through the range of each bin: up and down once, as a dense trace would."""
+    t = np.stack([start, end], axis=1).ravel()
+    values = np.stack([low, high], axis=1).ravel()
+    axes.plot(t, values, lw=0.9, **style)

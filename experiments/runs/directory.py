@@ -1,0 +1,74 @@
+"""A run's directory: claimed once, never overwritten, and telling what happened in it.
+
+runs/<task>/<YYYYmmdd-HHMMSS>-<6 hex>/
+  .hydra/  run.json  run.log  trajectory.nc  trajectory.png  metrics.csv  checkpoints/
+"""
+
+import json
+import os
+import secrets
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from experiments.cli.config import Config
+
+
+def claim_directory(config: Config, folder: str | None, files: dict[str, str]) -> Path:
+    """A directory that is this run's alone, with its configuration in ``.hydra/``.
+
+    Args:
+        config: the run.
+        folder: where; None is a fresh name under ``runs/<task>/``.
+        files: name and text of what ``.hydra/`` gets.
+
+    Raises:
+        FileExistsError: the folder holds something already.
+    """
+    fresh = f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+    directory = Path(folder) if folder else Path("runs") / config.task / fresh
+    if directory.is_relative_to(Path.cwd()):
+        directory = directory.relative_to(Path.cwd())
+    check_empty(directory)
+    directory.mkdir(parents=True, exist_ok=bool(folder))
+    try:  # two runs may both find it empty: the one that makes .hydra has it
+        (directory / ".hydra").mkdir()
+    except FileExistsError:
+        raise FileExistsError(f"output.dir: another run has just claimed {directory}") from None
+    for name, text in files.items():
+        (directory / ".hydra" / name).write_text(text, encoding="utf-8")
+    (directory / "checkpoints").mkdir()
+    return directory
+
+
+def check_empty(directory: Path) -> None:
+    """Raise FileExistsError where a run would have to share its directory."""
+    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+        raise FileExistsError(
+            f"output.dir: expected a new or empty directory, got {directory}; "
+            "a run is never overwritten"
+        )
+
+
+def write_json(path: Path, values: dict[str, Any]) -> None:
+    """Write atomically: a reader sees the old file or the new one, never a part."""
+    temporary = path.with_suffix(".tmp")
+    with open(temporary, "w", encoding="utf-8") as file:
+        json.dump(values, file, indent=2)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def update_run_json(directory: Path, **values: Any) -> dict[str, Any]:
+    """run.json with these values changed or added."""
+    path = directory / "run.json"
+    known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    known.update(values)
+    write_json(path, known)
+    return known
+
+
+def timestamp() -> str:
+    return datetime.now().astimezone().isoformat(timespec="seconds")

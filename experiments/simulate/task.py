@@ -1,0 +1,204 @@
+"""The task `simulate`: a model, driven by an input, through time into a file and a figure."""
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from experiments.cli.config import Config
+from experiments.cli.instantiate import instantiate
+from experiments.cli.targets import resolve
+from experiments.models import at_zero_input
+from experiments.plots.timeseries import TimeSeriesPlot, choose_phase_plane
+from experiments.runs.precision import precision
+from experiments.simulate import dataset, inputs
+
+
+class Prepared(NamedTuple):
+    """All that a run needs, checked: what is wrong is said before a directory is claimed.
+
+    Attributes:
+        stepper, carry, xs, length: what `sim.stream.stream` takes.
+        t0, dt: time of the initial state and of one step, s.
+        quantities: units and words of everything in the file.
+        label: ``label(first, ys)``, the dataset of the records from ``first`` on.
+        measured: for a quantity, the name under which its measurement is written.
+        phase: the two components of the phase plane in the figure, or None.
+    """
+
+    config: Config
+    name: str
+    initial: Any
+    stepper: Any
+    carry: Any
+    xs: Any
+    length: int
+    t0: float
+    dt: float
+    quantities: Mapping[str, Any]
+    label: Callable[[int, Any], Any]
+    measured: dict[str, str]
+    phase: tuple[str, str] | None
+
+
+def prepare(config: Config) -> Prepared:
+    """Build the pieces and hold them against each other.
+
+    Raises:
+        ValueError: a key, a value, a name or a size is wrong.
+        OSError: the record cannot be read, or its times are irregular.
+    """
+    record = inputs.read_record(config)
+    with precision(config):
+        model = _build_piece(config, "model")
+        if not hasattr(model, "field") or not hasattr(model, "initial"):
+            raise ValueError(
+                f"model._target_: expected a function that returns a sim.models.Model, "
+                f"got {type(model).__name__} from {config.model['_target_']}"
+            )
+        t0, dt, length = inputs.run_clock(config, record)
+        if config.output.save_every > length:
+            raise ValueError(
+                f"output.save_every: expected at most {length}, the steps of the run, "
+                f"got {config.output.save_every}"
+            )
+        u = inputs.sampled_input(config, model, record, t0, dt, length)
+        if u is None and model.inputs:
+            model = at_zero_input(model)
+        stepper = _build_piece(config, "integrator", {"f": model.field, "dt": dt / config.substeps})
+        if config.substeps > 1:
+            from sim import repeat
+
+            stepper = stepper._replace(step=repeat(stepper.step, config.substeps))
+        carry, xs = stepper.init(model.initial, t0=t0), inputs.held_input(config, u, dt, length)
+        _check_step(config, stepper, carry, xs)
+        measured = dataset.measured_names(model, record, u)
+        quantities = dataset.file_quantities(model, measured)
+        labelled = dataset.dataset_builder(
+            model,
+            u,
+            {name: record.reference[quantity] for quantity, name in measured.items()},
+            t0=t0,
+            dt=dt,
+            save_every=config.output.save_every,
+            quantities=quantities,
+        )
+        phase = None
+        if config.output.phase is not None or not measured:
+            phase = choose_phase_plane(config.output.phase, dataset.state_sizes(model))
+        return Prepared(
+            config,
+            model.name,
+            model.initial,
+            stepper,
+            carry,
+            xs,
+            length,
+            t0,
+            dt,
+            quantities,
+            labelled,
+            measured,
+            phase,
+        )
+
+
+def _build_piece(config, group, given=None):
+    settings = getattr(config, group)
+    factory = resolve(f"{group}._target_", settings["_target_"], config.allow)
+    return instantiate(factory, settings, group, given)
+
+
+def _check_step(config, stepper, carry, xs):
+    """Trace one step, so that pieces that do not fit are named before a run is claimed."""
+    import jax
+
+    try:
+        jax.eval_shape(stepper.step, carry, jax.tree.map(lambda x: x[0], xs and xs(0, 1)))
+    except ValueError as error:
+        method = config.integrator["_target_"].rpartition(".")[2]
+        raise ValueError(f"{method} cannot step this model: {error}") from error
+
+
+def figure(prepared: Prepared) -> TimeSeriesPlot:
+    """What gathers the figure while the run goes on."""
+    return TimeSeriesPlot(prepared.length // prepared.config.output.save_every + 1, prepared.phase)
+
+
+def run(
+    prepared: Prepared,
+    directory: Path,
+    *,
+    attributes: Mapping[str, Any],
+    identity: str,
+    resume: bool,
+    stop: Callable[[], bool],
+    watch: Callable,
+    report: Callable,
+) -> Any:
+    """Stream the run into ``directory``; what `sim.stream.stream` returns or raises.
+
+    Args:
+        attributes: global attributes of the file.
+        identity: the hash of the configuration, kept in the checkpoint.
+        resume: go on from the checkpoint.
+        stop: asked after every chunk.
+        watch: ``watch(first, dataset)`` sees every dataset that is written.
+        report: sees every `sim.stream.Status`.
+    """
+    from sim import checkpoint
+    from sim.netcdf import read, writer
+    from sim.progress import progress
+    from sim.stream import default_chunk, stream
+
+    config, every = prepared.config, prepared.config.output.save_every
+    t0, dt = prepared.t0, prepared.dt
+    with precision(config), ExitStack() as stack:
+        chunk = config.output.chunk or default_chunk(
+            prepared.stepper.step,
+            prepared.carry,
+            prepared.xs,
+            length=prepared.length,
+            save_every=every,
+        )
+        path = directory / "trajectory.nc"
+        latest = directory / "checkpoints" / "latest.npz"
+        flush = min(chunk // every, prepared.length // every + 1)
+        kept = checkpoint.records(latest) + 1 if resume else 0
+        if kept == 1:  # killed in its first append: the file has nothing to go on with
+            path.unlink(missing_ok=True)
+            kept = 0
+        for at in range(0, kept, flush):
+            watch(at, read(path, slice(at, min(at + flush, kept))))
+        append = stack.enter_context(
+            writer(path, flush=flush, attributes=attributes, resume=kept > 0)
+        )
+        bar = stack.enter_context(progress(dt=dt, t0=t0, title=prepared.name))
+
+        def sink(first, ys):
+            dataset = prepared.label(first, ys)
+            append(first, dataset)
+            watch(first, dataset)
+
+        def tell(status):
+            report(status)
+            bar(status)
+
+        if not kept:
+            sink(0, dataset.initial_row(prepared.initial))
+        return stream(
+            prepared.stepper.step,
+            prepared.carry,
+            prepared.xs,
+            length=prepared.length,
+            chunk=chunk,
+            save_every=every,
+            t0=t0,
+            dt=dt,
+            checkpoint=latest,
+            resume=resume,
+            identity=identity,
+            stop=stop,
+            report=tell,
+            sink=lambda first, ys: sink(first + 1, ys),
+        )

@@ -1,0 +1,6 @@
+"""Linear systems from records: subspace identification, innovations form, frequency response.
+
+Users reach them through `sim.fit`; no other room imports from here.
+"""
+
+__all__ = ["frequency_response", "innovations_model", "n4sid", "predictor"]

@@ -1,0 +1,17 @@
+"""What a search evaluates: objectives, residuals, losses and their derivatives.
+
+Solvers, searches and uncertainty import from here; this room imports `parameters` only.
+"""
+
+__all__ = [
+    "assemble",
+    "fingerprint",
+    "free_run",
+    "linearised",
+    "losses",
+    "objectives",
+    "problem",
+    "quadratic_model",
+    "robust",
+    "sensitivities",
+]

@@ -1,0 +1,86 @@
+"""What a fit has left, and what that says of it: residuals, and criteria of order."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from sim.fit.problem.losses import loss, prior_loss
+from sim.fit.problem.objectives import is_likelihood
+from sim.fit.problem.problem import residuals as errors
+from sim.fit.result import Fit, minimum_of
+from sim.fit.validation.information_criteria import aic, aicc, bic, log_likelihood
+
+
+def residuals(found: Fit) -> list[np.ndarray]:
+    """e = y − ŷ of each experiment, as `whiteness` and `scores` take them.
+
+    Args:
+        found: of any objective: the errors of a simulation, the innovations of a filter.
+
+    Returns:
+        For each experiment (N, outputs), in the units of y, NaN where a sample is missing; where
+        it has a y0 that comes first, (N + 1, outputs).
+
+    >>> import jax.numpy as jnp
+    >>> from sim import Stepper
+    >>> from sim.fit import Experiment, Simulation, fit
+    >>> def model(p):   # what is seen is p, throughout
+    ...     return Stepper(jnp.asarray, lambda s, _: (s, p["level"]))
+    >>> e = Experiment(None, jnp.array([[1.0], [np.nan], [3.0]]))
+    >>> found = fit(Simulation(model), {"level": 1.0}, e, states=0.0, free_states=False)
+    >>> residuals(found)[0].ravel().round(3).tolist()
+    [-1.0, nan, 1.0]
+    """
+    return errors(found.problem, minimum_of(found))
+
+
+class Criteria(NamedTuple):
+    """Of one fit, to be compared with those of other models of the same record.
+
+    Attributes:
+        loglik: the largest logarithm of the likelihood, what was known beforehand left out.
+        params: how many numbers were fitted, the variances of the noise among them.
+        samples: how many were observed.
+        aic, aicc, bic: the smaller the better.
+    """
+
+    loglik: float
+    params: int
+    samples: int
+    aic: float
+    aicc: float
+    bic: float
+
+
+def criteria(found: Fit) -> Criteria:
+    """The likelihood of a fit, and Akaike's and Schwarz's criteria.
+
+        ℓ = −Σᵢ nᵢ/2 (log(2π Σ eᵢ² / nᵢ) + 1) of a simulation, the sum over its outputs
+
+    Args:
+        found: of a `Simulation`, whose noise is taken as white, normal and not correlated
+            between outputs; or of a `Prediction`, whose filter says what it is.
+
+    Reference: K. P. Burnham and D. R. Anderson, *Model Selection and Multimodel Inference*,
+    2nd ed., Springer 2002, section 2.2.
+
+    >>> import jax.numpy as jnp
+    >>> from sim import Stepper
+    >>> from sim.fit import Experiment, Simulation, fit
+    >>> def model(p):
+    ...     return Stepper(jnp.asarray, lambda s, _: (s, p["level"]))
+    >>> e = Experiment(None, jnp.array([[1.0], [2.0], [3.0]]))
+    >>> found = fit(Simulation(model), {"level": 1.0}, e, states=0.0, free_states=False)
+    >>> criteria(found).params, round(criteria(found).aic, 4)   # the level, and the variance
+    (2, 11.2972)
+    """
+    problem = found.problem
+    z, params, samples = minimum_of(found), problem.unknowns, problem.samples
+    if is_likelihood(problem.objective):
+        loglik = float(prior_loss(problem, z) - loss(problem, z))
+    else:
+        e = np.concatenate(residuals(found))
+        params += e.shape[1]
+        loglik = sum(log_likelihood(np.nansum(e_i**2), np.isfinite(e_i).sum()) for e_i in e.T)
+    values = (criterion(loglik, params, samples) for criterion in (aic, aicc, bic))
+    return Criteria(float(loglik), params, samples, *map(float, values))
