@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from sim import check
-from sim.fit import Experiment
+from sim.records.experiment import Experiment
 
 
 def pieces(experiment: Experiment, length: int, *, warmup: int = 0) -> list[Experiment]:

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from sim import check
-from sim.fit import Experiment
 from sim.inputs import at
+from sim.records.experiment import Experiment
 from sim.rnn.mlp import mlp, mlp_params
 from sim.rnn.scaling import Scaling
 

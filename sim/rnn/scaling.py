@@ -10,8 +10,7 @@ import numpy as np
 from jax.tree_util import Partial
 
 from sim import Stepper, check
-from sim.fit import Experiment
-from sim.records.experiment import column_scale
+from sim.records.experiment import Experiment, column_scale
 
 
 class Scaling(NamedTuple):
