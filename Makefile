@@ -10,15 +10,20 @@ PYTHON = $(shell for python in python3 python3.13 python3.12 python3.11; do \
 install = PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test bench clean
+.PHONY: demo lint test bench clean
 
 # The default simulation: a NetCDF file and a figure.
 demo: .venv/demo
 	@.venv/bin/python -m experiments.run
 
-# The whole suite.
-test: .venv/test
-	@.venv/bin/python -m pytest -n 2
+# Form and common mistakes; `.venv/bin/ruff format` and `ruff check --fix` mend most of them.
+lint: .venv/test
+	@.venv/bin/ruff format --quiet --check .
+	@.venv/bin/ruff check --quiet .
+
+# The whole suite, or one part of it: make test T=tests/filters
+test: lint
+	@.venv/bin/python -m pytest -n 2 $(T)
 
 # This project beside its peers, side by side.
 bench: .venv/bench
