@@ -3,6 +3,7 @@
 import json
 import os
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -50,13 +51,20 @@ def save(path: str | os.PathLike, state: Checkpoint, run: dict[str, Any]) -> Non
         raise OSError(f"{path}: cannot write the checkpoint: {error.strerror or error}") from error
 
 
-def load(path: str | os.PathLike, carry: Any, run: dict[str, Any]) -> Checkpoint:
+def load(
+    path: str | os.PathLike,
+    carry: Any,
+    run: dict[str, Any],
+    earlier_names: Mapping[str, str] | None = None,
+) -> Checkpoint:
     """Read a checkpoint that `save` wrote for this run.
 
     Args:
         path: the file.
         carry: a carry of the run, for its structure, shapes and dtypes.
         run: as given to `save`.
+        earlier_names: what fields of the carry were called by an earlier version, whose
+            checkpoints are read too.
 
     Raises:
         ValueError: the checkpoint is of another run; the message names what differs.
@@ -65,6 +73,8 @@ def load(path: str | os.PathLike, carry: Any, run: dict[str, Any]) -> Checkpoint
     path = Path(path)
     facts, step, records, stored = _read_arrays(path)
     expected = json.loads(json.dumps({**run, **_structure(carry)}))
+    if earlier_names and facts == {**run, **_structure(carry, earlier_names)}:
+        facts = expected
     for name in {**expected, **facts}:
         if facts.get(name) != expected.get(name):
             raise ValueError(
@@ -98,8 +108,8 @@ def _read_arrays(path):
         raise OSError(f"{path}: cannot read it as a checkpoint ({error})") from error
 
 
-def _structure(carry):
-    names = leaf_names(carry, "carry")
+def _structure(carry, renamed=None):
+    names = leaf_names(carry, "carry", renamed)
     leaves = [np.asarray(x) for x in jax.tree.leaves(carry)]
     return {
         f"carry {name}": f"{x.dtype.name}[{','.join(map(str, x.shape))}]"

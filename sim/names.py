@@ -2,17 +2,21 @@
 
 import re
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 from jax.tree_util import tree_flatten_with_path
 
 
-def leaf_names(tree: Any, unnamed: str = "y") -> list[str]:
+def leaf_names(
+    tree: Any, unnamed: str = "y", renamed: Mapping[str, str] | None = None
+) -> list[str]:
     """One name for each leaf, in leaf order: the last named part of its path.
 
     Positions in tuples and lists follow that name as numbers, a tree without any
     names is called ``unnamed``, and leaves that would share a name get their whole
     path instead. Every name is a letter followed by letters, digits and underscores.
+    A part of a path that is in ``renamed`` is called as it says there.
 
     >>> leaf_names({"state": {"q": (1.0, 2.0)}, "level": 3.0})
     ['level', 'q_0', 'q_1']
@@ -20,6 +24,8 @@ def leaf_names(tree: Any, unnamed: str = "y") -> list[str]:
     ['a_q', 'b_q']
     """
     paths = [[_part(key) for key in path] for path, _ in tree_flatten_with_path(tree)[0]]
+    if renamed:
+        paths = [[renamed.get(part, part) for part in parts] for parts in paths]
     short = [_join(_from_last_name(parts), unnamed) for parts in paths]
     whole = [_join(parts, unnamed) for parts in paths]
     count = Counter(short)

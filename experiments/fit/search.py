@@ -194,7 +194,7 @@ def non_finite_message(found: Any) -> str:
     from sim.fit.solvers import levenberg_marquardt as lm
 
     search = found.search.search
-    if int(search.status) != lm.STUCK or int(search.bad) < int(search.turns):
+    if int(search.status) != lm.STUCK or int(search.non_finite) < int(search.rejected):
         return ""
     ahead = linearise(
         found.problem, lm.propose(search)

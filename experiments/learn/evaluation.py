@@ -96,9 +96,9 @@ def _findings(how, ended, first):
     """How the training ended, and what of it is kept."""
     found, search = ended.found, ended.found.search.search
     yield re.sub("^1 members?: 1 ", "", found.message)
-    bad = int(search.bad[first])
+    bad = int(search.non_finite[first])
     if bad:
-        where = f", last{_where(search, first)}" if hasattr(search, "where") else ""
+        where = f", last{_where(search, first)}" if search.location is not None else ""
         yield (
             f"the loss was not finite in {bad} place{'s' * (bad > 1)}{where}: they were left, and the best "
             "weights are kept"
@@ -116,12 +116,12 @@ def non_finite_message(task: Any, ended: TrainedMembers) -> str:
     """Where a training ended because its loss was no longer finite, in words; else empty."""
     search, patience = ended.found.search.search, task.learning.patience
     for i in rank_members(task.learning, ended):
-        turns, bad = int(search.turns[i]), int(search.bad[i])
+        turns, bad = int(search.rejected[i]), int(search.non_finite[i])
         if bad < turns or not (int(search.status[i]) == STUCK or turns >= patience):
             continue
         # Windows are refused for one reason alone; whether a step was, its next one tells.
         if (
-            hasattr(search, "where")
+            search.location is not None
             or _count_after_one_more(task.begun, ended.found.search, i) > bad
         ):
             at = _where(search, i) or f" in evaluation {int(search.steps[i])}"
@@ -135,22 +135,22 @@ def _count_after_one_more(problem, search, i):
 
     inner, best = search.search, search.best
     inner = inner._replace(status=np.asarray(inner.status).copy())
-    best = best._replace(waited=np.asarray(best.waited).copy())
-    inner.status[i], best.waited[i] = SEARCHING, 0
+    best = best._replace(steps_since=np.asarray(best.steps_since).copy())
+    inner.status[i], best.steps_since[i] = SEARCHING, 0
     found = ensemble(
         *problem.arguments,
         **problem.settings,
         steps=int(inner.steps[i]) + 1,
         search=search._replace(search=inner, best=best),
     )
-    return int(found.search.search.bad[i])
+    return int(found.search.search.non_finite[i])
 
 
 def _where(search, i):
     """Where a training in windows, of which 0 is a pass as a whole, last was not finite."""
-    if not hasattr(search, "where"):
+    if search.location is None:
         return ""
-    step, window = (int(x) for x in search.where[i])
+    step, window = (int(x) for x in search.location[i])
     return f" in pass {step}" + (f", window {window}" if window else "")
 
 

@@ -76,18 +76,18 @@ class Best(NamedTuple):
 
     z: Any
     loss: Any
-    waited: Any
+    steps_since: Any
 
 
 class SearchState(NamedTuple):
     """The whole state of a fit: the search, the weights of the outputs, their round, the best,
-    and the mark of the problem it is of."""
+    and the fingerprint of the problem it is of."""
 
     search: Any
     weights: Any
     round: int
     best: Best | None = None
-    mark: Fingerprint | None = None
+    fingerprint: Fingerprint | None = None
 
 
 class Fit(NamedTuple):

@@ -5,6 +5,7 @@ Solvers, searches and uncertainty import from here; this room imports `parameter
 
 __all__ = [
     "assemble",
+    "errors",
     "fingerprint",
     "free_run",
     "linearised",

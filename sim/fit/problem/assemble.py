@@ -6,6 +6,7 @@ import numpy as np
 
 from sim.fit.parameters.constraints import Free
 from sim.fit.parameters.vector import as_constant, parameter_layout, typical_scale
+from sim.fit.problem.errors import TooFewSamples
 from sim.fit.problem.objectives import is_likelihood
 from sim.fit.problem.problem import Problem, States
 from sim.messages import join_names
@@ -56,7 +57,7 @@ def build_problem(
     z = jnp.asarray(np.concatenate(z).astype(theta.dtype) / size)
     if problem.samples + problem.known < len(z) and not validated:
         and_priors = f" and {problem.known} priors" if problem.known else ""
-        raise ValueError(
+        raise TooFewSamples(
             "experiments: expected more samples than unknowns, got "
             f"{problem.samples} samples{and_priors} for "
             f"{sum(declared.sizes)} parameters and {len(z) - sum(declared.sizes)} initial states"

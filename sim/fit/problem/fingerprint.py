@@ -93,11 +93,11 @@ def check_resumable(search: Any, problem, watched, begin: Callable, z) -> None:
     Raises:
         ValueError: it is no search, or that of another problem or solver; what differs is named.
     """
-    if not hasattr(search, "search") or not hasattr(search, "mark"):
+    if not hasattr(search, "search") or not hasattr(search, "fingerprint"):
         raise ValueError(
             f"search: expected the search of a Fit, as found.search, got {type(search).__name__}"
         )
-    check_fingerprint(search.mark, fingerprint(problem, watched))
+    check_fingerprint(search.fingerprint, fingerprint(problem, watched))
     check_same_state(search.search, jax.eval_shape(begin, problem, z))
 
 

@@ -6,12 +6,8 @@ import jax
 import jax.numpy as jnp
 
 from sim.fit.parameters.vector import prior_residuals
+from sim.fit.problem.errors import NoForwardMode
 from sim.fit.problem.objectives import is_likelihood
-
-ONE_WAY = (
-    "solver: expected one of optax, such as optax.lbfgs(), for a model with jax.custom_vjp, "
-    "which has no forward-mode derivative"
-)
 
 
 @jax.jit
@@ -77,14 +73,17 @@ def map_experiments(problem, z, one):
 
 
 def forward_mode(derivative: Callable, *args):
-    """A derivative in forward mode.
+    """derivative(*args), which takes a derivative in forward mode.
 
     Raises:
-        ValueError: the model has none.
+        NoForwardMode: the model has none.
     """
     try:
         return derivative(*args)
     except TypeError as error:
         if "custom_vjp" not in str(error):
             raise
-        raise ValueError(ONE_WAY) from None
+        raise NoForwardMode(
+            "solver: expected one of optax, such as optax.lbfgs(), for a model with "
+            "jax.custom_vjp, which has no forward-mode derivative"
+        ) from None

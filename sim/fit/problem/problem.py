@@ -15,6 +15,7 @@ import numpy as np
 from jax.tree_util import register_dataclass
 
 from sim.fit.parameters.vector import ParameterLayout, prior_residuals, to_parameters
+from sim.fit.problem.errors import DivergenceError
 from sim.fit.problem.linearised import Linearisation, qr_reduce
 from sim.fit.problem.losses import forward_mode, weighted_residuals
 from sim.fit.problem.sensitivities import is_worthwhile, with_sensitivities
@@ -269,8 +270,9 @@ def _scatter_columns(J, r, n, places, total):
     return wide.reshape(count * k, total + 1)
 
 
-def divergence_error(problem: Problem, z, otherwise: str) -> ValueError:
-    """What to say of a run that is not finite: an input that is not, or else the rest."""
+def divergence_error(problem: Problem, z, message: str) -> ValueError:
+    """The error for a run that is not finite: of its inputs if one is not finite, else a
+    `DivergenceError` with the given message."""
     for i, (_, e) in enumerate(problem.each(z)[1]):
         for leaf in jax.tree.leaves(e.xs):
             if jnp.issubdtype(leaf.dtype, jnp.inexact):
@@ -280,7 +282,7 @@ def divergence_error(problem: Problem, z, otherwise: str) -> ValueError:
                         f"experiments[{i}].xs: expected finite inputs, got {bad.sum()} of "
                         f"{len(bad)} that are not, first at {np.argmax(bad)}"
                     )
-    return ValueError(otherwise)
+    return DivergenceError(message)
 
 
 def residuals(problem: Problem, z) -> list[np.ndarray]:

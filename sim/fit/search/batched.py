@@ -19,12 +19,12 @@ from sim.fit.solvers.status import CONVERGED, SEARCHING, STUCK
 
 class BatchState(NamedTuple):
     """The state of all searches, each leaf (M, …): the search itself, the best place yet, and
-    whether it began finite; and the mark of the problem they are of."""
+    whether it began finite; and the fingerprint of their problem."""
 
     search: Any
     best: Best
     finite: Any
-    mark: Fingerprint | None = None
+    fingerprint: Fingerprint | None = None
 
 
 def per_member(problems):
@@ -70,7 +70,7 @@ def step_members(method, problem, watched, own, members, going, tolerance):
         best = Best(
             jnp.where(better, inner.z, old.z),
             jnp.where(better, value, old.loss),
-            jnp.where(better, 0, old.waited + going.astype(old.waited.dtype)),
+            jnp.where(better, 0, old.steps_since + going.astype(old.steps_since.dtype)),
         )
         return BatchState(inner, best, member.finite), value
 
@@ -103,18 +103,16 @@ def member_parameters(problem, own, zs):
 def are_running(members, steps, patience):
     inner, best = jax.tree.map(np.asarray, (members.search, members.best))
     searching = (inner.steps < steps) & (inner.status == SEARCHING)
-    return searching & (best.waited < patience) & np.asarray(members.finite)
+    return searching & (best.steps_since < patience) & np.asarray(members.finite)
 
 
 def describe(members, steps, patience):
     finite = np.asarray(members.finite)
-    status, waited = np.asarray(members.search.status), np.asarray(members.best.waited)
+    status, waited = np.asarray(members.search.status), np.asarray(members.best.steps_since)
     stopped = finite & (waited >= patience)
     rest = finite & ~stopped
     # Windows are refused for one reason alone.
-    stuck = (
-        "stuck where the loss turned non-finite" if hasattr(members.search, "where") else "stuck"
-    )
+    stuck = "stuck" if members.search.location is None else "stuck where the loss turned non-finite"
     found = {
         "stopped early": stopped,
         "converged": rest & (status == CONVERGED),

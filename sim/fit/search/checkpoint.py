@@ -4,6 +4,18 @@ import os
 from typing import Any
 
 from sim import checkpoint
+from sim.fit.result import SearchState
+from sim.fit.search.batched import BatchState
+
+# Fields of the state of a search, and what an earlier version called them.
+EARLIER_NAMES = {
+    "fingerprint": "mark",
+    "linearisation": "at",
+    "location": "where",
+    "non_finite": "bad",
+    "rejected": "turns",
+    "steps_since": "waited",
+}
 
 
 def save(path: str | os.PathLike, search: Any) -> None:
@@ -38,12 +50,12 @@ def load(path: str | os.PathLike, like: Any) -> Any:
     [1.0, 1.0]
     """
     try:
-        return checkpoint.load(path, like, {"run": "fit"}).carry
+        return _load(path, like)
     except ValueError:
-        if getattr(like, "mark", None) is None:
+        if not isinstance(like, SearchState | BatchState):
             raise
         try:
-            checkpoint.load(path, like._replace(mark=None), {"run": "fit"})
+            _load(path, like._replace(fingerprint=None))
         except ValueError:
             pass
         else:
@@ -52,3 +64,7 @@ def load(path: str | os.PathLike, like: Any) -> Any:
                 "search is of: begin anew"
             ) from None
         raise
+
+
+def _load(path, like):
+    return checkpoint.load(path, like, {"run": "fit"}, EARLIER_NAMES).carry

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sim.fit.problem.losses import ONE_WAY
+from sim.fit.problem.errors import NoForwardMode
 from sim.fit.problem.objectives import is_likelihood
 from sim.fit.problem.problem import Problem, linearise, residuals
 from sim.fit.result import Fit, SearchState, Uncertainty
@@ -63,7 +63,7 @@ def build_fit(
             STUCK: f"{_describe_stuck(search)}, {after}",
         }[int(search.status)]
     )
-    bad = int(search.bad)
+    bad = int(search.non_finite)
     if bad:
         words += f"; the model diverged at {bad} place{'s' * (bad > 1)} tried, which it left"
         words += _describe_place(search)
@@ -86,30 +86,27 @@ def build_fit(
 
 def steps_phrase(search, n: int) -> str:
     """Steps of a search in words: those of training in windows are passes over the records."""
-    word = ("pass", "passes") if hasattr(search, "where") else ("evaluation", "evaluations")
+    word = ("evaluation", "evaluations") if search.location is None else ("pass", "passes")
     return f"{n} {word[n != 1]}"
 
 
 def _describe_stuck(search) -> str:
     # Windows are refused for one reason alone.
-    lost = hasattr(search, "where")
-    return (
-        "the loss is not finite, the last good parameters are kept"
-        if lost
-        else ("no step lowers the loss")
-    )
+    if search.location is None:
+        return "no step lowers the loss"
+    return "the loss is not finite, the last good parameters are kept"
 
 
 def _describe_place(search) -> str:
     """In words, where training in windows met the last place that was not finite."""
-    if not hasattr(search, "where"):
+    if search.location is None:
         return ""
-    step, window = (int(n) for n in search.where)
+    step, window = (int(n) for n in search.location)
     return f", the last in {f'window {window} of ' * bool(window)}pass {step}"
 
 
 def _uncertainty(problem, search, z) -> Uncertainty:
-    known = hasattr(search, "at") and np.array_equal(z, search.z)
+    known = search.linearisation is not None and np.array_equal(z, search.z)
     most = MAX_UNKNOWNS_LINEARISED if known else MAX_UNKNOWNS
     if len(z) > most:
         return without_covariance(problem, z, f"more than {most} unknowns")
@@ -118,10 +115,9 @@ def _uncertainty(problem, search, z) -> Uncertainty:
             return from_observed_information(problem, z)
         if problem.robust is not None:
             return from_fisher_information(*huber_linearisation(problem, z))
-        return from_fisher_information(problem, z, search.at if known else linearise(problem, z))
-    except ValueError as error:
-        if str(error) != ONE_WAY:
-            raise
+        at_minimum = search.linearisation if known else linearise(problem, z)
+        return from_fisher_information(problem, z, at_minimum)
+    except NoForwardMode:
         return without_covariance(
             problem, z, "a model with jax.custom_vjp has no forward-mode derivative"
         )

@@ -59,6 +59,7 @@ def ensemble(
     tolerance: float = 1e-9,
     search: Any = None,
     report: Callable[[int, np.ndarray], Any] | None = None,
+    on_state: Callable[[batched.BatchState], bool] | None = None,
 ) -> Ensemble:
     """`fit` from several starts side by side, every member by itself:
 
@@ -76,6 +77,7 @@ def ensemble(
             patience, steps, tolerance: as `fit` takes them, the same for all members.
         search: the ``search`` of an `Ensemble` that is to go on, bit for bit.
         report: called after each evaluation with its number and the losses (M,).
+        on_state: as `fit` takes it, with the state of all members.
 
     Returns:
         An `Ensemble`.
@@ -140,8 +142,8 @@ def ensemble(
                 f"search: expected that of {count} members with {zs.shape[1]} unknowns each, got "
                 f"{type(search).__name__ if z is None else 'one of shape ' + str(z.shape)}"
             )
-        check_fingerprint(search.mark, mark)
-        search = search._replace(mark=None)
+        check_fingerprint(search.fingerprint, mark)
+        search = search._replace(fingerprint=None)
         check_same_state(
             search, batched.init_members.eval_shape(method, problem, watched, own, zs)[0]
         )
@@ -155,6 +157,8 @@ def ensemble(
         seen.append(np.asarray(value))
         if report is not None:
             report(int(np.max(search.search.steps)), losses[-1])
+        if on_state is not None and on_state(search._replace(fingerprint=mark)):
+            steps = int(np.max(search.search.steps))
     params, x0 = batched.member_parameters(problem, own, search.best.z)
     return Ensemble(
         jax.tree.map(np.asarray, params),
@@ -164,7 +168,7 @@ def ensemble(
         np.asarray(search.best.loss),
         np.asarray(search.finite),
         batched.describe(search, steps, patience),
-        search._replace(mark=mark),
+        search._replace(fingerprint=mark),
     )
 
 

@@ -40,6 +40,7 @@ def fit(
     tolerance: float = 1e-9,
     search: Any = None,
     report: Callable[[int, float], Any] | None = None,
+    on_state: Callable[[SearchState], bool] | None = None,
 ) -> Fit:
     """The parameters with which a model comes nearest to records.
 
@@ -78,6 +79,9 @@ def fit(
             stopped. All that decides its numbers is as it was at the beginning: the start,
             kinds, states and records.
         report: called after each evaluation with its number and the loss.
+        on_state: called after each evaluation with the whole state of the search, which
+            `save` writes and ``search`` goes on from; where it returns true, the search
+            ends as if its steps had run out.
 
     Returns:
         A `Fit`.
@@ -144,8 +148,10 @@ def fit(
                 seen.append(float(value))
             if report is not None:
                 report(int(inner.steps), losses[-1])
+            if on_state is not None and on_state(search._replace(search=inner, best=best)):
+                steps = int(inner.steps)
         search = search._replace(search=inner, best=best)
-        if int(best.waited) >= patience:
+        if int(best.steps_since) >= patience:
             return build_fit(
                 problem, search, losses, seen, _early_stop_message(inner, watched, patience)
             )
@@ -156,7 +162,7 @@ def fit(
             return build_fit(problem, search, losses, seen)
         problem = problem.weighted(weights)
         again = start_search(method, problem, watched, best.z, search.round + 1)
-        kept = again.search._replace(steps=inner.steps, bad=inner.bad)
+        kept = again.search._replace(steps=inner.steps, non_finite=inner.non_finite)
         search = again._replace(search=kept)
 
 
@@ -174,8 +180,8 @@ def start_search(method: Solver, problem: Problem, watched, z, round: int) -> Se
             "start: expected parameters with which the model stays finite "
             "over the records, got a run that diverges",
         )
-    slope = inner.at.R if hasattr(inner, "at") else getattr(inner, "grad", 0.0)
-    if not np.isfinite(np.asarray(slope)).all():
+    slope = inner.grad if inner.linearisation is None else inner.linearisation.R
+    if slope is not None and not np.isfinite(np.asarray(slope)).all():
         raise ValueError(
             "start: expected a model that can be differentiated there, got a slope "
             "that is not finite"
@@ -200,13 +206,13 @@ def _update_best(best: Best, z, value) -> Best:
     return Best(
         jnp.where(better, z, best.z),
         jnp.where(better, value, best.loss),
-        jnp.where(better, 0, best.waited + 1),
+        jnp.where(better, 0, best.steps_since + 1),
     )
 
 
 def _is_running(inner, best, steps, patience):
     searching = int(inner.steps) < steps and int(inner.status) == SEARCHING
-    return searching and int(best.waited) < patience
+    return searching and int(best.steps_since) < patience
 
 
 def _early_stop_message(inner, watched, patience):

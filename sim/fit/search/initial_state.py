@@ -9,6 +9,7 @@ import numpy as np
 from sim.check import positive
 from sim.fit.parameters.constraints import Fixed
 from sim.fit.parameters.vector import ParameterLayout, parameter_layout
+from sim.fit.problem.errors import DivergenceError
 from sim.fit.problem.free_run import _cast_floats
 from sim.fit.problem.objectives import check_squares
 from sim.fit.problem.problem import Problem, States, linearise
@@ -92,8 +93,8 @@ def initial_state(
             f"state, got {problem.samples}"
         )
     search = lm.init(z, linearise(problem, z))
-    if not np.isfinite(float(search.at.loss)):
-        raise ValueError(
+    if not np.isfinite(float(search.linearisation.loss)):
+        raise DivergenceError(
             "guess: expected a state from which the first samples stay finite, "
             "got a run that diverges"
         )

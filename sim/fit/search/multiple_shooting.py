@@ -172,11 +172,11 @@ def _search_round(whole, problem, z, before, steps, tolerance, losses, report):
     if before is not None:
         # The joins are the most of the scale, which damping is a share of: it stays the same.
         damping = before.damping * jnp.min(before.scale / search.scale) ** 2
-        search = search._replace(steps=before.steps, bad=before.bad, damping=damping)
+        search = search._replace(steps=before.steps, non_finite=before.non_finite, damping=damping)
     losses.append(float(at.loss))
     while int(search.steps) < steps and int(search.status) == SEARCHING:
         search = step(problem, search, tolerance)
-        losses.append(float(search.at.loss))
+        losses.append(float(search.linearisation.loss))
         if report is not None:
             report(int(search.steps), losses[-1])
     return search

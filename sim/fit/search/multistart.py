@@ -124,11 +124,13 @@ def multistart(
         fresh = False
         if not last:
             alive = alive[searches.status[alive] == SEARCHING]
-            alive = alive[np.argsort(searches.at.loss[alive], kind="stable")]
+            alive = alive[np.argsort(searches.linearisation.loss[alive], kind="stable")]
             alive = alive[: max(batch, int(keep * len(alive)))]
     fates = _outcomes(problem, searches, alive)
-    winner = jax.tree.map(lambda leaf: jnp.asarray(leaf[np.argmin(searches.at.loss)]), searches)
-    reached = Best(winner.z, winner.at.loss, jnp.asarray(0))
+    winner = jax.tree.map(
+        lambda leaf: jnp.asarray(leaf[np.argmin(searches.linearisation.loss)]), searches
+    )
+    reached = Best(winner.z, winner.linearisation.loss, jnp.asarray(0))
     if is_likelihood(objective):
         progress = start_search(choose_solver(objective, None), problem, None, winner.z, 0)
     else:
@@ -145,7 +147,7 @@ def multistart(
         search=progress,
     )
     message = f"{_count_outcomes(fates)}; the best {best.message}"
-    return Multistart(best, zs, searches.at.loss, fates, message)
+    return Multistart(best, zs, searches.linearisation.loss, fates, message)
 
 
 def _draw_starts(problem, z, starts, width, seed):
@@ -245,7 +247,7 @@ def _write_back(searches, some, group):
 
 
 def _outcomes(problem, searches, alive) -> tuple[str, ...]:
-    losses = searches.at.loss
+    losses = searches.linearisation.loss
     if not np.isfinite(losses).any():
         raise divergence_error(
             problem,

@@ -36,7 +36,7 @@ def choose_solver(objective, solver) -> Solver:
     truncated = isinstance(objective, Truncated)
     squares = not (truncated or is_likelihood(objective))
     if solver is None and squares:
-        return Solver(_init, step, lambda search: search.at.loss)
+        return Solver(_init, step, lambda search: search.linearisation.loss)
     if isinstance(solver, GaussNewton):
         if not squares:
             raise ValueError(

@@ -50,20 +50,24 @@ class State(NamedTuple):
         loss: ½ |r|² there.
         scale: D (n,), the largest column norms of the Jacobian yet, about.
         damping: λ.
-        turns: rejected steps in a row.
+        rejected: steps in a row that did not lower the loss.
         steps: evaluations after the first.
-        bad: how many of them were not finite.
+        non_finite: how many of them were not finite.
         status: `SEARCHING`, `CONVERGED` or `STUCK`.
+        linearisation, grad, location: None, see `SolverState`.
     """
 
     z: jax.Array
     loss: jax.Array
     scale: jax.Array
     damping: jax.Array
-    turns: jax.Array
+    rejected: jax.Array
     steps: jax.Array
-    bad: jax.Array
+    non_finite: jax.Array
     status: jax.Array
+    linearisation: None = None
+    grad: None = None
+    location: None = None
 
 
 def init(solver, problem, z) -> State:
@@ -89,19 +93,19 @@ def step(solver: GaussNewton, problem, search: State, tolerance) -> State:
     fell = search.loss - value
     better = finite & (fell > 0)
     gain = fell / jnp.maximum(foretold, jnp.finfo(z.dtype).tiny)
-    turns = jnp.where(better, 0, search.turns + 1)
+    rejected = jnp.where(better, 0, search.rejected + 1)
     floor = jnp.maximum(tolerance, jnp.finfo(z.dtype).eps) * search.loss
     still = (foretold <= floor) & (better & (fell <= floor) | finite & ~better)
     done = still | (finite & (value == 0))
-    status = jnp.where(done, CONVERGED, jnp.where(turns >= MAX_REJECTED, STUCK, SEARCHING))
+    status = jnp.where(done, CONVERGED, jnp.where(rejected >= MAX_REJECTED, STUCK, SEARCHING))
     return State(
         jnp.where(better, z, search.z),
         jnp.where(better, value, search.loss),
         scale,
         update_damping(search, gain, better, 2.0),
-        turns,
+        rejected,
         search.steps + 1,
-        search.bad + (~finite).astype(search.bad.dtype),
+        search.non_finite + (~finite).astype(search.non_finite.dtype),
         status.astype(search.status.dtype),
     )
 

@@ -25,10 +25,11 @@ class State(NamedTuple):
         optimiser: optax's own state.
         share: of the optimiser's step that is tried; halved by every refusal, and doubled
             up to 1 by every step that is taken.
-        turns: refused steps in a row.
+        rejected: steps in a row that led to no finite place.
         steps: evaluations after the first.
-        bad: how many of them were not finite.
+        non_finite: how many of them were not finite.
         status: `SEARCHING`, `CONVERGED` or `STUCK`.
+        linearisation, location: None, see `SolverState`.
     """
 
     z: jax.Array
@@ -36,10 +37,12 @@ class State(NamedTuple):
     grad: jax.Array
     optimiser: Any
     share: jax.Array
-    turns: jax.Array
+    rejected: jax.Array
     steps: jax.Array
-    bad: jax.Array
+    non_finite: jax.Array
     status: jax.Array
+    linearisation: None = None
+    location: None = None
 
 
 @cache
@@ -81,17 +84,17 @@ def step(solver, problem, search: State, tolerance) -> State:
     still = (jnp.abs(jnp.sum(update * search.grad)) <= floor) & (
         jnp.abs(value - search.loss) <= floor
     )
-    turns = jnp.where(fine, 0, search.turns + 1)
+    rejected = jnp.where(fine, 0, search.rejected + 1)
     # A line search that has failed would fail the same way again.
-    stuck = turns >= (MAX_REFUSED if found is None else 1)
+    stuck = rejected >= (MAX_REFUSED if found is None else 1)
     status = jnp.where(fine & still, CONVERGED, jnp.where(stuck, STUCK, SEARCHING))
     kept = select(fine, (z, value, grad, optimiser), search[:4])
     return State(
         *kept,
         update_step_fraction(search.share, fine),
-        turns,
+        rejected,
         search.steps + 1,
-        search.bad + (~fine).astype(search.bad.dtype),
+        search.non_finite + (~fine).astype(search.non_finite.dtype),
         status.astype(search.status.dtype),
     )
 

@@ -24,30 +24,34 @@ class State(NamedTuple):
 
     Attributes:
         z: (n,), the best place yet.
-        at: what is known there.
+        linearisation: loss, R and q there.
         scale: (n,), the largest column norms of the Jacobian yet.
         damping: λ.
-        turns: rejected steps in a row.
+        rejected: steps in a row that did not lower the loss.
         steps: evaluations after the first.
-        bad: how many of them were not finite.
+        non_finite: how many of them were not finite.
         status: `SEARCHING`, `CONVERGED` or `STUCK`.
+        grad, location: None, see `SolverState`.
     """
 
     z: jax.Array
-    at: Linearisation
+    linearisation: Linearisation
     scale: jax.Array
     damping: jax.Array
-    turns: jax.Array
+    rejected: jax.Array
     steps: jax.Array
-    bad: jax.Array
+    non_finite: jax.Array
     status: jax.Array
+    grad: None = None
+    location: None = None
 
 
-def init(z, at: Linearisation) -> State:
+def init(z, linearisation: Linearisation) -> State:
     """The state of a search that begins at z."""
     whole = jnp.zeros((), jnp.result_type(int))
     damping = jnp.asarray(0.1, z.dtype)
-    return State(z, at, _column_scale(at.R), damping, whole, whole, whole, whole)
+    scale = _column_scale(linearisation.R)
+    return State(z, linearisation, scale, damping, whole, whole, whole, whole)
 
 
 def _column_scale(R):
@@ -61,8 +65,10 @@ def propose(search: State):
     """z + δ with (JᵀJ + λ D²) δ = −Jᵀ r, by orthogonal triangles: no square is formed."""
     n = len(search.z)
     held = jnp.diag(jnp.sqrt(search.damping) * search.scale)
-    right = jnp.concatenate([search.at.q, jnp.zeros_like(search.at.q)])
-    both = jnp.concatenate([jnp.concatenate([search.at.R, held]), right[:, None]], axis=1)
+    right = jnp.concatenate([search.linearisation.q, jnp.zeros_like(search.linearisation.q)])
+    both = jnp.concatenate(
+        [jnp.concatenate([search.linearisation.R, held]), right[:, None]], axis=1
+    )
     triangle = jnp.linalg.qr(both, mode="r")
     delta = jax.scipy.linalg.solve_triangular(triangle[:n, :n], triangle[:n, n])
     return search.z - delta
@@ -76,29 +82,29 @@ def accept_or_reject(search: State, z, found: Linearisation, tolerance) -> State
     these took few evaluations and found the deepest minimum of each.
     """
     delta = z - search.z
-    linear = search.at.R @ delta + search.at.q
-    foretold = 0.5 * jnp.sum(search.at.q**2) - 0.5 * jnp.sum(linear**2)
+    linear = search.linearisation.R @ delta + search.linearisation.q
+    foretold = 0.5 * jnp.sum(search.linearisation.q**2) - 0.5 * jnp.sum(linear**2)
     finite = jnp.isfinite(found.loss) & jnp.all(jnp.isfinite(found.R))
-    gain = (search.at.loss - found.loss) / jnp.maximum(foretold, jnp.finfo(z.dtype).tiny)
-    better = finite & (found.loss < search.at.loss)
-    turns = jnp.where(better, 0, search.turns + 1)
+    gain = (search.linearisation.loss - found.loss) / jnp.maximum(foretold, jnp.finfo(z.dtype).tiny)
+    better = finite & (found.loss < search.linearisation.loss)
+    rejected = jnp.where(better, 0, search.rejected + 1)
     # What is left of the loss that the Jacobian can lower at all is |q|².
-    floor = tolerance * (jnp.abs(search.at.loss) + jnp.finfo(z.dtype).tiny)
-    fell = search.at.loss - found.loss
+    floor = tolerance * (jnp.abs(search.linearisation.loss) + jnp.finfo(z.dtype).tiny)
+    fell = search.linearisation.loss - found.loss
     small = (foretold <= floor) & (better & (fell <= floor) | finite & ~better)
     # Where even a full step from here is foretold to change nothing, none is tried.
     least = better & (0.5 * jnp.sum(found.q**2) <= tolerance * jnp.abs(found.loss))
     done = small | least | (found.loss == 0)
-    status = jnp.where(done, CONVERGED, jnp.where(turns >= MAX_REJECTED, STUCK, SEARCHING))
-    kept = jax.tree.map(lambda a, b: jnp.where(better, a, b), found, search.at)
+    status = jnp.where(done, CONVERGED, jnp.where(rejected >= MAX_REJECTED, STUCK, SEARCHING))
+    kept = jax.tree.map(lambda a, b: jnp.where(better, a, b), found, search.linearisation)
     return State(
         jnp.where(better, z, search.z),
         kept,
         jnp.maximum(_column_scale(kept.R), search.scale),
         update_damping(search, gain, better, 4.0),
-        turns,
+        rejected,
         search.steps + 1,
-        search.bad + (~finite).astype(search.bad.dtype),
+        search.non_finite + (~finite).astype(search.non_finite.dtype),
         status.astype(search.status.dtype),
     )
 
@@ -106,6 +112,6 @@ def accept_or_reject(search: State, z, found: Linearisation, tolerance) -> State
 def update_damping(search, gain, better, growth: float):
     """λ after a step: shrunk by how well the linear model had foretold it (Nielsen), and grown
     ever faster with every step that is turned back."""
-    grown = search.damping * growth ** (search.turns + 1).astype(gain.dtype)
+    grown = search.damping * growth ** (search.rejected + 1).astype(gain.dtype)
     shrunk = search.damping * jnp.maximum(0.1, 1 - (2 * jnp.clip(gain, 0, 1) - 1) ** 3)
     return jnp.clip(jnp.where(better, shrunk, grown), 1e-12, 1e12)

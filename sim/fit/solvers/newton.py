@@ -7,7 +7,7 @@ search has ended: what a full step would still gain.
 import jax
 import jax.numpy as jnp
 
-from sim.fit.problem.losses import ONE_WAY
+from sim.fit.problem.errors import NoForwardMode
 from sim.fit.problem.quadratic_model import quadratic_model
 from sim.fit.solvers import gradient_descent
 from sim.fit.solvers import levenberg_marquardt as lm
@@ -25,9 +25,8 @@ def init(problem, z):
     if len(z) <= MAX_UNKNOWNS:
         try:
             return lm.init(z, quadratic_model(problem, z))
-        except ValueError as error:
-            if str(error) != ONE_WAY:
-                raise
+        except NoForwardMode:
+            pass
     return gradient_descent.init(gradient_descent.lbfgs(), problem, z)
 
 
@@ -37,7 +36,7 @@ def step(problem, search, tolerance):
     It has converged where a full step, by the curvature made positive, foretells a gain of
     less than ``tolerance``, or than rounding leaves of the loss.
     """
-    if not hasattr(search, "at"):
+    if search.linearisation is None:
         return gradient_descent.step(gradient_descent.lbfgs(), problem, search, tolerance)
     z = _propose(search)
     return _accept_or_reject(
@@ -47,7 +46,7 @@ def step(problem, search, tolerance):
 
 def loss_at(search):
     """The loss where a search stands."""
-    return search.at.loss if hasattr(search, "at") else search.loss
+    return search.loss if search.linearisation is None else search.linearisation.loss
 
 
 _propose = jax.jit(lm.propose)
@@ -56,7 +55,9 @@ _propose = jax.jit(lm.propose)
 @jax.jit
 def _accept_or_reject(search, z, found, tolerance):
     new = lm.accept_or_reject(search, z, found, tolerance)
-    rounding = ROUNDING_UNITS * jnp.finfo(z.dtype).eps * jnp.abs(new.at.loss)
-    done = 0.5 * jnp.sum(new.at.q**2) <= jnp.maximum(tolerance, rounding)
-    status = jnp.where(done, CONVERGED, jnp.where(new.turns >= lm.MAX_REJECTED, STUCK, SEARCHING))
+    rounding = ROUNDING_UNITS * jnp.finfo(z.dtype).eps * jnp.abs(new.linearisation.loss)
+    done = 0.5 * jnp.sum(new.linearisation.q**2) <= jnp.maximum(tolerance, rounding)
+    status = jnp.where(
+        done, CONVERGED, jnp.where(new.rejected >= lm.MAX_REJECTED, STUCK, SEARCHING)
+    )
     return new._replace(status=status.astype(new.status.dtype))

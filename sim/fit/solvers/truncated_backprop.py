@@ -34,25 +34,28 @@ class State(NamedTuple):
         loss: of the whole records there.
         optimiser: optax's own state.
         share: of the optimiser's step that is taken, as in `sim.fit.solvers.gradient_descent`.
-        turns: windows, or passes, in a row that were refused.
+        rejected: windows, or passes, in a row that were not finite.
         steps: passes.
-        bad: windows, and passes, that were not finite.
+        non_finite: windows, and passes, that were not finite.
         status: `SEARCHING` or `STUCK`.
-        where: (2,), pass and window of the last that was not finite, from 1 on; window 0 is
+        location: (2,), pass and window of the last that was not finite, from 1 on; window 0 is
             a pass as a whole.
         seed: of the order of the experiments.
+        linearisation, grad: None, see `SolverState`.
     """
 
     z: jax.Array
     loss: jax.Array
     optimiser: Any
     share: jax.Array
-    turns: jax.Array
+    rejected: jax.Array
     steps: jax.Array
-    bad: jax.Array
+    non_finite: jax.Array
     status: jax.Array
-    where: jax.Array
+    location: jax.Array
     seed: jax.Array
+    linearisation: None = None
+    grad: None = None
 
 
 class PassCarry(NamedTuple):
@@ -63,8 +66,8 @@ class PassCarry(NamedTuple):
     optimiser: Any
     share: Any
     carry: Any
-    turns: Any
-    bad: Any
+    rejected: Any
+    non_finite: Any
     last: Any
 
 
@@ -104,22 +107,25 @@ def step(solver, window, batch, problem, search: State, tolerance) -> State:
         1 / jnp.sum(_has_samples(windows)).astype(search.z.dtype),
     )
     carry = _initial_carry(problem, search.z, windows.rows[0])
-    none = jnp.zeros_like(search.bad)
-    training = PassCarry(search.z, search.optimiser, search.share, carry, search.turns, none, none)
+    none = jnp.zeros_like(search.non_finite)
+    training = PassCarry(
+        search.z, search.optimiser, search.share, carry, search.rejected, none, none
+    )
     training, _ = rollout(step, training, windows)
     value = loss(problem, training.z)
     fine = jnp.isfinite(value)
-    z, optimiser, value, share, turns = select(
+    z, optimiser, value, share, rejected = select(
         fine,
-        (training.z, training.optimiser, value, training.share, training.turns),
-        (search.z, search.optimiser, search.loss, search.share / 2, search.turns + 1),
+        (training.z, training.optimiser, value, training.share, training.rejected),
+        (search.z, search.optimiser, search.loss, search.share / 2, search.rejected + 1),
     )
-    status = jnp.where(turns >= MAX_REFUSED, STUCK, SEARCHING).astype(search.status.dtype)
-    bad = search.bad + training.bad + (~fine).astype(search.bad.dtype)
+    status = jnp.where(rejected >= MAX_REFUSED, STUCK, SEARCHING).astype(search.status.dtype)
+    non_finite = search.non_finite + training.non_finite + (~fine).astype(search.non_finite.dtype)
     here = jnp.stack([search.steps + 1, jnp.where(fine, training.last, 0)])
-    where = jnp.where(bad > search.bad, here, search.where)
+    location = jnp.where(non_finite > search.non_finite, here, search.location)
+    steps = search.steps + 1
     return State(
-        z, value, optimiser, share, turns, search.steps + 1, bad, status, where, search.seed
+        z, value, optimiser, share, rejected, steps, non_finite, status, location, search.seed
     )
 
 
@@ -139,11 +145,11 @@ def _window_step(solver, problem, y0, part, training: PassCarry, window: Window)
     carry = select(fine, carry, training.carry)
     # Shorter records end before the longest: a step by nothing would still be one to Adam.
     z, optimiser = select(fine & _has_samples(window), new, (training.z, training.optimiser))
-    turns = jnp.where(fine, 0, training.turns + 1)
-    bad = training.bad + (~fine).astype(training.bad.dtype)
+    rejected = jnp.where(fine, 0, training.rejected + 1)
+    non_finite = training.non_finite + (~fine).astype(training.non_finite.dtype)
     last = jnp.where(fine, training.last, window.number)
     return PassCarry(
-        z, optimiser, update_step_fraction(training.share, fine), carry, turns, bad, last
+        z, optimiser, update_step_fraction(training.share, fine), carry, rejected, non_finite, last
     ), value
 
 

@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sim.fit.problem.losses import ONE_WAY, forward_mode, prior_loss, prior_rows
+from sim.fit.problem.errors import NoForwardMode
+from sim.fit.problem.losses import forward_mode, prior_loss, prior_rows
 from sim.fit.problem.objectives import is_likelihood
 from sim.fit.problem.problem import linearise
 from sim.fit.uncertainty import active_bounds
@@ -79,9 +80,7 @@ def effective_parameters(problem, z) -> float:
     try:
         bare = _whiten(linearise(problem, z), np.zeros(len(z), bool))[0]
         return problem.unknowns - float(np.trace(_prior_shares(problem, z, bare)))
-    except ValueError as error:
-        if str(error) != ONE_WAY:
-            raise
+    except NoForwardMode:
         return problem.unknowns
 
 

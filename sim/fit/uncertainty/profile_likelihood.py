@@ -218,13 +218,13 @@ def _refit_others(problem, z, j, place, steps, tolerance):
     """The smallest loss with z_j at its place, and where that is."""
     z, j = z.at[j].set(place), jnp.asarray(j)
     search = lm.init(z, quadratic_model(problem, z, j))
-    if not np.isfinite(float(search.at.loss)):
+    if not np.isfinite(float(search.linearisation.loss)):
         return np.inf, z
     tolerance = jnp.asarray(tolerance, z.dtype)
     while int(search.steps) < steps and int(search.status) == SEARCHING:
         new = _propose(search, j)
         search = _accept_or_reject(search, new, quadratic_model(problem, new, j), tolerance)
-    return float(search.at.loss), search.z
+    return float(search.linearisation.loss), search.z
 
 
 @jax.jit

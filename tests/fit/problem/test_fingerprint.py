@@ -95,7 +95,7 @@ def test_the_best_of_many_and_a_shot_go_on_too():
     ):
         again = fit(**GIVEN, search=found)
         assert again.loss[-1] == found.loss[-1] and "converged" in again.message
-    apart = found._replace(search=found.search._replace(mark=None))
+    apart = found._replace(search=found.search._replace(fingerprint=None))
     with pytest.raises(
         ValueError, match="one that knows the problem it began with, got one without"
     ):
@@ -103,11 +103,11 @@ def test_the_best_of_many_and_a_shot_go_on_too():
 
 
 def test_a_file_of_an_earlier_version_is_said_to_be_one(some, tmp_path):
-    save(tmp_path / "search.npz", some.search._replace(mark=None))
+    save(tmp_path / "search.npz", some.search._replace(fingerprint=None))
     with pytest.raises(ValueError, match="an earlier version wrote it, .*begin anew"):
         load(tmp_path / "search.npz", some.search)
     save(tmp_path / "search.npz", some.search)
-    assert load(tmp_path / "search.npz", some.search).mark.start.dtype == float
+    assert load(tmp_path / "search.npz", some.search).fingerprint.start.dtype == float
     with pytest.raises(ValueError, match="another run"):
         load(tmp_path / "search.npz", some.search._replace(weights=np.ones(2)))
 

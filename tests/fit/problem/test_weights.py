@@ -7,6 +7,7 @@ from scipy.stats import t as student
 
 from sim import Stepper
 from sim.fit import Experiment, Prior, Simulation, bands, coloured, fit, profile
+from sim.fit.problem.errors import TooFewSamples
 
 RNG = np.random.default_rng(0)
 U = RNG.normal(size=(50, 3))
@@ -111,7 +112,7 @@ def test_intervals_with_a_prior_cover_as_stated():
 def test_priors_are_data_too():
     """Two samples, three unknowns: refused, unless something is known beforehand."""
     e = Experiment(U[:2], np.array([[1.0], [2.0]]))
-    with pytest.raises(ValueError, match="more samples than unknowns, got 2 samples for"):
+    with pytest.raises(TooFewSamples, match="more samples than unknowns, got 2 samples for"):
         fit(LINEAR, {"B": np.ones((1, 3))}, e)
     known = {"B": {"mean": 0.0, "sd": 1.0}}
     found = fit(LINEAR, {"B": np.ones((1, 3))}, e, parameters=known, steps=9)

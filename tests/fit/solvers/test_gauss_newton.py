@@ -73,4 +73,4 @@ def test_a_step_that_raises_the_loss_is_turned_back_and_damped():
     search = init(EXACT, problem, z)._replace(loss=jnp.asarray(1e-9))
     after = step(EXACT, problem, search, 0.0)
     np.testing.assert_array_equal(after.z, z)
-    assert float(after.damping) == 2e-3 and int(after.turns) == 1
+    assert float(after.damping) == 2e-3 and int(after.rejected) == 1

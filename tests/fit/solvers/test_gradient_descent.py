@@ -128,7 +128,7 @@ def test_a_place_where_the_model_diverges_is_refused_and_said(window):
     solver = optax.adam(lambda count: jnp.where(count == 0, 100.0, 0.1))
     objective = Simulation(cubic) if window is None else Truncated(Simulation(cubic), window)
     found = fit(objective, start, e, states=0.0, solver=solver, steps=150)
-    assert "the model diverged at" in found.message and int(found.search.search.bad) > 0
+    assert "the model diverged at" in found.message and int(found.search.search.non_finite) > 0
     assert np.isfinite(found.loss).all() and found.loss.min() < 0.1 * found.loss[0]
     # What is given back is the best of all places, not the last.
     best = found.problem.objective, found.params, e, None, found.states[0]

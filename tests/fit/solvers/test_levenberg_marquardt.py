@@ -11,6 +11,7 @@ from sim import Stepper, rollout
 from sim.fit import GaussNewton, Truncated, bands, multistart, shoot
 from sim.fit.parameters.constraints import Prior
 from sim.fit.problem.assemble import build_problem
+from sim.fit.problem.errors import DivergenceError
 from sim.fit.problem.losses import residual_vector
 from sim.fit.problem.objectives import Simulation
 from sim.fit.problem.problem import linearise
@@ -121,11 +122,11 @@ def test_a_model_that_diverges_on_the_way_is_left_and_said():
     y = y + 0.01 * jnp.cos(50 * y)
     found = fit(Simulation(model), {"w": 42.0}, Experiment(u, y), states=0.1)
     assert np.isclose(found.params["w"], 20.0, rtol=0.01)
-    bad = int(found.search.search.bad)
+    bad = int(found.search.search.non_finite)
     assert bad > 0 and np.isfinite(found.loss).all()
     places = f"{bad} place" + "s" * (bad > 1)
     assert f"; the model diverged at {places} tried, which it left" in found.message
-    with pytest.raises(ValueError, match="start: .* got a run that diverges"):
+    with pytest.raises(DivergenceError, match="start: .* got a run that diverges"):
         fit(Simulation(model), {"w": 0.2}, Experiment(u, y), states=0.0)
 
 
