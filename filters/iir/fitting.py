@@ -208,11 +208,11 @@ def _search(residual, p, steps):
     def further(search, _):
         new = lm.propose(search)
         search = lm.accept_or_reject(search, new, evaluated(new), 0.0)
-        return search, search.at.loss
+        return search, search.linearisation.loss
 
     search = lm.init(p, evaluated(p))
     end, after = rollout(further, search, length=steps)
-    return end.z, jnp.concatenate([search.at.loss[None], after])
+    return end.z, jnp.concatenate([search.linearisation.loss[None], after])
 
 
 def _starts(start, parametrisation, dtype):
