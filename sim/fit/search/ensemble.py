@@ -59,7 +59,7 @@ def ensemble(
     tolerance: float = 1e-9,
     search: Any = None,
     report: Callable[[int, np.ndarray], Any] | None = None,
-    on_state: Callable[[batched.BatchState], bool] | None = None,
+    on_state: Callable[[batched.BatchState, np.ndarray, np.ndarray | None], bool] | None = None,
 ) -> Ensemble:
     """`fit` from several starts side by side, every member by itself:
 
@@ -77,7 +77,7 @@ def ensemble(
             patience, steps, tolerance: as `fit` takes them, the same for all members.
         search: the ``search`` of an `Ensemble` that is to go on, bit for bit.
         report: called after each evaluation with its number and the losses (M,).
-        on_state: as `fit` takes it, with the state of all members.
+        on_state: as `fit` takes it, with the state of all members and their losses (M,).
 
     Returns:
         An `Ensemble`.
@@ -157,8 +157,10 @@ def ensemble(
         seen.append(np.asarray(value))
         if report is not None:
             report(int(np.max(search.search.steps)), losses[-1])
-        if on_state is not None and on_state(search._replace(fingerprint=mark)):
-            steps = int(np.max(search.search.steps))
+        if on_state is not None:
+            state = search._replace(fingerprint=mark)
+            if on_state(state, losses[-1], None if watched is None else seen[-1]):
+                steps = int(np.max(search.search.steps))
     params, x0 = batched.member_parameters(problem, own, search.best.z)
     return Ensemble(
         jax.tree.map(np.asarray, params),

@@ -40,7 +40,7 @@ def fit(
     tolerance: float = 1e-9,
     search: Any = None,
     report: Callable[[int, float], Any] | None = None,
-    on_state: Callable[[SearchState], bool] | None = None,
+    on_state: Callable[[SearchState, float, float | None], bool] | None = None,
 ) -> Fit:
     """The parameters with which a model comes nearest to records.
 
@@ -80,8 +80,9 @@ def fit(
             kinds, states and records.
         report: called after each evaluation with its number and the loss.
         on_state: called after each evaluation with the whole state of the search, which
-            `save` writes and ``search`` goes on from; where it returns true, the search
-            ends as if its steps had run out.
+            `save` writes and ``search`` goes on from, its loss, and the loss on the
+            validation experiments or None; where it returns true, the search ends as if its
+            steps had run out.
 
     Returns:
         A `Fit`.
@@ -148,8 +149,10 @@ def fit(
                 seen.append(float(value))
             if report is not None:
                 report(int(inner.steps), losses[-1])
-            if on_state is not None and on_state(search._replace(search=inner, best=best)):
-                steps = int(inner.steps)
+            if on_state is not None:
+                state = search._replace(search=inner, best=best)
+                if on_state(state, losses[-1], None if seen is None else seen[-1]):
+                    steps = int(inner.steps)
         search = search._replace(search=inner, best=best)
         if int(best.steps_since) >= patience:
             return build_fit(

@@ -44,14 +44,17 @@ def test_a_fit_ends_and_goes_on_as_if_its_steps_had_run_out(change, tmp_path):
     whole = fit(**given)
     last = len(whole.loss) - 1
     for stop in {1, last // 2, last}:
-        states = []
+        states, losses = [], []
 
-        def count(state, stop=stop, states=states):
+        def count(state, loss, validation, stop=stop, states=states, losses=losses):
             states.append(state)
+            losses.append(loss)
+            assert validation is None
             return len(states) == stop
 
         ended, fewer = fit(**given, on_state=count), fit(**given | {"steps": stop})
         assert len(states) == stop and ended.message == fewer.message
+        np.testing.assert_array_equal(losses, ended.loss[1:])
         assert_same(ended.search, fewer.search)
         assert_same(ended.params, fewer.params)
         save(tmp_path / "search.npz", states[-1])
@@ -64,11 +67,13 @@ def test_a_fit_ends_and_goes_on_as_if_its_steps_had_run_out(change, tmp_path):
 
 def test_an_ensemble_ends_and_goes_on_as_if_its_steps_had_run_out():
     given = {"starts" if name == "start" else name: value for name, value in GIVEN.items()}
-    given |= {"starts": STARTS, "steps": 12}
-    whole, states = ensemble(**given), []
+    given |= {"starts": STARTS, "steps": 12, "states": [0.1, 0.1]}
+    given["validation"] = Experiment(U[:10], Y[:10])
+    whole, states, losses = ensemble(**given), [], []
 
-    def count(state):
+    def count(state, loss, validation):
         states.append(state)
+        losses.append((loss, validation))
         return len(states) == 4
 
     ended, fewer = ensemble(**given, on_state=count), ensemble(**given | {"steps": 4})
