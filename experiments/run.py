@@ -4,40 +4,19 @@ One Hydra application over the groups of ``conf/``. Hydra composes the configura
 this file turns what happened into one clear line and an exit code.
 """
 
-import contextlib
-import io
 import os
 import re
 import sys
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NoReturn
 
+from experiments.cli.overrides import complete_overrides, parse_overrides
 from experiments.cli.provenance import ROOT
 from experiments.cli.targets import with_current_targets
 
 CONF = ROOT / "conf"
-PIECES = (
-    "model",
-    "integrator",
-    "estimator",
-    "update",
-    "design",
-    "data",
-    "fit",
-    "network",
-    "learn",
-    "input",
-)
-OPEN_KEYS = (
-    "input.reference",
-    "fit.parameters",
-    "network.parameters",
-    "data.published",
-    "input.truth",
-    "model.initial.",
-    "estimator.model.initial.",
-)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -70,47 +49,29 @@ def run(argv: Sequence[str]) -> int:
 
         print(f"scansim {version()}")
         return 0
-    unknown = _check_flags(argv)
-    if unknown:
-        print_error(unknown)
+    try:
+        # Flags first: argparse takes overrides in one place only.
+        argv.sort(key=lambda argument: "=" in argument and not argument.startswith("-"))
+        _check_flags(argv)
+        argv = complete_overrides(argv, CONF)
+    except ValueError as error:
+        print_error(str(error))
         return 2
-    # Flags first: argparse takes overrides in one place only.
-    return _run_hydra(_open_keys(sorted(argv, key=lambda a: "=" in a and not a.startswith("-"))))
+    return _run_hydra(argv)
 
 
-def _check_flags(argv) -> str:
-    """What Hydra's own parser would object to, without its page of usage."""
-    flags = [a for a in argv if a.startswith("-")]
-    if not flags:
-        return ""
+def _check_flags(argv: Sequence[str]) -> None:
+    """Raise ValueError unless Hydra's own parser takes the flags; it would print its usage."""
+    if not any(argument.startswith("-") for argument in argv):
+        return
     from hydra._internal.utils import get_args_parser
 
-    said = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(said):
-            get_args_parser().parse_args(sorted(argv, key=lambda a: "=" in a and a not in flags))
-    except SystemExit:
-        words = said.getvalue().strip().splitlines()[-1].partition("error: ")[2]
-        return f"{words}; scansim --help lists the flags"
-    return ""
+    def raise_error(message: str) -> NoReturn:
+        raise ValueError(f"{message}; scansim --help lists the flags")
 
-
-def _open_keys(argv):
-    """Keys that no file lists are made free to set, as with Hydra's ``++``.
-
-    They are those of a target named by hand, which starts from its group's blank option,
-    and those of `OPEN_KEYS`.
-    """
-    own = [
-        g
-        for g in PIECES
-        if g not in ("fit", "learn") and any(re.match(rf"\+*{g}\._target_=", a) for a in argv)
-    ]
-    free = tuple(f"{group}." for group in own) + OPEN_KEYS
-    chosen = {a.split("=")[0] for a in argv}
-    return [f"++{a}" if a.startswith(free) else a for a in argv] + [
-        f"{group}=own" for group in own if group not in chosen
-    ]
+    parser = get_args_parser()
+    parser.error = raise_error
+    parser.parse_args(argv)
 
 
 def _run_hydra(argv) -> int:
@@ -163,8 +124,10 @@ def _run_job(config, overrides, folder) -> int:
     from omegaconf import OmegaConf
     from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
+    from experiments.cli.recipes import replace_pieces
+
     try:
-        _replace_pieces(config, overrides)
+        replace_pieces(config, overrides)
         values = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
         values = with_current_targets(values)
     except HydraException as error:
@@ -175,46 +138,20 @@ def _run_job(config, overrides, folder) -> int:
         raise ValueError(f"{error.full_key}: expected a value, got nothing") from None
     except OmegaConfBaseException as error:
         raise ValueError(str(error).splitlines()[0]) from None
-    if values.get("allow") and not any(re.match(r"\+*allow=", o) for o in overrides):
-        raise ValueError(
-            "allow: expected it on the command line; a file cannot give leave to run a package"
-        )
+    given = parse_overrides(overrides)
+    if values.get("allow") and "allow" not in {override.key for override in given}:
+        raise ValueError("allow: may be set only on the command line, got it from a file")
     from experiments.runs import lifecycle
 
     if values.get("resume"):
-        extra = [o for o in overrides if not re.match(r"\+*(resume|allow)=", o)]
+        extra = [override for override in given if override.key not in ("resume", "allow")]
         if extra:
             raise ValueError(
-                f"resume: a run goes on with its stored configuration; remove {extra[0]}"
+                "resume: a run goes on with its stored configuration; "
+                f"remove {extra[0].key}={extra[0].value}"
             )
         return lifecycle.resume(values["resume"], values["allow"])
     return lifecycle.start(values, overrides, folder)
-
-
-def _replace_pieces(config, overrides) -> None:
-    """A piece chosen on the command line comes without what the recipe set for another."""
-    from hydra import compose
-    from omegaconf import open_dict
-
-    recipe = [o for o in overrides if o.startswith("experiment=")]
-    groups = {o.split("=")[0] for o in overrides} & set(PIECES)
-    if not groups or not recipe:
-        return
-    before = compose("config", recipe)
-    # Keys of the other groups may be the recipe's own, and not be there without it.
-    plain = compose(
-        "config", [o for o in overrides if re.split(r"[.=]", o.lstrip("+"))[0] in groups]
-    )
-    with open_dict(config):
-        for group in groups:
-            chosen = plain.get(group)
-            if (before.get(group) or {}).get("_target_") != (chosen or {}).get("_target_"):
-                config[group] = chosen
-                # The recipe's title, and its phase plane, are of another system.
-                if group in ("model", "input") and config.title == before.title:
-                    config.title = None
-                if group == "model" and config.output.phase == before.output.phase:
-                    config.output.phase = None
 
 
 def exit_code_of(call: Callable[[], int]) -> int:

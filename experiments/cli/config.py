@@ -1,47 +1,23 @@
 """The top level of a configuration, checked before anything heavy is imported.
 
-The groups that a task uses (`PIECES`) name a piece each (`_target_`), whose own signature
-is their schema; the rest is here.
+A group names a piece (``_target_``), whose own signature is its schema; which groups and
+further keys there are is in the record of the task (`experiments.cli.tasks.Task`); what all
+tasks share is here.
 """
 
 import hashlib
 import json
 import math
-import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
-from experiments.cli.instantiate import instantiate
+from experiments.cli.instantiate import convert, instantiate
+from experiments.cli.messages import suggest
+from experiments.cli.overrides import parse_overrides
 from experiments.cli.targets import check_target
+from experiments.cli.tasks import Task, find_task, project_tasks
 
-PIECES = {
-    "simulate": ("model", "integrator", "input"),
-    "estimate": ("estimator", "input"),
-    "filter": ("design", "input"),
-    "fit": ("model", "integrator", "data", "fit"),
-    "learn": ("network", "data", "learn"),
-}
-OPTIONAL_PIECES = {
-    "simulate": (),
-    "estimate": ("update",),
-    "filter": (),
-    "fit": (),
-    "learn": ("model", "integrator"),
-}
-PHYSICAL = "experiments.learn.networks.correction"  # the one network that takes those
-PURPOSE = {"estimate": "observations to estimate from", "filter": "a record to filter"}
-# Keys of the output that a task has no use for, and keys of the top level that one alone has.
-UNUSED_OUTPUT = {
-    "simulate": ("keep",),
-    "estimate": ("chunk", "phase"),
-    "filter": ("chunk", "phase", "keep"),
-    "fit": ("chunk", "phase", "keep"),
-    "learn": ("chunk", "phase", "keep"),
-}
-KEYS_OF_ONE_TASK = {"forecast": "estimate", "zero_phase": "filter", "gap": "filter"}
-# What a record decides, so that a fit has no use for it, or takes its own default.
-FROM_RECORD = dict.fromkeys(("fit", "learn"), ("duration", "t0", "output.save_every"))
 MOST_STEPS = 10**12  # more would run for a day and fill any disk
 
 
@@ -80,6 +56,9 @@ class Runtime:
 class Config:
     """A whole run.
 
+    task: the name of the task, or the dotted path of its package.
+    groups: the pieces that are chosen, by group: each a ``_target_`` and its arguments.
+    keys: the task's own keys, an instance of its `Task.keys`.
     title: one line for the summary, the figure and the file.
     dt: step length and sample interval, s; negative runs backwards in time; null
         takes it from the recorded input.
@@ -87,69 +66,96 @@ class Config:
     t0: time of the initial state, s; null is 0, or the first time of the recorded input.
     substeps: integrator steps in every dt.
     seed: of whatever is random in the input, or in the start of a network.
-    forecast: of an estimate, steps beyond the end of the record.
-    zero_phase: of a filter, whether it runs forwards and backwards, without delay.
-    gap: of a filter, what it does at a missing sample: raise, hold the value before it,
-        or propagate it.
+    allow: packages of the user's whose pieces may be built.
+    resume: the directory of a stopped run to go on with.
     """
 
-    task: Literal["simulate", "estimate", "filter", "fit", "learn"]
+    task: str
+    groups: Mapping[str, Mapping[str, Any]]
+    keys: Any
     output: Output
     runtime: Runtime
-    input: Mapping[str, Any] | None = None
-    model: Mapping[str, Any] | None = None
-    integrator: Mapping[str, Any] | None = None
-    estimator: Mapping[str, Any] | None = None
-    update: Mapping[str, Any] | None = None
-    design: Mapping[str, Any] | None = None
-    data: Mapping[str, Any] | None = None
-    fit: Mapping[str, Any] | None = None
-    network: Mapping[str, Any] | None = None
-    learn: Mapping[str, Any] | None = None
     title: str | None = None
     dt: float | None = None
     duration: float | None = None
     t0: float | None = None
     substeps: int = 1
     seed: int = 0
-    forecast: int = 0
-    zero_phase: bool = False
-    gap: Literal["raise", "hold", "propagate"] = "raise"
     allow: tuple[str, ...] = ()
     resume: str | None = None
 
+    def target(self, group: str) -> str | None:
+        """The dotted path of the piece that a group names; None where none is chosen."""
+        return self.groups.get(group, {}).get("_target_")
+
+
+COMMON_KEYS = {field.name for field in fields(Config)} - {"groups", "keys"}
+
 
 def validate_config(values: Mapping[str, Any]) -> Config:
-    """The configuration as a `Config`; raises ValueError by name, imports no JAX."""
-    config = instantiate(Config, values)
-    for name in ("substeps", "output.save_every"):
-        _at_least(name, _get(config, name), 1)
-    if config.output.chunk is not None:
-        _at_least("output.chunk", config.output.chunk, 2)
-        if config.output.chunk % config.output.save_every:
+    """The configuration as a `Config`; imports no JAX.
+
+    Raises:
+        ValueError: a key or a value is wrong; the message names it.
+    """
+    allow = convert("allow", tuple[str, ...], values.get("allow", []))
+    task = find_task(values.get("task"), allow)
+    _check_keys_of_other_tasks(values, task)
+    others = {key for other in project_tasks().values() for key in other.defaults}
+    known = COMMON_KEYS | set(task.all_groups) | set(task.defaults)
+    for key in values.keys() - known - others:
+        raise ValueError(f"{key}: unknown key; {suggest(key, known)}")
+    kind = Mapping[str, Any] | None
+    pieces = {g: convert(g, kind, values[g]) for g in task.all_groups if g in values}
+    required = task.required_groups(pieces)
+    config = instantiate(
+        Config,
+        {key: values[key] for key in values if key in COMMON_KEYS},
+        given={
+            "groups": {
+                group: piece
+                for group, piece in pieces.items()
+                if piece is not None
+                and (group in required or piece.get("_target_", "") is not None)
+            },
+            "keys": instantiate(task.keys, {k: values[k] for k in task.defaults if k in values}),
+        },
+    )
+    _check_numbers(config)
+    _check_output(config.output, config.task, task)
+    for group in required:
+        if group not in config.groups:
             raise ValueError(
-                f"output.chunk: expected a multiple of output.save_every, "
-                f"{config.output.save_every}, got {config.output.chunk}"
+                f"{group}: expected one for task={config.task}, got nothing; "
+                "scansim --help lists them"
             )
-    for name in UNUSED_OUTPUT[config.task]:
-        if getattr(config.output, name) is not None:
-            raise ValueError(
-                f"output.{name}: expected null for task={config.task}, "
-                f"got {getattr(config.output, name)}"
-            )
-    for name in ("seed", "forecast"):
-        _at_least(name, getattr(config, name), 0)
-    if (
-        config.seed >= 2**32
-    ):  # of which a generator of random numbers in single precision sees no more
+    for group, piece in config.groups.items():
+        if "_target_" not in piece:
+            raise ValueError(f"{group}._target_: expected the dotted path of a piece, got nothing")
+        if group != "input" or piece["_target_"] is not None:
+            check_target(f"{group}._target_", piece["_target_"], config.allow)
+    if "input" in config.groups and config.target("input") is None:
+        _check_without_input(config, task)
+    return config
+
+
+def _check_keys_of_other_tasks(values: Mapping[str, Any], task: Task) -> None:
+    """Raise ValueError unless the keys that only other tasks have are at their defaults."""
+    for other in project_tasks().values():
+        for key, default in other.defaults.items():
+            if key not in task.defaults and values.get(key, default) != default:
+                raise ValueError(
+                    f"{key}: expected {_to_yaml(default)} for task={values['task']}, "
+                    f"got {_to_yaml(values[key])}"
+                )
+
+
+def _check_numbers(config: Config) -> None:
+    """Raise ValueError unless the numbers of the run are in their ranges."""
+    _check_at_least("substeps", config.substeps, 1)
+    _check_at_least("seed", config.seed, 0)
+    if config.seed >= 2**32:  # JAX in single precision reads no more bits of it
         raise ValueError(f"seed: expected a whole number below 2**32, got {config.seed}")
-    for name, task in KEYS_OF_ONE_TASK.items():
-        default = Config.__dataclass_fields__[name].default
-        if config.task != task and getattr(config, name) != default:
-            raise ValueError(
-                f"{name}: expected {_in_yaml(default)} for task={config.task}, "
-                f"got {_in_yaml(getattr(config, name))}"
-            )
     if config.dt == 0:
         raise ValueError("dt: expected a step length in s other than 0, got 0.0")
     if config.duration is not None and config.duration <= 0:
@@ -162,31 +168,29 @@ def validate_config(values: Mapping[str, Any]) -> Config:
             f"duration: expected at most {MOST_STEPS:.0e} steps of dt, "
             f"got {config.duration / abs(config.dt):.3g}"
         )
-    for group in (*PIECES[config.task], *OPTIONAL_PIECES[config.task]):
-        piece = getattr(config, group)
-        if group in OPTIONAL_PIECES[config.task] and (
-            piece is None or piece.get("_target_", "") is None
-        ):
-            continue
-        if piece is None:
+
+
+def _check_output(output: Output, name: str, task: Task) -> None:
+    """Raise ValueError unless the keys of the output fit the task and each other."""
+    _check_at_least("output.save_every", output.save_every, 1)
+    if output.chunk is not None:
+        _check_at_least("output.chunk", output.chunk, 2)
+        if output.chunk % output.save_every:
             raise ValueError(
-                f"{group}: expected one for task={config.task}, got nothing; "
-                "scansim --help lists them"
+                f"output.chunk: expected a multiple of output.save_every, "
+                f"{output.save_every}, got {output.chunk}"
             )
-        if "_target_" not in piece:
-            raise ValueError(f"{group}._target_: expected the dotted path of a piece, got nothing")
-        if group != "input" or piece["_target_"] is not None:
-            check_target(f"{group}._target_", piece["_target_"], config.allow)
-    if config.input is not None and config.input["_target_"] is None:
-        _check_clock(config)
-    return config
+    for key in task.unused_output:
+        value = getattr(output, key)
+        if value is not None:
+            raise ValueError(f"output.{key}: expected null for task={name}, got {value}")
 
 
-def _check_clock(config):
-    if config.task in PURPOSE:
+def _check_without_input(config: Config, task: Task) -> None:
+    """Raise ValueError unless the task can run without an input, on a clock of its own."""
+    if task.record:
         raise ValueError(
-            f"input: expected {PURPOSE[config.task]}, such as input=nile or "
-            "input=observations, got none"
+            f"input: expected {task.record}, such as input=nile or input=observations, got none"
         )
     if None in (config.dt, config.duration):
         missing = "dt" if config.dt is None else "duration"
@@ -199,37 +203,33 @@ def drop_unused_groups(values: Mapping[str, Any], overrides: Sequence[str]) -> d
     Raises:
         ValueError: the command line chooses one of those.
     """
-    task = values.get("task")
-    used = PIECES.get(task, ()) + OPTIONAL_PIECES.get(task, ()) if isinstance(task, str) else ()
-    if task == "learn" and (values.get("network") or {}).get("_target_") != PHYSICAL:
-        used = PIECES[task]
-    groups = {
-        group
-        for known in (PIECES, OPTIONAL_PIECES)
-        for groups in known.values()
-        for group in groups
-    }
-    idle = groups - set(used) if used else set()
-    for override in overrides:
-        group = re.split(r"[.=]", override.lstrip("+"))[0]
-        if group in idle:
+    name, given = values.get("task"), parse_overrides(overrides)
+    task = find_task(name, values.get("allow") or ())
+    used = (*task.required_groups(values), *task.optional_groups)
+    unused = set(all_groups([task])) - set(used)
+    for override in given:
+        if override.group in unused:
             raise ValueError(
-                f"{group}: expected none for task={task}, which takes "
-                f"{', '.join(used)}; got {override}"
+                f"{override.group}: expected none for task={name}, which takes "
+                f"{', '.join(used)}; got {override.text}"
             )
-        key, _, given = override.lstrip("+").partition("=")
-        if key in FROM_RECORD.get(task, ()) and given != "null":
+        if override.key in task.keys_from_record and override.value != "null":
             raise ValueError(
-                f"{key}: expected nothing for task={task}, which takes it from the record; "
-                f"got {given}"
+                f"{override.key}: expected nothing for task={name}, which takes it from the "
+                f"record; got {override.value}"
             )
-    left = {key: value for key, value in values.items() if key not in idle}
-    if task in FROM_RECORD:
-        left["duration"] = left["t0"] = None
-        # Without a recipe dt is the user's own word, or the record's.
-        if not any(re.match(r"\+*(dt|experiment)=", override) for override in overrides):
-            left["dt"] = None
+    left = {key: value for key, value in values.items() if key not in unused}
+    left |= {key: None for key in task.keys_from_record if key in left}
+    # Without a recipe dt is the user's, or the record's.
+    if task.keys_from_record and not {"dt", "experiment"} & {o.key for o in given}:
+        left["dt"] = None
     return left
+
+
+def all_groups(tasks: Iterable[Task] = ()) -> list[str]:
+    """The groups of the project's tasks, and of others."""
+    tasks = (*project_tasks().values(), *tasks)
+    return list(dict.fromkeys(group for task in tasks for group in task.all_groups))
 
 
 def count_steps(duration: float, dt: float) -> int:
@@ -249,17 +249,12 @@ def config_hash(values: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def _in_yaml(value):
+def _to_yaml(value):
     """A value as it is written in a configuration."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _get(config, dotted):
-    for name in dotted.split("."):
-        config = getattr(config, name)
-    return config
-
-
-def _at_least(name, value, least):
+def _check_at_least(name, value, least):
+    """Raise ValueError unless a number is at least another."""
     if value < least:
         raise ValueError(f"{name}: expected a whole number of at least {least}, got {value}")

@@ -7,12 +7,13 @@ dataclasses among them. There is no second description to keep in step.
 
 import inspect
 import math
+import re
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from experiments.cli.messages import _close_matches, suggest
+from experiments.cli.messages import nearest_choice, suggest
 
 
 def instantiate(
@@ -63,10 +64,20 @@ def instantiate(
             raise ValueError(f"{dot}{key}: expected {_describe_type(kind)}, got nothing")
     try:
         return factory(**given, **arguments)
-    except ValueError as error:  # the piece's own words, with the place they are about
-        if str(error).startswith(tuple(arguments)):
+    except ValueError as error:
+        if _named_argument(error) in arguments:
             raise ValueError(f"{dot}{error}") from error
         raise
+
+
+def _named_argument(error: ValueError) -> str:
+    """The argument that an error is about.
+
+    A piece, which may be the user's, does not know its place in the configuration. What it
+    says has the form of every message here, ``argument: expected X, got Y``, where the argument
+    may be a part of one, as in ``params.mass`` or ``values[0]``.
+    """
+    return re.split(r"[.\[:]", str(error), maxsplit=1)[0]
 
 
 REQUIRED = inspect.Parameter.empty
@@ -128,7 +139,8 @@ def convert(name: str, kind: Any, value: Any) -> Any:
     if origin is typing.Literal:
         if value in args and type(value) in {type(a) for a in args}:
             return value
-        hint = f"; {suggest(value, args)}" if _close_matches(value, args) else ""
+        choice = nearest_choice(value, args)
+        hint = f"; did you mean {choice!r}?" if choice else ""
         raise ValueError(f"{name}: expected {_describe_type(kind)}, got {value!r}{hint}")
     if origin in (typing.Union, types.UnionType):
         if value is None and type(None) in args:

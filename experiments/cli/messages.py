@@ -4,7 +4,19 @@ import difflib
 from collections.abc import Iterable
 
 
-def suggest(word: str, choices: Iterable[str]) -> str:
+def nearest_choice(word: object, choices: Iterable[object]) -> str | None:
+    """The choice that is most like ``word``, or that contains it; None if none is.
+
+    >>> nearest_choice("lenght", ["length", "mass"])
+    'length'
+    """
+    word, choices = str(word), sorted(map(str, choices))
+    similar = difflib.get_close_matches(word, choices, n=1, cutoff=0.55)
+    containing = [choice for choice in choices if len(word) > 2 and word in choice]
+    return next(iter(similar or containing), None)
+
+
+def suggest(word: object, choices: Iterable[object]) -> str:
     """The end of an error message: the choice most like ``word``, or all of them.
 
     >>> suggest("lenght", ["length", "mass"])
@@ -13,12 +25,7 @@ def suggest(word: str, choices: Iterable[str]) -> str:
     'known here: length, mass'
     """
     choices = sorted(map(str, choices))
-    close = difflib.get_close_matches(str(word), choices, n=1, cutoff=0.55)
-    close = close or [choice for choice in choices if len(str(word)) > 2 and str(word) in choice]
-    if close:
-        return f"did you mean {close[0]!r}?"
+    choice = nearest_choice(word, choices)
+    if choice is not None:
+        return f"did you mean {choice!r}?"
     return f"known here: {', '.join(choices)}" if choices else "nothing can be set here"
-
-
-def _close_matches(value, choices):
-    return bool(difflib.get_close_matches(str(value), map(str, choices), n=1, cutoff=0.55))

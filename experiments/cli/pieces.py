@@ -1,26 +1,48 @@
-"""A piece of a run from its group of the configuration."""
+"""A piece of a run, from its group of the configuration."""
 
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 from experiments.cli.config import Config
 from experiments.cli.instantiate import instantiate
 from experiments.cli.targets import resolve
 
 
-def build_piece(config: Config, group: str, *kinds: type) -> Any:
-    """What the function of a group returns, of one of some kinds.
+class Pieces(NamedTuple):
+    """The groups of a configuration that was stored in a file, as `Config` has them.
+
+    groups: the pieces by group, each a ``_target_`` and its arguments.
+    allow: packages of the user's that may be built.
+    """
+
+    groups: Mapping[str, Mapping[str, Any]]
+    allow: Iterable[str] = ()
+
+
+def build_piece(
+    config: Config | Pieces,
+    group: str,
+    kinds: tuple[type, ...] = (),
+    given: Mapping[str, Any] | None = None,
+) -> Any:
+    """What the function that a group names returns.
+
+    Args:
+        config: the run, or what was stored of one.
+        group: the group.
+        kinds: types of which the piece must be one; empty is any.
+        given: arguments that the program supplies, and the configuration cannot.
 
     Raises:
-        ValueError: it is of another kind, or a key or a value is wrong.
+        ValueError: the piece is of another type, or a key or a value is wrong.
     """
-    values = getattr(config, group)
-    found = instantiate(
-        resolve(f"{group}._target_", values["_target_"], config.allow), values, group
-    )
-    if not isinstance(found, kinds):
+    settings = config.groups[group]
+    factory = resolve(f"{group}._target_", settings["_target_"], config.allow)
+    piece = instantiate(factory, settings, group, given)
+    if kinds and not isinstance(piece, kinds):
         raise ValueError(
             f"{group}._target_: expected a function that returns an "
             f"{kinds[0].__module__}.{kinds[0].__name__}, "
-            f"got one that returns {type(found).__name__}"
+            f"got one that returns {type(piece).__name__}"
         )
-    return found
+    return piece

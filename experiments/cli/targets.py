@@ -5,6 +5,7 @@ import os
 import pkgutil
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from types import ModuleType
 from typing import Any
 
 from experiments.cli.messages import suggest
@@ -65,7 +66,7 @@ def check_target(name: str, target: Any, allow: Iterable[str] = ()) -> str:
     if not isinstance(target, str) or not all(p.isidentifier() for p in target.split(".")):
         raise ValueError(f"{name}: expected a dotted path such as integrators.rk4, got {target!r}")
     root = target.split(".")[0]
-    if not _is_inside(target, allow):
+    if not is_permitted(target, allow):
         raise ValueError(
             f"{name}: {target!r} is refused: it lies outside the project's packages "
             f"({', '.join(OWN_PACKAGES)}). If it is yours, name its package: allow=[{root}]"
@@ -73,7 +74,8 @@ def check_target(name: str, target: Any, allow: Iterable[str] = ()) -> str:
     return target
 
 
-def _is_inside(path, allow):
+def is_permitted(path: str, allow: Iterable[str]) -> bool:
+    """Whether a dotted path lies in a package of the project or in one that the user named."""
     return any(path == p or path.startswith(f"{p}.") for p in (*OWN_PACKAGES, *allow))
 
 
@@ -85,9 +87,7 @@ def resolve(name: str, target: str, allow: Iterable[str] = ()) -> Callable:
     module_name, _, attribute = check_target(name, target, allow).rpartition(".")
     if not module_name:
         raise ValueError(f"{name}: expected a dotted path such as integrators.rk4, got {target!r}")
-    if target.split(".")[0] not in OWN_PACKAGES and os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())  # a user's package lies where the command was given
-    module = _import_module(name, target, module_name)
+    module = import_package(name, module_name, target)
     try:
         found = getattr(module, attribute)
     except AttributeError:
@@ -97,12 +97,24 @@ def resolve(name: str, target: str, allow: Iterable[str] = ()) -> Callable:
         ) from None
     owner = getattr(found, "func", found)
     owner = getattr(owner, "__module__", None) or type(owner).__module__
-    if not callable(found) or not _is_inside(owner, allow):
+    if not callable(found) or not is_permitted(owner, allow):
         raise ValueError(f"{name}: {target!r} is not a function or class of the permitted packages")
     return found
 
 
-def _import_module(name, target, module_name):
+def import_package(name: str, module_name: str, target: str = "") -> ModuleType:
+    """Import a module of a permitted package; a user's may lie where the command was given.
+
+    Args:
+        name: the key of the configuration, for messages.
+        module_name: the dotted path of the module.
+        target: what the key names, if that is something within the module.
+
+    Raises:
+        ValueError: there is no such module, or it cannot be imported.
+    """
+    if module_name.split(".")[0] not in OWN_PACKAGES and os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
     try:
         return importlib.import_module(module_name)
     except ModuleNotFoundError as error:
@@ -113,4 +125,6 @@ def _import_module(name, target, module_name):
         package = importlib.import_module(parent) if parent else None
         siblings = [m.name for m in pkgutil.iter_modules(getattr(package, "__path__", []))]
         hint = f"; {suggest(leaf, siblings)}" if siblings else ""
-        raise ValueError(f"{name}: no module {missing!r} for {target!r}{hint}") from None
+        raise ValueError(
+            f"{name}: no module {missing!r} for {target or module_name!r}{hint}"
+        ) from None

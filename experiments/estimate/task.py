@@ -13,7 +13,9 @@ from experiments.cli.messages import suggest
 from experiments.cli.targets import resolve
 from experiments.estimate.dataset import estimate_dataset, forecast_dataset
 from experiments.records import dataset_file, time_axis
+from experiments.runs.interface import RunSummary, TaskEnd
 from experiments.runs.precision import precision
+from experiments.runs.summary import describe_interval, method_names
 
 DEFAULT_PARTS = ("mean", "sd")
 FIGURE_PARTS = ("mean", "sd", "innovation")
@@ -47,13 +49,23 @@ class Prepared(NamedTuple):
     quantities: Mapping[str, Any]
     measured: dict[str, str]
     left_out: int
+    data_hash: None = None  # an estimate is not resumed
 
+    @property
+    def attributes(self) -> dict[str, str | None]:
+        """Global attributes of the files."""
+        return {"model": self.name, "estimator": self.config.target("estimator")}
 
-class EstimateEnd(NamedTuple):
-    """The end of a run, and what it found of the filter's consistency."""
-
-    finished: bool
-    scores: dict[str, dict[str, float]]
+    @property
+    def summary(self) -> RunSummary:
+        """The run in words."""
+        interval = describe_interval(self.dt, self.time, self.time_units)
+        methods = method_names(self.config, "estimator", "update")
+        left_out = f"the first {self.left_out} left out: too little is observed to begin"
+        rows = (("", left_out),) if self.left_out else ()
+        return RunSummary(
+            details=f"{interval}, {methods}, {self.config.runtime.precision}", rows=rows
+        )
 
 
 def prepare(config: Config) -> Prepared:
@@ -65,7 +77,7 @@ def prepare(config: Config) -> Prepared:
     """
     if config.substeps != 1:
         raise ValueError(f"substeps: expected 1 in an estimate, got {config.substeps}")
-    factory = resolve("estimator._target_", config.estimator["_target_"], config.allow)
+    factory = resolve("estimator._target_", config.target("estimator"), config.allow)
     source = time_axis.read_observations(config)
     time, dt = time_axis.select_times(config, source, "t" in inspect.signature(factory).parameters)
     y = source.y[: len(time)]
@@ -87,9 +99,9 @@ def prepare(config: Config) -> Prepared:
             known[f"{state}_{kind}"] = known[state]
             measured[f"{state}_{kind}"] = f"{state}_true"
     signals |= dict(zip(estimator.observed, y.T, strict=True))
-    name = estimator.name or config.estimator["_target_"].rpartition(".")[2]
+    name = estimator.name or config.target("estimator").rpartition(".")[2]
     usual = float(np.median(np.diff(time))) if dt is None else dt
-    ahead = time[-1] + usual * np.arange(1, config.forecast + 1)
+    ahead = time[-1] + usual * np.arange(1, config.keys.forecast + 1)
     return Prepared(
         config,
         name,
@@ -113,8 +125,8 @@ def _build_estimator(config, factory, y, time, dt):
 
     asked = inspect.signature(factory).parameters
     given = {name: value for name, value in (("y", y), ("t", time), ("dt", dt)) if name in asked}
-    settings = dict(config.estimator)
-    for key, value in config.estimator.items():
+    settings = dict(config.groups["estimator"])
+    for key, value in config.groups["estimator"].items():
         if isinstance(value, Mapping) and "_target_" in value:  # a piece within the piece
             name = f"estimator.{key}"
             given[key] = instantiate(
@@ -125,26 +137,26 @@ def _build_estimator(config, factory, y, time, dt):
     if not isinstance(found, Estimator):
         raise ValueError(
             f"estimator._target_: expected a function that returns an Estimator, got "
-            f"{type(found).__name__} from {config.estimator['_target_']}"
+            f"{type(found).__name__} from {config.target('estimator')}"
         )
     return found
 
 
 def _with_update(config, estimator, y):
     """The estimator with the update that the configuration chooses."""
-    if not (config.update or {}).get("_target_"):
+    if "update" not in config.groups:
         return estimator
     from filters.robust import robust
 
-    factory = resolve("update._target_", config.update["_target_"], config.allow)
+    factory = resolve("update._target_", config.target("update"), config.allow)
     given = {"y": y} if "y" in inspect.signature(factory).parameters else {}
-    update = instantiate(factory, config.update, "update", given)
+    update = instantiate(factory, config.groups["update"], "update", given)
     try:
         return estimator._replace(stepper=robust(estimator.stepper, update))
     except ValueError:
         raise ValueError(
             "update: expected null for an estimator whose filter has an update of "
-            f"its own, got {config.update['_target_']}"
+            f"its own, got {config.target('update')}"
         ) from None
 
 
@@ -183,7 +195,7 @@ def run(
     watch: Callable,
     report: Callable,
     **_: Any,
-) -> EstimateEnd:
+) -> TaskEnd:
     """Filter and smooth into ``directory``; see `experiments.simulate.task.run` for the arguments.
 
     Raises:
@@ -220,7 +232,7 @@ def run(
             foreseen = forecast_dataset(prepared, future)
             dataset_file.write_dataset(directory / "forecast.nc", foreseen, attributes)
             watch(prepared.length, foreseen)
-        return EstimateEnd(True, _consistency_scores(prepared, estimates))
+        return TaskEnd(True, _consistency_scores(prepared, estimates))
 
 
 def _first_observed(tree, count):

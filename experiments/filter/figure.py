@@ -66,7 +66,7 @@ class FilterPlot:
     def _response(self, axes):
         edges = np.atleast_1d(self.prepared.arguments["cutoff"])
         frequency, gain = draw_response(
-            self.prepared.sos, self.prepared.fs, min(edges), self.prepared.config.zero_phase
+            self.prepared.sos, self.prepared.fs, min(edges), self.prepared.config.keys.zero_phase
         )
         axes.semilogx(frequency, gain, color="C0", lw=1.2)
         for edge in edges:

@@ -14,7 +14,9 @@ from experiments.cli.targets import resolve
 from experiments.estimate.dataset import with_time
 from experiments.filter.figure import FilterPlot
 from experiments.records import dataset_file, time_axis
+from experiments.runs.interface import RunSummary, TaskEnd
 from experiments.runs.precision import precision
+from experiments.runs.summary import method_names
 
 
 class Prepared(NamedTuple):
@@ -42,13 +44,23 @@ class Prepared(NamedTuple):
     time_units: str
     quantities: Mapping[str, tuple[str, str]]
     measured: Mapping[str, str]
+    data_hash: None = None  # a filter is not resumed
 
+    @property
+    def attributes(self) -> dict[str, str | None]:
+        """Global attributes of the file."""
+        return {"design": self.config.target("design")}
 
-class FilterEnd(NamedTuple):
-    """The end of a run, and the root mean square of what came in and went out."""
-
-    finished: bool
-    scores: dict[str, dict[str, float]]
+    @property
+    def summary(self) -> RunSummary:
+        """The run in words."""
+        method, kind = method_names(self.config, "design"), self.config.runtime.precision
+        return RunSummary(
+            unit=("sample", "samples"),
+            details=f"of {self.dt:g} {self.time_units}, {method}, {kind}",
+            rows=(("filter", self.words),),
+            separate_compile=False,
+        )
 
 
 def prepare(config: Config) -> Prepared:
@@ -65,7 +77,9 @@ def prepare(config: Config) -> Prepared:
     time, dt = time_axis.select_times(config, source)
     quantities = source.quantities or _output_names(source.y.shape[1])
     if len(quantities) != source.y.shape[1]:
-        raise ValueError(f"input.columns: expected each column once, got {config.input['columns']}")
+        raise ValueError(
+            f"input.columns: expected each column once, got {config.groups['input']['columns']}"
+        )
     data = _filtered_dataset(source.y[: len(time)], time, source.units, quantities)
     with precision(config):
         from filters.iir.dataarray import sampling_rate, sections
@@ -79,7 +93,12 @@ def prepare(config: Config) -> Prepared:
         for signal in data.values():
             _check_length(config, source.path, signal, sos)
     name = "record" if source.path == "input.values" else Path(source.path).stem
-    arguments = {"design": design, **settings, "zero_phase": config.zero_phase, "gap": config.gap}
+    arguments = {
+        "design": design,
+        **settings,
+        "zero_phase": config.keys.zero_phase,
+        "gap": config.keys.gap,
+    }
     return Prepared(
         config,
         f"{name}, filtered",
@@ -100,8 +119,10 @@ def prepare(config: Config) -> Prepared:
 
 def _build_design(config):
     """The function that designs, and what it is given beside the sampling rate."""
-    design = resolve("design._target_", config.design["_target_"], config.allow)
-    settings = {key: value for key, value in config.design.items() if not key.startswith("_")}
+    design = resolve("design._target_", config.target("design"), config.allow)
+    settings = {
+        key: value for key, value in config.groups["design"].items() if not key.startswith("_")
+    }
     if "cutoff" not in settings:
         raise ValueError("design.cutoff: expected a number, got nothing")
     settings["cutoff"] = convert("design.cutoff", float | tuple[float, ...], settings["cutoff"])
@@ -136,9 +157,9 @@ def _check_length(config, path, signal, sos):
     from filters.iir import sosfilt, sosfiltfilt
     from filters.iir.dataarray import fill_gaps
 
-    run = sosfiltfilt if config.zero_phase else sosfilt
+    run = sosfiltfilt if config.keys.zero_phase else sosfilt
     try:
-        values = fill_gaps(signal, gap=config.gap)
+        values = fill_gaps(signal, gap=config.keys.gap)
     except ValueError as error:
         raise OSError(f"input.path: {path}: {error}") from error
     try:
@@ -156,7 +177,7 @@ def _describe_design(design, settings, fs, units, config):
     settings = {key: value for key, value in settings.items() if value is not None}
     cutoff = " and ".join(f"{edge:g}" for edge in np.atleast_1d(settings.pop("cutoff")))
     rest = "".join(f", {key} {value}" for key, value in settings.items())
-    phase = "zero phase" if config.zero_phase else "causal"
+    phase = "zero phase" if config.keys.zero_phase else "causal"
     return f"{design.__name__}{rest}, cutoff {cutoff} {units}, sampled at {fs:g} {units}, {phase}"
 
 
@@ -173,7 +194,7 @@ def run(
     watch: Callable,
     report: Callable,
     **_: Any,
-) -> FilterEnd:
+) -> TaskEnd:
     """Filter into ``directory``; see `experiments.simulate.task.run` for the arguments."""
     from filters.iir.dataarray import filtered
     from sim.stream import Status
@@ -196,4 +217,4 @@ def run(
         for name, v in data.items()
         if np.isfinite(v.values).any()
     }
-    return FilterEnd(True, {"rms": rms})
+    return TaskEnd(True, {"rms": rms})

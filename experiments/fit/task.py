@@ -11,15 +11,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from experiments.cli.config import Config
-from experiments.cli.instantiate import instantiate
 from experiments.cli.pieces import build_piece
-from experiments.cli.targets import resolve
 from experiments.fit.options import FitOptions
 from experiments.identification.checks import check_precision, common_interval
-from experiments.identification.data import Data, SampledRecord
+from experiments.identification.data import Data, SampledRecord, data_hash
+from experiments.runs.interface import RunSummary, TaskEnd
 from experiments.runs.precision import precision
-
-NAME = "fit"  # of the figure
 
 
 class Prepared(NamedTuple):
@@ -44,6 +41,25 @@ class Prepared(NamedTuple):
     measured: Mapping[str, str]
     length: int
     begun: Any = None
+
+    @property
+    def attributes(self) -> dict[str, str | None]:
+        """Global attributes of the file."""
+        return {"model": self.name, "integrator": self.config.target("integrator")}
+
+    @property
+    def data_hash(self) -> str:
+        """The hash of the records."""
+        return data_hash(self.data)
+
+    @property
+    def summary(self) -> RunSummary:
+        """The run in words."""
+        return RunSummary(
+            unit=("evaluation", "evaluations"),
+            details=f"of a fit, {self.config.runtime.precision}",
+            separate_compile=False,
+        )
 
     def time(self, sampled: SampledRecord) -> np.ndarray:
         """Times of the samples, s."""
@@ -80,13 +96,11 @@ def prepare(config: Config) -> Prepared:
     from experiments.identification.objective import fit_setup
     from sim.fit import Huber, StudentT
 
-    data, how = build_piece(config, "data", Data), build_piece(config, "fit", FitOptions)
+    data, how = build_piece(config, "data", (Data,)), build_piece(config, "fit", (FitOptions,))
     dt = common_interval(data, config.dt)
     check_precision(data, config.runtime.precision)
     with precision(config):
-        model = instantiate(
-            resolve("model._target_", config.model["_target_"], config.allow), config.model, "model"
-        )
+        model = build_piece(config, "model")
         known = fit_setup(config, model, data, dt)
         robust = {"huber": Huber(), "student_t": StudentT()}.get(how.loss)
         known = known._replace(objective=replace(known.objective, robust=robust))
@@ -153,15 +167,6 @@ def figure(prepared: Prepared) -> TracePlot:
     return TracePlot()
 
 
-class TaskEnd(NamedTuple):
-    """The end of a run."""
-
-    finished: bool
-    scores: Mapping[str, Mapping[str, float]]
-    show: Callable | None = None
-    lost: str = ""  # of a search that ended because its loss was no longer finite: where
-
-
 def run(
     prepared: Prepared,
     directory: Path,
@@ -202,7 +207,7 @@ def run(
         steps = len(found.loss) - 1
         report(Status("done", steps, steps, 0, prepared.begun.seconds, seconds["search"]))
         if stop():
-            return TaskEnd(False, {})
+            return TaskEnd(False)
         whole = prepared.begun.seconds + clock.perf_counter() - tic
         done = evaluation.evaluate(prepared, found, seconds)
     done = done._replace(seconds={**seconds, "whole fit": whole})
@@ -217,5 +222,5 @@ def run(
         "figure": directory / figure,
     }
     return TaskEnd(
-        True, scores, lambda: tables.print_fit(done, files), search.non_finite_message(found)
+        True, scores, search.non_finite_message(found), lambda: tables.print_fit(done, files)
     )

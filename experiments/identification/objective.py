@@ -60,11 +60,11 @@ def fit_setup(config: Any, model: Any, data: Any, dt: float) -> FitSetup:
     state = jax.tree.map(lambda leaf: jnp.asarray(leaf, float_), model.initial)
     field, start = _split_parameters(model)
     start = jax.tree.map(lambda leaf: jnp.asarray(leaf, float_), start)
-    factory = resolve("integrator._target_", config.integrator["_target_"], config.allow)
+    factory = resolve("integrator._target_", config.target("integrator"), config.allow)
 
     def stepper(p):
         settings = {"f": field(p), "dt": dt / config.substeps}
-        found = instantiate(factory, config.integrator, "integrator", settings)
+        found = instantiate(factory, config.groups["integrator"], "integrator", settings)
         if config.substeps == 1:
             return found
         from sim import repeat

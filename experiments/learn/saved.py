@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 from jax.tree_util import Partial
 
-from experiments.cli.instantiate import instantiate
-from experiments.cli.targets import resolve, with_current_targets
+from experiments.cli.pieces import Pieces, build_piece
+from experiments.cli.targets import with_current_targets
 from experiments.learn import hybrid
 from sim import Stepper, repeat, rnn
 
@@ -23,9 +23,9 @@ def save_network(path: Path, task: Any, members: Sequence[Any]) -> None:
     """
     config = task.config
     about = {
-        "network": config.network,
-        "model": config.model,
-        "integrator": config.integrator,
+        "network": config.groups["network"],
+        "model": config.groups.get("model"),
+        "integrator": config.groups.get("integrator"),
         "substeps": config.substeps,
         "dt": task.dt,
         "inputs": task.inputs,
@@ -72,7 +72,7 @@ def load_network(path: str | os.PathLike, *, allow: Iterable[str] = ()) -> Stepp
 
 def _network_builders(about, scaling, allow):
     """How parameters begin, for their structure, and the stepper of any."""
-    network = _build_piece(about, "network", allow)
+    network = build_piece(Pieces(about, allow), "network")
     sizes = len(about["inputs"]), len(about["outputs"])
     return lambda key: network.start(key, *sizes, None), lambda p: rnn.scaled(
         network.stepper(p), scaling
@@ -80,8 +80,8 @@ def _network_builders(about, scaling, allow):
 
 
 def _hybrid_builders(about, scaling, allow):
-    network, model = (_build_piece(about, group, allow) for group in ("network", "model"))
-    integrator = resolve("integrator._target_", about["integrator"]["_target_"], allow)
+    pieces = Pieces(about, allow)
+    network, model = build_piece(pieces, "network"), build_piece(pieces, "model")
 
     def field(key):
         return hybrid.add_network(
@@ -93,7 +93,7 @@ def _hybrid_builders(about, scaling, allow):
     def stepper(p):
         f = Partial(known.func, p, **known.keywords)
         given = {"f": f, "dt": about["dt"] / about["substeps"]}
-        found = instantiate(integrator, about["integrator"], "integrator", given)
+        found = build_piece(pieces, "integrator", given=given)
         return (
             found
             if about["substeps"] == 1
@@ -101,12 +101,6 @@ def _hybrid_builders(about, scaling, allow):
         )
 
     return lambda key: field(key).args[0], stepper
-
-
-def _build_piece(about, group, allow):
-    return instantiate(
-        resolve(f"{group}._target_", about[group]["_target_"], allow), about[group], group
-    )
 
 
 def _init_members(stepper, params, *given):

@@ -9,16 +9,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from experiments.cli.config import Config
-from experiments.cli.instantiate import instantiate
 from experiments.cli.pieces import build_piece
-from experiments.cli.targets import resolve
 from experiments.fit import task
-from experiments.fit.task import TaskEnd, TracePlot
+from experiments.fit.task import TracePlot
 from experiments.identification.checks import check_precision, common_interval
 from experiments.identification.data import Data, SampledRecord
+from experiments.runs.interface import RunSummary, TaskEnd
 from experiments.runs.precision import precision
-
-NAME = "learn"  # of the figure
 
 
 class Prepared(NamedTuple):
@@ -58,10 +55,22 @@ class Prepared(NamedTuple):
     length: int
 
     time = task.Prepared.time
+    attributes = task.Prepared.attributes
+    data_hash = task.Prepared.data_hash
+
+    @property
+    def summary(self) -> RunSummary:
+        """The run in words."""
+        passes = self.learning.window  # a step of which is a pass over the records
+        return RunSummary(
+            unit=("pass", "passes") if passes else ("evaluation", "evaluations"),
+            details=f"of a training, {self.config.runtime.precision}",
+            separate_compile=False,
+        )
 
     @property
     def hybrid(self) -> bool:
-        return self.config.model is not None
+        return "model" in self.config.groups
 
     def experiment(self, sampled: SampledRecord) -> Any:
         """A record as a rollout takes it."""
@@ -88,7 +97,8 @@ def prepare(config: Config) -> Prepared:
     from experiments.learn.networks import Correction, Network
     from experiments.learn.training import TrainingOptions, reword_error
 
-    data, how = build_piece(config, "data", Data), build_piece(config, "learn", TrainingOptions)
+    data = build_piece(config, "data", (Data,))
+    how = build_piece(config, "learn", (TrainingOptions,))
     dt = common_interval(data, config.dt)
     check_precision(data, config.runtime.precision)
     for sampled in data.training:
@@ -108,7 +118,7 @@ def prepare(config: Config) -> Prepared:
         {c: data.column_units.get(c, "1") for c in (*data.inputs, *data.outputs)},
     )
     with precision(config):
-        tic, network = clock.perf_counter(), build_piece(config, "network", Network, Correction)
+        tic, network = clock.perf_counter(), build_piece(config, "network", (Network, Correction))
         prepared = Prepared(
             config,
             network.name if isinstance(network, Network) else "hybrid",
@@ -201,8 +211,7 @@ def _prepare_hybrid(prepared, network):
     from sim.fit.parameters.vector import parameter_layout
 
     config, data, how = prepared.config, prepared.data, prepared.learning
-    factory = resolve("model._target_", config.model["_target_"], config.allow)
-    model = instantiate(factory, config.model, "model")
+    model = build_piece(config, "model")
     alone = fit_setup(config, model, data, prepared.dt)
     parameter_layout(alone.start, network.parameters)  # in the model's own names
     experiments = [prepared.experiment(s) for s in data.training]
@@ -320,7 +329,7 @@ def run(
         count = len(ended.losses) - 1
         report(Status("done", count, count, 0, prepared.seconds, seconds["training"]))
         if stop():
-            return TaskEnd(False, {})
+            return TaskEnd(False)
         done = evaluation.evaluate(prepared, ended, seconds)
         saved.save_network(directory / "network.nc", prepared, evaluation.best_members(how, ended))
     write_fit(directory / "learn.nc", done, attributes)
@@ -333,6 +342,6 @@ def run(
     return TaskEnd(
         True,
         scores,
-        lambda: tables.print_fit(done, files),
         evaluation.non_finite_message(prepared, ended),
+        lambda: tables.print_fit(done, files),
     )

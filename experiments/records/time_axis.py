@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from experiments.cli.config import PURPOSE, Config, count_steps
-from experiments.cli.instantiate import instantiate
-from experiments.cli.targets import resolve
+from experiments.cli.config import Config, count_steps
+from experiments.cli.pieces import build_piece
+from experiments.cli.tasks import find_task
 from experiments.records import columns as recorded
 from experiments.records.observations import Observations
 
@@ -57,13 +57,13 @@ def _is_irregular(time):
 
 def read_observations(config: Config) -> Observations:
     """The record that the configuration names, read."""
-    target = config.input["_target_"]
-    if "hold" in config.input:
+    target = config.target("input")
+    if "hold" in config.groups["input"]:
         raise ValueError(
-            f"input: expected {PURPOSE[config.task]}, such as input=nile or "
-            f"input=observations, got {target}, which drives a simulation"
+            f"input: expected {find_task(config.task, config.allow).record}, such as input=nile "
+            f"or input=observations, got {target}, which drives a simulation"
         )
-    found = instantiate(resolve("input._target_", target, config.allow), config.input, "input")
+    found = build_piece(config, "input")
     if not isinstance(found, Observations):
         raise ValueError(
             f"input._target_: expected a function that returns Observations, got "

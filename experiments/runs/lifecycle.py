@@ -16,7 +16,9 @@ from typing import Any
 from experiments.cli.config import Config, config_hash, drop_unused_groups, validate_config
 from experiments.cli.provenance import commit, versions
 from experiments.cli.targets import with_current_targets
+from experiments.cli.tasks import find_task, task_package
 from experiments.runs.directory import check_empty, claim_directory, timestamp, update_run_json
+from experiments.runs.interface import Prepared, TaskModule
 
 DONE, DIVERGED, NOT_FINITE, STOPPED, INTERRUPTED = 0, 3, 5, 75, 130
 log = logging.getLogger("scansim")
@@ -43,7 +45,7 @@ def start(values: Mapping[str, Any], overrides: Sequence[str], folder: str | Non
         started=timestamp(),
         **_provenance(config),
         config_hash=config_hash(values),
-        record=_data_hash(prepared),
+        record=prepared.data_hash,
     )
     return _execute(config, values, prepared, directory, resume=False)
 
@@ -68,7 +70,7 @@ def resume(directory: str, allow: Sequence[str]) -> int:
     values = with_current_targets(stored)
     config = validate_config({**values, "allow": list(allow)})
     prepared = _task_module(config).prepare(config)
-    if known.get("record") not in (None, _data_hash(prepared)):
+    if known.get("record") not in (None, prepared.data_hash):
         raise ValueError(
             f"resume: the records are not those that {path} began with; begin it again"
         )
@@ -81,14 +83,6 @@ def resume(directory: str, allow: Sequence[str]) -> int:
         resumed=[*known.get("resumed", []), timestamp()],
     )
     return _execute(config, values, prepared, path, resume=True)
-
-
-def _data_hash(prepared):
-    """What tells the records of a fit or a training from others; None of another task."""
-    from experiments.identification import data
-
-    found = getattr(prepared, "data", None)
-    return data.data_hash(found) if isinstance(found, data.Data) else None
 
 
 def _absolute_paths(values):
@@ -113,11 +107,16 @@ def _absolute_paths(values):
     return values
 
 
-def _task_module(config: Config):
-    return importlib.import_module(f"experiments.{config.task}.task")
+def _task_module(config: Config) -> TaskModule:
+    """The module ``task`` in the package of the run's task."""
+    name = f"{task_package(config.task)}.task"
+    module = importlib.import_module(name)
+    if not isinstance(module, TaskModule):
+        raise ValueError(f"task: expected {name} to define prepare, figure and run")
+    return module
 
 
-def _run_title(config, prepared):
+def _run_title(config: Config, prepared: Prepared) -> str:
     return config.title or prepared.name.replace("_", " ").capitalize()
 
 
@@ -178,8 +177,8 @@ def _execute(config, values, prepared, directory, *, resume) -> int:
             )
             if not end.finished:
                 code = STOPPED if caught[0] == signal.SIGTERM else INTERRUPTED
-            elif getattr(end, "lost", ""):
-                code, outcome["message"] = NOT_FINITE, end.lost
+            elif end.message:
+                code, outcome["message"] = NOT_FINITE, end.message
         except Diverged as error:
             code = DIVERGED
             outcome["diverged"] = {
@@ -193,16 +192,14 @@ def _execute(config, values, prepared, directory, *, resume) -> int:
             raise
         for name in ("compile_seconds", "run_seconds"):
             outcome[name] = round(known.get(name, 0.0) + last.get(name, 0.0), 6)
-        scores = errors.scores() | getattr(end, "scores", {})
+        scores = errors.scores() | dict(end.scores if end else {})
         if scores:
             outcome["metrics"] = scores
             metrics.write_metrics(directory / "metrics.csv", scores, prepared.quantities)
         drawn = None
         if config.output.figure and code in (DONE, DIVERGED, NOT_FINITE):
-            drawn = (
-                directory
-                / f"{getattr(_task_module(config), 'NAME', 'trajectory')}.{config.output.figure}"
-            )
+            name = find_task(config.task, config.allow).figure_name
+            drawn = directory / f"{name}.{config.output.figure}"
             try:
                 picture.draw(drawn, known["title"])
             except Exception as error:
@@ -219,14 +216,26 @@ def _execute(config, values, prepared, directory, *, resume) -> int:
             **outcome,
         )
         log.info("%s after %d steps", status, last["step"])
-    if code in (DONE, NOT_FINITE) and getattr(end, "show", None):
+    if code in (DONE, NOT_FINITE) and end.show:
         end.show()
-        if code == NOT_FINITE:
-            sys.stdout.flush()
-            print(f"scansim: {end.lost}", file=sys.stderr)
     else:
-        summary.print_summary(config, prepared, directory, drawn, code, last, outcome)
+        summary.print_summary(known["title"], prepared, directory, drawn, last, outcome)
+    reason = _why_not_done(code, outcome, directory)
+    if reason:
+        sys.stdout.flush()
+        print(f"scansim: {reason}", file=sys.stderr)
     return code
+
+
+def _why_not_done(code: int, outcome: Mapping[str, Any], directory: Path) -> str:
+    """Why a run ended before it was done, in one line; empty if it was."""
+    reasons = {
+        DIVERGED: outcome.get("diverged", {}).get("message", ""),
+        NOT_FINITE: outcome.get("message", ""),
+        STOPPED: f"stopped at the request of the system; go on with: scansim resume={directory}",
+        INTERRUPTED: f"interrupted; go on with: scansim resume={directory}",
+    }
+    return reasons.get(code, "")
 
 
 def _attributes(config, values, prepared, known):
@@ -236,10 +245,7 @@ def _attributes(config, values, prepared, known):
         "title": known["title"],
         "source": f"scansim {known['versions']['scansim']}",
         "versions": ", ".join(f"{name} {number}" for name, number in known["versions"].items()),
-        "model": None if config.design else prepared.name,
-        "integrator": (config.integrator or {}).get("_target_"),
-        "estimator": (config.estimator or {}).get("_target_"),
-        "design": (config.design or {}).get("_target_"),
+        **prepared.attributes,
         "t0": prepared.t0,
         "dt": prepared.dt,
         "substeps": config.substeps,

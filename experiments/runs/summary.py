@@ -1,107 +1,79 @@
-"""What a run says at its end: where things are, how long it took, how good it is."""
+"""What a run prints at its end: where its files are, how long it took, how good it is."""
 
-import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from experiments.cli.config import Config
+from experiments.runs.interface import Prepared
 
 
 def print_summary(
-    config: Config,
-    prepared: Any,
+    title: str,
+    prepared: Prepared,
     directory: Path,
-    drawn: Path | None,
-    code: int,
+    figure: Path | None,
     status: Mapping[str, Any],
     outcome: Mapping[str, Any],
 ) -> None:
-    """Print the summary: to stdout what was done, to stderr why it ended early."""
+    """Print the title and one row for each thing that is known of the run."""
     from rich.console import Console
     from rich.text import Text
 
+    words = prepared.summary
+    count = status["step"]
     console = Console(highlight=False, soft_wrap=True)
-    done = status["step"] - status["resumed"]
-    speed = (
-        f", {_with_commas(done / status['run_seconds'])} steps/s" if status["run_seconds"] else ""
-    )
-    took = f"compile {status['compile_seconds']:.2f} s, run {status['run_seconds']:.2f} s{speed}"
-    searched = "a fit" if config.fit else "a training" if config.learn else ""
-    if config.design or searched:
-        took = f"{status['run_seconds'] + status['compile_seconds'] * bool(searched):.2f} s, compiling included"
-    unit = getattr(prepared, "time_units", "s")
-    substeps = f" × {config.substeps} substeps" if config.substeps > 1 else ""
-    path = directory / "trajectory.nc"
-    further = directory / "forecast.nc"
-    word = ("sample" if config.design else "step") + "s" * (status["step"] != 1)
-    windows = getattr(
-        getattr(prepared, "learning", None), "window", None
-    )  # of which a step is a pass
-    turn = ("pass", "passes") if windows else ("evaluation", "evaluations")
-    told = f"{_with_commas(status['step'])} {turn[status['step'] != 1]} of {searched}, {config.runtime.precision}"
-    rows = [
-        (
-            "run",
-            told
-            if searched
-            else f"{_with_commas(status['step'])} {word} {_describe_interval(prepared)} {unit}{substeps}, "
-            f"{_describe_method(config)}, {config.runtime.precision}",
-        ),
-        ("", _describe_left_out(prepared)),
-        ("filter", prepared.words if config.design else None),
-        ("file", f"{path}  ({_file_size(path)})" if path.exists() else None),
-        ("file", f"{further}  ({_file_size(further)})" if further.exists() else None),
-        ("figure", str(drawn) if drawn and drawn.exists() else None),
-        ("time", took),
-    ]
-    for quantity, value in outcome.get("metrics", {}).get("rmse", {}).items():
-        units = prepared.quantities[quantity][0] if quantity in prepared.quantities else ""
-        rows.append(
-            (
-                "rmse",
-                f"{value:.4g} {'' if units == '1' else units}  ({quantity} against "
-                f"{prepared.measured[quantity]})",
-            )
-        )
-    rows += _signal_rows(outcome.get("metrics", {}), prepared.quantities)
-    rows += _consistency_rows(outcome.get("metrics", {}))
-    console.print(Text(_run_title(config, prepared), style="bold"))
+    rows = [("run", f"{_with_commas(count)} {words.unit[count != 1]} {words.details}")]
+    rows += words.rows
+    rows += _file_rows(directory, figure)
+    rows.append(("time", _describe_time(status, words.separate_compile)))
+    metrics = outcome.get("metrics", {})
+    rows += _error_rows(metrics, prepared)
+    rows += _signal_rows(metrics, prepared.quantities)
+    rows += _consistency_rows(metrics)
+    console.print(Text(title, style="bold"))
     for name, text in rows:
-        if text:
-            console.print(Text(f"  {name:<7}", style="cyan").append(text, style="default"))
-    if code:
-        console.file.flush()
-        reason = {
-            3: outcome.get("diverged", {}).get("message", ""),
-            75: f"stopped at the request of the system; go on with: scansim resume={directory}",
-            130: f"interrupted; go on with: scansim resume={directory}",
-        }[code]
-        print(f"scansim: {reason}", file=sys.stderr)
+        console.print(Text(f"  {name:<7}", style="cyan").append(text, style="default"))
 
 
-def _run_title(config, prepared):
-    return config.title or prepared.name.replace("_", " ").capitalize()
+def method_names(config: Config, *groups: str) -> str:
+    """The functions that these groups name, where one is chosen: ``"kalman and huber"``."""
+    targets = [config.target(group) for group in groups]
+    return " and ".join(target.rpartition(".")[2] for target in targets if target)
 
 
-def _describe_interval(prepared):
-    """The time between steps: one, or the least and the most of a record's own."""
-    if prepared.dt is not None:
-        return f"of {prepared.dt:g}"
-    dt = np.diff(prepared.time)
-    return f"of {dt.min():.4g} to {dt.max():.4g}"
+def describe_interval(dt: float | None, time: np.ndarray, units: str = "s") -> str:
+    """The time between two rows: one number, or the least and the most of an irregular axis."""
+    if dt is not None:
+        return f"of {dt:g} {units}"
+    intervals = np.diff(time)
+    return f"of {intervals.min():.4g} to {intervals.max():.4g} {units}"
 
 
-def _describe_left_out(prepared):
-    count = getattr(prepared, "left_out", 0)
-    return f"the first {count} left out: too little is observed to begin" if count else None
+def _file_rows(directory: Path, figure: Path | None) -> Iterator[tuple[str, str]]:
+    for path in (directory / "trajectory.nc", directory / "forecast.nc"):
+        if path.exists():
+            yield "file", f"{path}  ({_file_size(path)})"
+    if figure and figure.exists():
+        yield "figure", str(figure)
 
 
-def _describe_method(config):
-    pieces = (config.integrator or config.estimator or config.design, config.update)
-    return " and ".join(p["_target_"].rpartition(".")[2] for p in pieces if p and p["_target_"])
+def _describe_time(status: Mapping[str, Any], separate_compile: bool) -> str:
+    run, compile_ = status["run_seconds"], status["compile_seconds"]
+    if not separate_compile:
+        return f"{run + compile_:.2f} s, compiling included"
+    steps = status["step"] - status["resumed"]
+    speed = f", {_with_commas(steps / run)} steps/s" if run else ""
+    return f"compile {compile_:.2f} s, run {run:.2f} s{speed}"
+
+
+def _error_rows(metrics: Mapping[str, Any], prepared: Prepared) -> Iterator[tuple[str, str]]:
+    for quantity, value in metrics.get("rmse", {}).items():
+        units = prepared.quantities[quantity][0] if quantity in prepared.quantities else ""
+        units = "" if units == "1" else units
+        yield "rmse", f"{value:.4g} {units}  ({quantity} against {prepared.measured[quantity]})"
 
 
 def _signal_rows(scores, quantities):

@@ -28,8 +28,8 @@ def generate_input(
     """
     from sim import signals
 
-    source = resolve("input._target_", config.input["_target_"], config.allow)
-    settings = {key: value for key, value in config.input.items() if key != "hold"}
+    source = resolve("input._target_", config.target("input"), config.allow)
+    settings = {key: value for key, value in config.groups["input"].items() if key != "hold"}
     seed = {"seed": config.seed} if "seed" in inspect.signature(source).parameters else {}
     order = slice(None, None, 1 if dt > 0 else -1)  # a generator wants increasing times
 

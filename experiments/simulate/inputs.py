@@ -21,9 +21,9 @@ HOLD_REACH = {"zero_order": 0, "first_order": 0, "cubic": 128, "band_limited": N
 
 def read_record(config: Config) -> Record | None:
     """The record that is the input, or None; read without JAX."""
-    settings = {key: value for key, value in config.input.items() if key != "hold"}
+    settings = {key: value for key, value in config.groups["input"].items() if key != "hold"}
     _hold_name(config)
-    target = config.input["_target_"]
+    target = config.target("input")
     if target is None or not target.startswith("experiments."):
         return None
     return instantiate(resolve("input._target_", target), settings, "input")
@@ -53,7 +53,7 @@ def sampled_input(
 ) -> Rows | None:
     """The input as ``u(k)``, shape (n,) or (n, inputs), at t0 + k·dt for a range of n indices
     in 0, …, length; None where there is none."""
-    target = config.input["_target_"]
+    target = config.target("input")
     if target is None:
         return None
     if not model.inputs:
@@ -109,4 +109,6 @@ def held_input(config: Config, u: Rows | None, dt: float, length: int) -> Callab
 
 
 def _hold_name(config):
-    return convert("input.hold", Literal[tuple(HOLD_REACH)], config.input.get("hold", "zero_order"))
+    return convert(
+        "input.hold", Literal[tuple(HOLD_REACH)], config.groups["input"].get("hold", "zero_order")
+    )

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from experiments.cli.config import Config
-from experiments.cli.instantiate import instantiate
-from experiments.cli.targets import resolve
+from experiments.cli.pieces import build_piece
 from experiments.models import at_zero_input
 from experiments.plots.timeseries import TimeSeriesPlot, choose_phase_plane
+from experiments.runs.interface import RunSummary, TaskEnd
 from experiments.runs.precision import precision
+from experiments.runs.summary import method_names
 from experiments.simulate import dataset, inputs
 
 
@@ -39,6 +40,22 @@ class Prepared(NamedTuple):
     label: Callable[[int, Any], Any]
     measured: dict[str, str]
     phase: tuple[str, str] | None
+    data_hash: None = None  # the input is not compared
+
+    @property
+    def attributes(self) -> dict[str, str | None]:
+        """Global attributes of the file."""
+        return {"model": self.name, "integrator": self.config.target("integrator")}
+
+    @property
+    def summary(self) -> RunSummary:
+        """The run in words."""
+        interval = f"of {self.dt:g} s"
+        if self.config.substeps > 1:
+            interval += f" × {self.config.substeps} substeps"
+        method = method_names(self.config, "integrator")
+        details = f"{interval}, {method}, {self.config.runtime.precision}"
+        return RunSummary(details=details)
 
 
 def prepare(config: Config) -> Prepared:
@@ -50,11 +67,11 @@ def prepare(config: Config) -> Prepared:
     """
     record = inputs.read_record(config)
     with precision(config):
-        model = _build_piece(config, "model")
+        model = build_piece(config, "model")
         if not hasattr(model, "field") or not hasattr(model, "initial"):
             raise ValueError(
                 f"model._target_: expected a function that returns a sim.models.Model, "
-                f"got {type(model).__name__} from {config.model['_target_']}"
+                f"got {type(model).__name__} from {config.target('model')}"
             )
         t0, dt, length = inputs.run_clock(config, record)
         if config.output.save_every > length:
@@ -65,7 +82,9 @@ def prepare(config: Config) -> Prepared:
         u = inputs.sampled_input(config, model, record, t0, dt, length)
         if u is None and model.inputs:
             model = at_zero_input(model)
-        stepper = _build_piece(config, "integrator", {"f": model.field, "dt": dt / config.substeps})
+        stepper = build_piece(
+            config, "integrator", given={"f": model.field, "dt": dt / config.substeps}
+        )
         if config.substeps > 1:
             from sim import repeat
 
@@ -103,12 +122,6 @@ def prepare(config: Config) -> Prepared:
         )
 
 
-def _build_piece(config, group, given=None):
-    settings = getattr(config, group)
-    factory = resolve(f"{group}._target_", settings["_target_"], config.allow)
-    return instantiate(factory, settings, group, given)
-
-
 def _check_step(config, stepper, carry, xs):
     """Trace one step, so that pieces that do not fit are named before a run is claimed."""
     import jax
@@ -116,7 +129,7 @@ def _check_step(config, stepper, carry, xs):
     try:
         jax.eval_shape(stepper.step, carry, jax.tree.map(lambda x: x[0], xs and xs(0, 1)))
     except ValueError as error:
-        method = config.integrator["_target_"].rpartition(".")[2]
+        method = method_names(config, "integrator")
         raise ValueError(f"{method} cannot step this model: {error}") from error
 
 
@@ -135,8 +148,8 @@ def run(
     stop: Callable[[], bool],
     watch: Callable,
     report: Callable,
-) -> Any:
-    """Stream the run into ``directory``; what `sim.stream.stream` returns or raises.
+) -> TaskEnd:
+    """Stream the run into ``directory``; raises what `sim.stream.stream` raises.
 
     Args:
         attributes: global attributes of the file.
@@ -186,7 +199,7 @@ def run(
 
         if not kept:
             sink(0, dataset.initial_row(prepared.initial))
-        return stream(
+        streamed = stream(
             prepared.stepper.step,
             prepared.carry,
             prepared.xs,
@@ -202,3 +215,4 @@ def run(
             report=tell,
             sink=lambda first, ys: sink(first + 1, ys),
         )
+        return TaskEnd(streamed.finished)

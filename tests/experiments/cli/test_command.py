@@ -272,7 +272,7 @@ def test_a_file_cannot_give_leave_to_run_a_package(scansim, tmp_path):
     (tmp_path / "conf" / "experiment" / "sly.yaml").write_text(recipe)
     code, _, err = scansim("--config-dir=conf", "experiment=sly")
     assert code == 2
-    assert "allow: expected it on the command line" in err
+    assert "allow: may be set only on the command line" in err
 
 
 def test_help_names_every_option(scansim):

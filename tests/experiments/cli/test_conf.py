@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from experiments.cli.config import Config, Output, Runtime
+from experiments.cli.config import COMMON_KEYS, Output, Runtime
 from experiments.cli.targets import resolve
+from experiments.cli.tasks import project_tasks
 
 CONF = Path(__file__).resolve().parents[3] / "conf"
 MODELS = sorted(p.stem for p in (CONF / "model").glob("*.yaml") if p.stem not in ("own", "linear"))
@@ -32,22 +33,10 @@ def test_a_model_is_listed_with_the_defaults_of_its_code(name):
 
 def test_the_top_level_lists_every_key_with_its_default():
     values = load("config")
-    groups = {
-        "model",
-        "integrator",
-        "estimator",
-        "update",
-        "design",
-        "data",
-        "fit",
-        "network",
-        "learn",
-        "input",
-        "output",
-        "runtime",
-    }
     keys = set(values) - {"defaults", "hydra"}
-    assert keys == set(Config.__dataclass_fields__) - groups
+    own = {k: v for task in project_tasks().values() for k, v in task.defaults.items()}
+    assert keys == COMMON_KEYS - {"output", "runtime"} | set(own)
+    assert own == {key: values[key] for key in own}
     for kind, name in ((Output, "output/standard"), (Runtime, "runtime/float64")):
         assert load(name) == {k: f.default for k, f in kind.__dataclass_fields__.items()}
     assert load("output/data") == {**load("output/standard"), "figure": None}
