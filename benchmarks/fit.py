@@ -62,7 +62,7 @@ def simulate_outputs(p, rest, pieces: Piece):
 
 
 def simulation_grad():
-    """Value and gradient, in four parameters, of the error over the length of the Silverbox's record."""
+    """Value and gradient in four parameters of an error over as many samples as Silverbox has."""
     t, u, y = record(SAMPLES)
     pieces, y = band_limited(t, jnp.asarray(u)), jnp.asarray(y[1:])
     rest = State(jnp.asarray(0.0), jnp.asarray(0.0))

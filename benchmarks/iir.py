@@ -43,10 +43,10 @@ def _torchaudio(sos, x):
 def _floor(x):
     run = compile_run(lambda x: x * np.asarray(0.5, x.dtype), jnp.asarray(x))
 
-    def timed():
+    def run_floor():
         run()  # not the filter's result, so none to compare
 
-    return timed
+    return run_floor
 
 
 def _agree(dtype):
@@ -97,7 +97,7 @@ def short(order, dtype, samples=256, calls=1000):
     """Many calls on few samples, compiled once."""
     sos, x = case(order, dtype, (samples,))
 
-    def repeated(call, finish):
+    def run_calls(call, finish):
         def run():
             for _ in range(calls):
                 y = call()
@@ -107,18 +107,18 @@ def short(order, dtype, samples=256, calls=1000):
 
     def ours():
         program, args = jax.jit(sosfilt), (jnp.asarray(sos), jnp.asarray(x))
-        return repeated(lambda: jax.block_until_ready(program(*args)), np.asarray)
+        return run_calls(lambda: jax.block_until_ready(program(*args)), np.asarray)
 
     def scipy():
         from scipy import signal
 
-        return repeated(lambda: signal.sosfilt(sos, x), np.asarray)
+        return run_calls(lambda: signal.sosfilt(sos, x), np.asarray)
 
     return Work(
         unit="µs/call",
         scale=1e6 / calls,
         ours=ours,
-        peers={"scipy": scipy, "floor": lambda: repeated(_floor(x), lambda y: y)},
+        peers={"scipy": scipy, "floor": lambda: run_calls(_floor(x), lambda y: y)},
         compare=_agree(dtype),
     )
 

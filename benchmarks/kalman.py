@@ -66,12 +66,12 @@ def _peer(module, function, *args):
 def filter_(n, m, steps=10**4, numba=False, cuthbert=False):
     model, prior, ys = case(n, m, steps)
     args = model, prior, first_prior(model, prior), ys
-    peers = {"dynamax": _peer("dynamax_lgssm", "filtered", *args)}
+    peers = {"dynamax": _peer("dynamax_lgssm", "build_filter", *args)}
     if cuthbert:
-        peers["cuthbert"] = _peer("cuthbert_kalman", "filtered", *args)
-    peers["statsmodels"] = _peer("statsmodels_kalman", "filtered", *args)
+        peers["cuthbert"] = _peer("cuthbert_kalman", "build_filter", *args)
+    peers["statsmodels"] = _peer("statsmodels_kalman", "build_filter", *args)
     if numba:
-        peers["numba"] = _peer("numba_kalman", "filtered", *args)
+        peers["numba"] = _peer("numba_kalman", "build_filter", *args)
     return Work(
         unit="ns/step",
         scale=1e9 / steps,
@@ -110,7 +110,7 @@ def smoother(n=4, m=2, steps=10**4):
         unit="ns/step",
         scale=1e9 / steps,
         ours=lambda: compile_run(ours_smoother, model, prior, ys),
-        peers={"dynamax": _peer("dynamax_lgssm", "smoothed", *args)},
+        peers={"dynamax": _peer("dynamax_lgssm", "build_smoother", *args)},
         compare=close(1e-6),
     )
 
@@ -167,7 +167,7 @@ def pendulum(kind, steps=10**4, dt=0.01):
         unit="ns/step",
         scale=1e9 / steps,
         ours=lambda: compile_run(ours, jnp.asarray(ys)),
-        peers={"dynamax": _peer("dynamax_pendulum", "filtered", kind, model, first, ys)},
+        peers={"dynamax": _peer("dynamax_pendulum", "build_filter", kind, model, first, ys)},
         compare=close(1e-6),
     )
 
@@ -186,7 +186,7 @@ def square_root(n=4, m=2, steps=10**4):
         unit="ns/step",
         scale=1e9 / steps,
         ours=lambda: compile_run(ours, model, prior, jnp.asarray(ys)),
-        peers={"cuthbert": _peer("cuthbert_kalman", "filtered", *args)},
+        peers={"cuthbert": _peer("cuthbert_kalman", "build_filter", *args)},
         compare=close(1e-6),
     )
 

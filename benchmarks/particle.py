@@ -110,21 +110,21 @@ def work(particles=1000, steps=10**4, repeats=8):
     ours = partial(run_filter, particles)
 
     @cache  # when the first peer is there to compare, and no part of compiling
-    def agreeing():
+    def compare_with_ours():
         again = jax.jit(ours)
         keys = jax.random.split(jax.random.key(1), repeats)
         return agree([jax.tree.map(np.asarray, again(ys, key)) for key in keys])
 
     def peer(module):
         name = f"benchmarks.peers.{module}"
-        return lambda: import_module(name).filtered(np.asarray(ys), particles)
+        return lambda: import_module(name).build_filter(np.asarray(ys), particles)
 
     return Work(
         unit="us/step",
         scale=1e6 / steps,
         ours=lambda: compile_run(ours, ys, jax.random.key(0)),
         peers={"particles": peer("particles_smc"), "cuthbert": peer("cuthbert_smc")},
-        compare=lambda _, peer: agreeing()(peer),
+        compare=lambda _, peer: compare_with_ours()(peer),
     )
 
 

@@ -93,32 +93,32 @@ def loss_and_gradients(outputs, kind, params, xs):
     return jax.value_and_grad(loss)(params)
 
 
-def training(kind, hidden, batch=BATCH, steps=STEPS):
+def train(kind, hidden, batch=BATCH, steps=STEPS):
     """Forward and backward through two layers."""
     params, xs = network(kind, hidden, DEPTH, batch, steps)
 
-    def by(outputs):
+    def compile_loss(outputs):
         return compile_run(partial(loss_and_gradients, outputs, kind), params, xs)
 
     def torch():
-        from benchmarks.peers.torch_rnn import training as torch_training
+        from benchmarks.peers.torch_rnn import train as torch_train
 
-        return torch_training(kind, params, xs)
+        return torch_train(kind, params, xs)
 
     def flax():
         from benchmarks.peers.flax_rnn import outputs
 
-        return by(outputs)
+        return compile_loss(outputs)
 
     def equinox():
         from benchmarks.peers.equinox_rnn import outputs
 
-        return by(outputs)
+        return compile_loss(outputs)
 
     return Work(
         unit="ms",
         scale=1e3,
-        ours=partial(by, written_out),
+        ours=partial(compile_loss, written_out),
         peers={"torch": torch, "flax": flax, "equinox": equinox},
         compare=close(1e-3),
     )
@@ -131,14 +131,14 @@ def layer_loops(hidden, depth, steps=40):
     """The ways to run several layers through time, forward and backward."""
     params, xs = network("gru", hidden, depth, BATCH, steps)
 
-    def by(outputs):
+    def compile_loss(outputs):
         return compile_run(partial(loss_and_gradients, outputs, "gru"), params, xs)
 
     return Work(
         unit="ms",
         scale=1e3,
-        ours=partial(by, written_out),
-        peers={name: partial(by, outputs) for name, outputs in WAYS.items()},
+        ours=partial(compile_loss, written_out),
+        peers={name: partial(compile_loss, outputs) for name, outputs in WAYS.items()},
         compare=close(1e-3),
     )
 
@@ -147,7 +147,7 @@ def layer_compile_time(hidden, depth, steps=40):
     """Seconds from the function to the program, of the same."""
     params, xs = network("gru", hidden, depth, BATCH, steps)
 
-    def by(outputs):
+    def compile_loss(outputs):
         def run():
             jax.clear_caches()
             program = jax.jit(partial(loss_and_gradients, outputs, "gru"))
@@ -160,8 +160,8 @@ def layer_compile_time(hidden, depth, steps=40):
     return Work(
         unit="s",
         scale=1.0,
-        ours=partial(by, written_out),
-        peers={name: partial(by, outputs) for name, outputs in WAYS.items()},
+        ours=partial(compile_loss, written_out),
+        peers={name: partial(compile_loss, outputs) for name, outputs in WAYS.items()},
         compare=close(1e-3),
     )
 
@@ -177,7 +177,7 @@ def linear(hidden=64, batch=8, steps=2000):
     def associative(p, rest):
         return lru_parallel(p, rest, xs)[1]
 
-    def by(outputs):
+    def compile_loss(outputs):
         def loss(p):
             return (outputs(p, initialize_carry(lru(p), batch)) ** 2).mean()
 
@@ -186,19 +186,19 @@ def linear(hidden=64, batch=8, steps=2000):
     return Work(
         unit="ms",
         scale=1e3,
-        ours=partial(by, sequential),
-        peers={"associative": partial(by, associative)},
+        ours=partial(compile_loss, sequential),
+        peers={"associative": partial(compile_loss, associative)},
         compare=close(1e-3),
     )
 
 
 ROWS = {
     **{
-        f"rnn.{kind}_h{hidden}": partial(training, kind, hidden)
+        f"rnn.{kind}_h{hidden}": partial(train, kind, hidden)
         for kind in CELLS
         for hidden in (8, 64, 256)
     },
-    "rnn.gru_h8_b1": partial(training, "gru", 8, 1),
+    "rnn.gru_h8_b1": partial(train, "gru", 8, 1),
     "rnn.layers_h8": partial(layer_loops, 8, 2),
     "rnn.layers_h64": partial(layer_loops, 64, 2),
     "rnn.layers_h64_l8": partial(layer_loops, 64, 8),

@@ -16,7 +16,7 @@ ALONE = 100  # steps beyond which the unrolled loop compiles in a process of its
 LIMIT = 120.0  # s it is given there
 
 
-def _run_scan(stepper, y0, steps):
+def run_scan(stepper, y0, steps):
     last, _ = rollout(lambda c, x: (stepper.step(c, x)[0], None), stepper.init(y0), length=steps)
     return last.y
 
@@ -28,7 +28,7 @@ def _run_unrolled(stepper, y0, steps):
     return carry.y
 
 
-def _compile(loop, steps):
+def compile_loop(loop, steps):
     """Trace, lower and compile from nothing; running what came out is not timed."""
     model = jax.tree.map(lambda leaf: jnp.asarray(leaf, float), lorenz.model()[1:3])
     jax.clear_caches()
@@ -38,28 +38,28 @@ def _compile(loop, steps):
     return Timed(seconds, list(map(float, program(*model))))
 
 
-def _compile_unrolled(steps):
-    return _compile(_run_unrolled, steps)
+def compile_unrolled(steps):
+    return compile_loop(_run_unrolled, steps)
 
 
 def compile_time(steps):
     """Seconds from a Python function to a program: Lorenz, RK4, the last state."""
 
     def ours():
-        _compile(_run_scan, steps)
-        return partial(_compile, _run_scan, steps)
+        compile_loop(run_scan, steps)
+        return partial(compile_loop, run_scan, steps)
 
-    def unrolled():
+    def unrolled_side():
         if steps <= ALONE:
-            return partial(_compile_unrolled, steps)
-        target = f"{__name__}:{_compile_unrolled.__name__}"
+            return partial(compile_unrolled, steps)
+        target = f"{__name__}:{compile_unrolled.__name__}"
         return lambda: Timed(*child.call(target, steps, timeout=LIMIT))
 
     return Work(
         unit="s",
         scale=1.0,
         ours=ours,
-        peers={"unrolled": unrolled},
+        peers={"unrolled": unrolled_side},
         compare=close(1e-9),
     )
 

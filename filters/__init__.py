@@ -16,7 +16,7 @@ Each filter has its smoothers, and what takes its estimates:
 
 What a user writes against is imported from here. A filter has the name of its file, and
 here that name is always the function: ``from filters import kalman``. What a file has
-beyond it, a newcomer's filter needs: ``from filters.kalman import checked``.
+beyond it, a newcomer's filter needs: ``from filters.kalman import split_observation``.
 """
 
 from filters.chi_square import chi2_quantile
@@ -32,7 +32,7 @@ from filters.diagnostics import (
     ljung_box,
     nees,
     nis,
-    standardised,
+    standardise,
 )
 from filters.diffuse import DiffuseEstimate, diffuse_kalman
 from filters.diffuse_smoother import diffuse_smoother
@@ -57,6 +57,8 @@ from filters.square_root_rts import square_root_rts
 from filters.steady_state import steady_state, steady_state_kalman
 from filters.uncertainty import observed_information, uncertainty
 from filters.unscented import unscented
+
+standardised = standardise  # its earlier name
 
 __all__ = [
     "DiffuseEstimate",
@@ -112,6 +114,7 @@ __all__ = [
     "rts",
     "square_root_kalman",
     "square_root_rts",
+    "standardise",
     "standardised",
     "steady_state",
     "steady_state_kalman",

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from filters.diffuse import DiffuseEstimate
+
 PARTS = ("mean", "sd", "covariance", "predicted", "innovation", "loglik")
 
 
@@ -58,7 +60,7 @@ def dataset(
     unknown = [part for part in keep if part not in PARTS]
     if unknown:
         raise ValueError(f"keep: expected some of {', '.join(PARTS)}, got {unknown[0]!r}")
-    if np.any(getattr(estimates, "spread", 0)):
+    if isinstance(estimates, DiffuseEstimate) and np.any(estimates.spread):
         raise ValueError(
             "estimates: expected the whole state to be known, got steps of a diffuse "
             "filter in which some of it is not: leave them out"

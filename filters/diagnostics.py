@@ -48,7 +48,7 @@ class Autocorrelation(NamedTuple):
     bound: Any
 
 
-def standardised(innovation, S):
+def standardise(innovation, S):
     """z = L⁻¹ v with S = L Lᵀ: independent N(0, 1) components where the model is right.
 
     Args:
@@ -62,7 +62,7 @@ def standardised(innovation, S):
     Filter", Cambridge 1989, section 5.4.
 
     >>> S = jnp.array([[4.0, 9.0], [9.0, 100.0]])
-    >>> standardised(jnp.array([2.0, jnp.nan]), S).tolist()
+    >>> standardise(jnp.array([2.0, jnp.nan]), S).tolist()
     [1.0, nan]
     """
     v, S = as_float_array(innovation), as_float_array(S)
@@ -70,10 +70,10 @@ def standardised(innovation, S):
         raise ValueError(f"S: expected (..., m, m) for innovations {v.shape}, got {S.shape}")
     lead = jnp.broadcast_shapes(v.shape[:-1], S.shape[:-2])
     v, S = jnp.broadcast_to(v, lead + v.shape[-1:]), jnp.broadcast_to(S, lead + S.shape[-2:])
-    return jnp.vectorize(_standardise, signature="(m),(m,m)->(m)")(v, S)
+    return jnp.vectorize(_standardise_one, signature="(m),(m,m)->(m)")(v, S)
 
 
-def _standardise(v, S):
+def _standardise_one(v, S):
     seen = ~jnp.isnan(v)
     eye = jnp.eye(len(v), dtype=S.dtype)
     S = jnp.where(seen[:, None] & seen[None, :], S, eye)
@@ -85,7 +85,7 @@ def nis(innovation, S):
     """vᵀ S⁻¹ v, the normalised innovation squared: χ² with a degree for each component seen.
 
     Args:
-        innovation, S: as for `standardised`.
+        innovation, S: as for `standardise`.
 
     Returns:
         (...), 0 where nothing was seen.
@@ -96,7 +96,7 @@ def nis(innovation, S):
     >>> nis(jnp.array([[2.0, 5.0], [jnp.nan, 5.0]]), jnp.diag(jnp.array([4.0, 25.0]))).tolist()
     [2.0, 1.0]
     """
-    return jnp.nansum(standardised(innovation, S) ** 2, axis=-1)
+    return jnp.nansum(standardise(innovation, S) ** 2, axis=-1)
 
 
 def nees(error, P):

@@ -7,7 +7,7 @@ import numpy as np
 from jax.tree_util import Partial
 
 from filters.covariance import as_float_array, symmetric
-from filters.gaussian import LOG_2PI, Gaussian, check_observation, checked_prior
+from filters.gaussian import LOG_2PI, Gaussian, check_observation, validate_prior
 from filters.kalman import LinearGaussian, affine, at_step, plus, split, validate_model
 from sim import Stepper
 from sim.linalg import matmul
@@ -98,7 +98,7 @@ def diffuse_kalman(model: LinearGaussian) -> Stepper:
 
 def _init(F, prior: Gaussian, diffuse=None, on_first: bool = False) -> DiffuseFiltering:
     n = F.shape[0]
-    m, P = checked_prior(prior, n)
+    m, P = validate_prior(prior, n)
     if diffuse is None:
         diffuse = (True,) * n
     if np.ndim(diffuse) == 1:

@@ -70,7 +70,8 @@ def intervals(t, t0) -> dict:
 def discretise(sde: LinearSDE, dt) -> dict:
     """The transition over dt, the input held: F, Q, B and b of a `LinearGaussian`.
 
-        F = exp(A dt),   Q = ∫₀^dt exp(A s) L Qc Lᵀ exp(A s)ᵀ ds,   (B, b) = ∫₀^dt exp(A s) ds (B, b)
+        F = exp(A dt),   Q = ∫₀^dt exp(A s) L Qc Lᵀ exp(A s)ᵀ ds
+        (B, b) = ∫₀^dt exp(A s) ds (B, b)
 
     By their Taylor series over dt / 2ʲ, as short as A needs, then j times doubled,
     Q ← Q + F Q Fᵀ: sums of covariances, so that Q is one however stiff A is, up to
@@ -126,7 +127,7 @@ def _check_sde(sde):
     if sde.B is not None:
         fits["B"] = (n, sde.B.shape[-1])
     for name, shape in fits.items():
-        value = getattr(sde, name)
+        value = sde._asdict()[name]
         if value is not None and value.shape != shape:
             raise ValueError(f"{name}: expected {shape}, got {value.shape}")
     if sde.Qc is not None:

@@ -62,13 +62,13 @@ def predict(model, belief: Gaussian, x) -> Predicted:
     w = _still(model, "f", Q)
     m = f(belief.m, *w)
 
-    def moved(dx, *w):
+    def displacement_after(dx, *w):
         return displacement(model, belief, f(displace(model, belief.m, dx), *w), m)
 
     still = jnp.zeros_like(belief.P[0])
-    F = jax.jacfwd(moved)(still, *w)
+    F = jax.jacfwd(displacement_after)(still, *w)
     if w:
-        Q = _through(jax.jacfwd(moved, argnums=1)(still, *w), Q)
+        Q = _through(jax.jacfwd(displacement_after, argnums=1)(still, *w), Q)
     FP = matmul(F, belief.P)
     return Predicted(m, plus(symmetric(matmul(FP, F.T)), Q), FP.T)
 

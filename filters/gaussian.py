@@ -126,22 +126,21 @@ def gaussian_filter(
 
 
 def parts(name: str, stepper: Stepper) -> tuple:
-    """(functions, residual, retract) of a filter; ValueError if `gaussian_filter` made it not."""
-    step = getattr(stepper.step, "func", stepper.step)
+    """(functions, residual, retract) of a filter; ValueError unless `gaussian_filter` made it."""
+    step = stepper.step.func if isinstance(stepper.step, Partial) else stepper.step
     if step is not _step:
-        made = getattr(step, "__module__", None) or step
-        raise ValueError(f"{name}: expected a filter that gaussian_filter made, got one of {made}")
+        raise ValueError(
+            f"{name}: expected a filter that gaussian_filter made, got one of {step.__module__}"
+        )
     return stepper.step.args
 
 
 def with_update(stepper: Stepper, update: Callable) -> Stepper:
-    """The same filter with another update; ValueError if `gaussian_filter` made it not."""
-    functions, residual, retract = parts("with_update", stepper)
-    if getattr(functions[3], "func", None) is update_where_seen:
+    """The same filter with another update; ValueError unless `gaussian_filter` made it."""
+    (*functions, old), residual, retract = parts("with_update", stepper)
+    if isinstance(old, Partial) and old.func is update_where_seen:
         update = Partial(update_where_seen, as_pytree(update))
-    return stepper._replace(
-        step=Partial(_step, (*functions[:3], as_pytree(update)), residual, retract)
-    )
+    return stepper._replace(step=Partial(_step, (*functions, as_pytree(update)), residual, retract))
 
 
 def update_where_seen(update, state, expected: Expected, y):
@@ -160,11 +159,11 @@ class _Init:
     states: int | None = field(metadata={"static": True})
 
     def __call__(self, prior: Gaussian, on_first: bool = False) -> Filtering:
-        m, P = checked_prior(prior, self.states, self.retract is not None)
+        m, P = validate_prior(prior, self.states, self.retract is not None)
         return Filtering(m, P, jnp.asarray(True) if on_first else None)
 
 
-def checked_prior(prior, states=None, manifold=False) -> Gaussian:
+def validate_prior(prior, states=None, manifold=False) -> Gaussian:
     """The prior as arrays of one dtype; n, if given, is what the model says.
 
     Raises:

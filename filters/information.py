@@ -8,7 +8,7 @@ import numpy as np
 from jax.tree_util import Partial
 
 from filters.covariance import as_float_array, check_semidefinite, symmetric
-from filters.gaussian import Expected, Gaussian, check_observation, checked_prior, condition
+from filters.gaussian import Expected, Gaussian, check_observation, condition, validate_prior
 from filters.kalman import LinearGaussian, affine, at_step, plus, split, validate_model
 from filters.square_root import decorrelate, root_of
 from sim import Stepper
@@ -145,7 +145,7 @@ def inverse(F):
 def _init(F, prior, on_first: bool = False) -> InformationFiltering:
     n = F.shape[0]
     if isinstance(prior, Gaussian):
-        prior = checked_prior(prior, n)
+        prior = validate_prior(prior, n)
         check_invertible("prior.P", prior.P)
         prior = information(*prior)
     z, Y = as_float_array(prior[0]), as_float_array(prior[1])

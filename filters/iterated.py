@@ -65,14 +65,14 @@ class _Observe:
         y = x["y"]
         prior = Gaussian(jnp.zeros_like(belief.P[0]), belief.P)
 
-        def again(dx, _):
+        def relinearise(dx, _):
             linear = _linear(model, belief, x, y, dx)
             return update_where_seen(condition, prior, linear, check_observation(y, linear.mu))[
                 0
             ].m, None
 
         # In a loop of its own: written out, XLA would compute early iterations many times.
-        dx, _ = rollout(again, prior.m, length=self.iterations - 1)
+        dx, _ = rollout(relinearise, prior.m, length=self.iterations - 1)
         return _linear(model, belief, x, y, dx)
 
 

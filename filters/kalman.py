@@ -160,10 +160,9 @@ def validate_model(model: LinearGaussian) -> LinearGaussian:
 
 def check_shapes(model):
     """Raise, by name, where a matrix does not fit F (n, n) and H (m, n)."""
-    for name in ("F", "H"):
-        shape = getattr(model, name).shape
-        if len(shape) != 2:
-            raise ValueError(f"{name}: expected a matrix, got shape {shape}")
+    for name, matrix in (("F", model.F), ("H", model.H)):
+        if matrix.ndim != 2:
+            raise ValueError(f"{name}: expected a matrix, got shape {matrix.shape}")
     n, m = model.F.shape[-1], model.H.shape[0]
     p = next((a.shape[-1] for a in (model.B, model.D) if a is not None), 0)
     fits = {
@@ -177,6 +176,6 @@ def check_shapes(model):
         "d": [(m,)],
     }
     for name, shapes in fits.items():
-        value = getattr(model, name)
+        value = model._asdict()[name]
         if value is not None and value.shape not in shapes:
             raise ValueError(f"{name}: expected {' or '.join(map(str, shapes))}, got {value.shape}")

@@ -112,23 +112,29 @@ def validate_model(model: Nonlinear) -> Nonlinear:
         "retract": ("x", "dx"),
         "local": ("x", "origin"),
     }
-    functions = {name: getattr(model, name) for name in arguments}
+    functions = {
+        "f": model.f,
+        "h": model.h,
+        "residual": model.residual,
+        "retract": model.retract,
+        "local": model.local,
+    }
     for name, function in functions.items():
         if function is not None or name in ("f", "h"):
             check.function(name, function)
-            _takes(name, function, arguments[name])
+            _check_signature(name, function, arguments[name])
     if (model.retract is None) != (model.local is None):
         missing = "local" if model.local is None else "retract"
         raise ValueError(f"{missing}: expected a function, as retract and local go together")
     noises = {"Q": as_float_array(model.Q), "R": as_float_array(model.R)}
     for name, noise in noises.items():
-        _covariance(name, noise)
+        _check_covariance(name, noise)
         check_semidefinite(name, noise)
     functions = {name: g if g is None else as_pytree(g) for name, g in functions.items()}
     return Nonlinear(**functions, **noises, noise_in=tuple(sorted(set(noise_in))))
 
 
-def _takes(name, function, arguments):
+def _check_signature(name, function, arguments):
     try:
         bind = signature(function).bind
     except (TypeError, ValueError):  # a builtin that does not say
@@ -140,14 +146,14 @@ def _takes(name, function, arguments):
         raise ValueError(f"{name}: expected {wanted}, got {name}{signature(function)}") from None
 
 
-def _covariance(name, noise):
+def _check_covariance(name, noise):
     if noise.ndim not in (1, 2) or noise.shape[0] != noise.shape[-1]:
         raise ValueError(f"{name}: expected a covariance (n, n) or (n,), got shape {noise.shape}")
 
 
 def transition(model, like, x):
     """f of a step as a function of the state and its noise, if it takes one, and Q."""
-    Q = _noise("Q", model, x, like.P.dtype)
+    Q = _noise("Q", x.get("Q", model.Q), like.P.dtype)
     n = like.P.shape[0]
     if "f" not in model.noise_in and Q.shape[0] != n:
         raise ValueError(f"Q: expected {(n, n)} or {(n,)}, as the prior has, got {Q.shape}")
@@ -156,7 +162,7 @@ def transition(model, like, x):
 
 def observation(model, like, x):
     """h of a step as a function of the state and its noise, if it takes one, and R."""
-    R = _noise("R", model, x, like.P.dtype)
+    R = _noise("R", x.get("R", model.R), like.P.dtype)
     if "h" in model.noise_in:
         shape, whose = jnp.shape(x["y"]), "y"
     else:
@@ -164,9 +170,9 @@ def observation(model, like, x):
     return partial(_call, "h", model.h, x, like.m.dtype, shape, whose), R
 
 
-def _noise(name, model, x, dtype):
-    noise = as_float_array(x.get(name, getattr(model, name))).astype(dtype)
-    _covariance(name, noise)
+def _noise(name, covariance, dtype):
+    noise = as_float_array(covariance).astype(dtype)
+    _check_covariance(name, noise)
     return noise
 
 

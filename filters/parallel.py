@@ -83,11 +83,11 @@ def parallel_kalman(
     passages = jax.tree.map(lambda a, b: jnp.concatenate([a[None], b[1:]]), start, passages)
     after = jax.lax.associative_scan(jax.vmap(_join), passages)
 
-    def shifted(first, later):
+    def prepend(first, later):
         return jnp.concatenate([first[None], later[:-1]])
 
     C = jax.vmap(symmetric)(after.C)
-    before = Filtering(shifted(first.m, after.b), shifted(first.P, C))
+    before = Filtering(prepend(first.m, after.b), prepend(first.P, C))
     if on_first:
         before = before._replace(fresh=jnp.arange(len(C)) == 0)
     return jax.vmap(lambda carry, x: stepper.step(carry, x)[1])(before, xs)

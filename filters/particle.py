@@ -176,19 +176,19 @@ def _step(functions, resample_below, cloud: Cloud, x):
 def _resample(cloud, uniform):
     K = cloud.weights.shape[0]
     ancestors = ancestors_of(jax.lax.stop_gradient(cloud.weights), uniform)
-    return ancestors, cloud.particles[ancestors], _chosen(cloud.weights[ancestors]) / K
+    return ancestors, cloud.particles[ancestors], unit_weight(cloud.weights[ancestors]) / K
 
 
 @jax.custom_jvp
-def _chosen(w):
+def unit_weight(w):
     """w / stop(w): 1, and its derivatives say how much more often w would be drawn."""
     return jnp.ones_like(w)
 
 
-@_chosen.defjvp
+@unit_weight.defjvp
 def _(primals, tangents):
     (w,), (dw,) = primals, tangents
-    return _chosen(w), dw / jax.lax.stop_gradient(jnp.where(w > 0, w, 1))
+    return unit_weight(w), dw / jax.lax.stop_gradient(jnp.where(w > 0, w, 1))
 
 
 def _keep(cloud, uniform):

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax.tree_util import Partial
 
 from filters.covariance import symmetric
+from filters.diffuse import DiffuseEstimate
 from filters.gaussian import Estimate, Gaussian
 from filters.manifold import both_or_none
 from sim import Stepper
@@ -82,10 +83,10 @@ def last_of(name: str, estimates: Estimate) -> Gaussian:
         ValueError: the estimates are those of a diffuse filter, which speak of the known
             part of the state only.
     """
-    if hasattr(estimates, "spread"):
+    if isinstance(estimates, DiffuseEstimate):
         raise ValueError(
-            f"{name}: expected estimates of a whole state, got {type(estimates).__name__}, in which "
-            "some of it may be unknown: its smoother is diffuse_smoother"
+            f"{name}: expected estimates of a whole state, got DiffuseEstimate, in which some of "
+            "it may be unknown: its smoother is diffuse_smoother"
         )
     m, P = estimates.m, estimates.P
     if not len(m):

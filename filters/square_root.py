@@ -7,7 +7,7 @@ import numpy as np
 from jax.tree_util import Partial
 
 from filters.covariance import as_float_array
-from filters.gaussian import LOG_2PI, Gaussian, check_observation, checked_prior
+from filters.gaussian import LOG_2PI, Gaussian, check_observation, validate_prior
 from filters.kalman import LinearGaussian, affine, at_step, plus, split, validate_model
 from sim import Stepper
 from sim.linalg import cholesky_semidefinite, matmul, triangularise
@@ -90,7 +90,7 @@ def square_root_kalman(model: LinearGaussian) -> Stepper:
 
 
 def _init(F, prior: Gaussian, on_first: bool = False) -> SquareRootFiltering:
-    m, P = checked_prior(prior, F.shape[0])
+    m, P = validate_prior(prior, F.shape[0])
     return SquareRootFiltering(m, root_of(P), jnp.asarray(True) if on_first else None)
 
 

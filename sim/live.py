@@ -56,12 +56,12 @@ def live(stepper: Stepper) -> Stepper:
 
 @jax.jit
 def _step(step, carry, x):
-    def emitting(carry, x):
+    def emit_carry(carry, x):
         carry, y = step(carry, x)
         return carry, (carry, y)
 
     twice = jax.tree.map(lambda x: jnp.stack([_strong(x)] * 2), x)
-    return jax.tree.map(lambda a: a[0], rollout(emitting, carry, twice, length=2)[1])
+    return jax.tree.map(lambda a: a[0], rollout(emit_carry, carry, twice, length=2)[1])
 
 
 def _strong(x):

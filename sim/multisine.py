@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from sim import check
-from sim.times import axis, below_nyquist, sample_interval
+from sim.times import axis, check_below_nyquist, sample_interval
 
 
 def multisine(
@@ -56,7 +56,7 @@ def multisine(
         period = len(t) * sample_interval(t)
     check_positive("period", period)
     check_positive("rms", rms)
-    below_nyquist("harmonics", harmonics[-1] / period, t)
+    check_below_nyquist("harmonics", harmonics[-1] / period, t)
     turns = t.astype(np.float64) / period
     u = np.zeros(len(t))
     for h, a, phase in zip(harmonics, amplitudes, phases, strict=True):

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from jax.tree_util import tree_flatten_with_path
+from jax.tree_util import keystr, tree_flatten_with_path
 
 
 def leaf_names(
@@ -37,10 +37,7 @@ def leaf_names(
 
 
 def _part(key):
-    for attribute in ("name", "key", "idx"):
-        if hasattr(key, attribute):
-            return re.sub(r"\W", "_", str(getattr(key, attribute)), flags=re.ASCII)
-    return re.sub(r"\W", "_", str(key), flags=re.ASCII)
+    return re.sub(r"\W", "_", keystr((key,), simple=True), flags=re.ASCII)
 
 
 def _from_last_name(parts):

@@ -2,7 +2,7 @@
 
 import math
 import weakref
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -157,12 +157,19 @@ def _split(xs, cut):
     return jax.tree.map(lambda x: x[:cut], xs), jax.tree.map(lambda x: x[cut:], xs)
 
 
+@runtime_checkable
+class Divisible(Protocol):
+    """An input that knows itself between samples, as `sim.inputs.Piece` does."""
+
+    def subdivide(self, n: int) -> Any:
+        """The same input as n pieces, stacked along a new leading axis."""
+
+
 def repeat(step: Step, n: int) -> Step:
     """n substeps per emission: the input is held, the last y is emitted.
 
-    An input that knows itself between samples (anything in x with a method
-    ``subdivide(n)``, as `sim.inputs.Piece` has) is not held but cut into n pieces,
-    so that a first-order hold stays a ramp through all the substeps.
+    A `Divisible` in x, such as `sim.inputs.Piece`, is not held but cut into n pieces, so
+    that a first-order hold stays a ramp through all the substeps.
 
     Args:
         step: any step.
@@ -194,8 +201,8 @@ class _Repeated:
         if n == 1:
             return step(carry, x)
         step = check.check_step(step)
-        nodes, treedef = jax.tree.flatten(x, is_leaf=_divides)
-        pieces = [node.subdivide(n) if _divides(node) else None for node in nodes]
+        nodes, treedef = jax.tree.flatten(x, is_leaf=_is_divisible)
+        pieces = [node.subdivide(n) if _is_divisible(node) else None for node in nodes]
 
         def substep(carry_y, pieces):
             parts = [node if p is None else p for node, p in zip(nodes, pieces, strict=True)]
@@ -215,8 +222,8 @@ class _Repeated:
         return carry, y
 
 
-def _divides(node):
-    return hasattr(node, "subdivide")
+def _is_divisible(node):
+    return isinstance(node, Divisible)
 
 
 def cascade(*steppers: Stepper) -> Stepper:

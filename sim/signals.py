@@ -23,7 +23,7 @@ from sim.multisine import (
     schroeder_phases,
 )
 from sim.prbs import prbs, shortest_register
-from sim.times import axis, below_nyquist, sample_interval
+from sim.times import axis, check_below_nyquist, sample_interval
 
 __all__ = [
     "chirp",
@@ -94,7 +94,7 @@ def sine(t: Any, frequency: float, amplitude: float = 1.0, phase: float = 0.0) -
     [0.0, 1.0, 0.0]
     """
     t = axis(t)
-    below_nyquist("frequency", frequency, t)
+    check_below_nyquist("frequency", frequency, t)
     return jnp.asarray(amplitude * np.sin(2 * np.pi * frequency * t.astype(np.float64) + phase))
 
 
@@ -135,8 +135,8 @@ def chirp(
     """
     t = axis(t)
     check_positive("t1", t1)
-    below_nyquist("f0", f0, t)
-    below_nyquist("f1", f1, t)
+    check_below_nyquist("f0", f0, t)
+    check_below_nyquist("f1", f1, t)
     x = t.astype(np.float64) / t1
     octaves = np.log(f1 / f0)
     if logarithmic and octaves:
@@ -146,7 +146,7 @@ def chirp(
         ends = f0 + (f1 - f0) * x[[0, -1]]
         turns = t1 * (f0 * x + (f1 - f0) * x**2 / 2)
     for name, frequency in zip(("first", "last"), ends, strict=True):
-        below_nyquist(f"frequency at the {name} time", frequency, t)
+        check_below_nyquist(f"frequency at the {name} time", frequency, t)
     return jnp.asarray(amplitude * np.cos(2 * np.pi * turns + phase))
 
 
@@ -179,7 +179,7 @@ def filtered_noise(
     2.0
     """
     dt = sample_interval(t)
-    below_nyquist("cutoff", cutoff, t)
+    check_below_nyquist("cutoff", cutoff, t)
     if cutoff * dt * len(t) < 1:
         raise ValueError(
             f"cutoff: expected at least {1 / (dt * len(t)):g} Hz, one cycle in the record, "

@@ -152,7 +152,7 @@ def stream(
         if report is not None:
             report(Status(phase, done, steps, begin, seconds["compile"], seconds["run"]))
 
-    def entering(bounds):
+    def load_inputs(bounds):
         return chunks.on_device(source(*bounds))
 
     def dispatch(bounds, carry, xs):
@@ -172,9 +172,9 @@ def stream(
     tic = time.perf_counter()
     done, finished = begin, True
     with ThreadPoolExecutor(1, "scansim-chunk") as thread:
-        pending = dispatch(bounds[0], carry, entering(bounds[0])) if bounds else None
+        pending = dispatch(bounds[0], carry, load_inputs(bounds[0])) if bounds else None
         for (start, done), ahead in zip_longest(bounds, bounds[1:]):
-            xs = entering(ahead) if ahead else None  # made while the chunk before it computes
+            xs = load_inputs(ahead) if ahead else None  # made while the chunk before it computes
             carry, ys = pending.result()
             held = jax.tree.map(np.asarray, carry)
             bad_carry = first_bad(jax.tree.map(lambda x: x[None], held), "carry", ensemble)
@@ -185,7 +185,7 @@ def stream(
             bad = first_bad(ys, "y", ensemble)
             count = bad[0] if bad else (done - start) // every
             if count:
-                sink(records, jax.tree.map(lambda y: y[:count], ys) if bad else ys)
+                sink(records, _first_records(ys, count) if bad else ys)
             records += count
             if checkpoint is not None and not (bad or bad_carry):
                 saved.save(checkpoint, saved.Checkpoint(held, done, records), run)
@@ -200,3 +200,7 @@ def stream(
             tell("running", done)
     tell("done" if finished else "stopped", done)
     return Streamed(held, done, records, finished, seconds["compile"], seconds["run"])
+
+
+def _first_records(ys, count):
+    return jax.tree.map(lambda y: y[:count], ys)

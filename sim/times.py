@@ -70,10 +70,10 @@ def axis(t: Any) -> np.ndarray:
     return t
 
 
-def below_nyquist(name: str, frequency: float, t: Any) -> None:
+def check_below_nyquist(name: str, frequency: float, t: Any) -> None:
     """Raise unless 0 < frequency < 1 / (2 dt), both in Hz; a single time has no dt.
 
-    >>> below_nyquist("frequency", 1.0, [0.0, 0.1])
+    >>> check_below_nyquist("frequency", 1.0, [0.0, 0.1])
     """
     limit = 0.5 / sample_interval(t) if len(t) > 1 else np.inf
     # Late times are rounded: what is at the limit is so in every chunk of a record.

@@ -55,9 +55,9 @@ def ours():
         module = importlib.import_module(module.name)
         for name, function in vars(module).items():
             theirs = inspect.isfunction(getattr(scipy.signal, name, None))
-            if theirs and inspect.isfunction(function) and not name.startswith("_"):
-                if function.__module__.startswith("filters.iir"):
-                    found[name] = function
+            ours = inspect.isfunction(function) and function.__module__.startswith("filters.iir")
+            if theirs and ours and not name.startswith("_"):
+                found[name] = function
     return found
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 
-def training(kind, params, xs):
+def train(kind, params, xs):
     """The mean square of the last layer's output, and its gradients, as a run.
 
     ``params`` are our own, layer by layer, of `gru` or `lstm`; torch's second bias, which

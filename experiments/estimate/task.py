@@ -267,7 +267,7 @@ def _consistency_scores(prepared, estimates):
 
 def _judge_sensor(v, S, lags):
     """Of innovations and their covariances: the mean NIS, and the p of whiteness, or None."""
-    from filters.diagnostics import consistency, degrees, ljung_box, nis, standardised
+    from filters.diagnostics import consistency, degrees, ljung_box, nis, standardise
 
     found = consistency(nis(v, S), degrees(v).astype(v.dtype))
-    return found, ljung_box(standardised(v, S), lags).p if lags else None
+    return found, ljung_box(standardise(v, S), lags).p if lags else None

@@ -1,7 +1,7 @@
-"""Filters on an `xarray.DataArray`: the sampling rate from its times, the design into its attributes.
+"""Filters on an `xarray.DataArray`: sampling rate from its times, design into its attributes.
 
-Import it by name, ``from filters.iir.dataarray import filtered``: nothing else of the
-library loads xarray for it.
+Import it by name, ``from filters.iir.dataarray import filter_dataarray``: nothing else in
+`filters` loads xarray.
 """
 
 import inspect
@@ -20,7 +20,7 @@ SECONDS = ("s", "sec", "second", "seconds")
 Gap = Literal["raise", "hold", "propagate"]
 
 
-def filtered(
+def filter_dataarray(
     x: xarray.DataArray,
     design: Callable,
     cutoff: Any,
@@ -66,7 +66,7 @@ def filtered(
     >>> from filters.iir.design import butter
     >>> time = xarray.Variable("time", np.arange(0.0, 2.0, 0.01), {"units": "s"})
     >>> x = xarray.DataArray(np.ones(200), {"time": time}, name="level", attrs={"units": "m"})
-    >>> y = filtered(x, butter, 5.0, order=2)
+    >>> y = filter_dataarray(x, butter, 5.0, order=2)
     >>> y.attrs["units"], y.attrs["filter_cutoff"], y.attrs["filter_units"], y.name
     ('m', 5.0, 'Hz', 'level')
     """
@@ -88,6 +88,9 @@ def filtered(
     attributes = kept | {f"filter_{name}": value for name, value in about.items()}
     # A new array: the encoding of x, packed to 16 bits say, is not for what was computed.
     return xarray.DataArray(y, x.coords, x.dims, x.name, attributes)
+
+
+filtered = filter_dataarray  # its earlier name
 
 
 def sampling_rate(x: xarray.DataArray, dim: str = "time") -> tuple[float, str]:
@@ -128,7 +131,7 @@ def sections(
     units: str = "Hz",
     **settings: Any,
 ) -> np.ndarray:
-    """The second-order sections (S, 6) of a design; arguments and errors as `filtered`.
+    """The second-order sections (S, 6) of a design; arguments and errors as `filter_dataarray`.
 
     >>> from filters.iir.design import iirnotch
     >>> sections(iirnotch, 1000.0, 50.0, Q=30.0).shape
@@ -163,7 +166,7 @@ def sections(
 
 
 def fill_gaps(x: xarray.DataArray, dim: str = "time", gap: Gap = "raise") -> np.ndarray:
-    """The values of x with its gaps treated as `filtered` says.
+    """The values of x with its gaps treated as `filter_dataarray` says.
 
     >>> fill_gaps(xarray.DataArray([np.nan, 1.0, np.nan, 3.0], dims="time"), gap="hold").tolist()
     [1.0, 1.0, 1.0, 3.0]

@@ -202,16 +202,16 @@ def _search(residual, p, steps):
         levenberg_marquardt as lm,  # only here: all of sim.fit comes with it, in a second
     )
 
-    def evaluated(p):
+    def linearise(p):
         return qr_reduce(residual(p), jax.jacfwd(residual)(p))
 
-    def further(search, _):
+    def take_step(search, _):
         new = lm.propose(search)
-        search = lm.accept_or_reject(search, new, evaluated(new), 0.0)
+        search = lm.accept_or_reject(search, new, linearise(new), 0.0)
         return search, search.linearisation.loss
 
-    search = lm.init(p, evaluated(p))
-    end, after = rollout(further, search, length=steps)
+    search = lm.init(p, linearise(p))
+    end, after = rollout(take_step, search, length=steps)
     return end.z, jnp.concatenate([search.linearisation.loss[None], after])
 
 

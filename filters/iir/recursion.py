@@ -78,7 +78,7 @@ def run(step: Callable, coefficients, z, x, form: str | None = None, last: bool 
     Raises:
         ValueError: there is no such form.
     """
-    form = form or _choose_form(x, len(z), last)
+    form = form or choose_form(x, len(z), last)
     if form not in FORMS:
         raise ValueError(f"form: expected one of {FORMS} or None, got {form!r}")
     if form == "scan":
@@ -100,13 +100,13 @@ def _each_jvp(step, primals, tangents):
     # The same, slower by a copy of y, and a reverse pass keeps few states of it.
     every = _length(len(primals[1]), primals[2].dtype)
 
-    def sparing(coefficients, z, x):
+    def run_with_checkpoints(coefficients, z, x):
         return rollout(Partial(step, coefficients), z, x, checkpoint_every=every)
 
-    return jax.jvp(sparing, primals, tangents)
+    return jax.jvp(run_with_checkpoints, primals, tangents)
 
 
-def _choose_form(x, n, last):
+def choose_form(x, n, last):
     samples = x.shape[-1 if last else 0]
     side_by_side = not last and x.size >= SIDE_BY_SIDE * samples
     if x.size < MANY or samples < 2 * _length(n, x.dtype) or n == 0 or side_by_side:
@@ -172,7 +172,7 @@ def _by_blocks(step, coefficients, z, x, associative):
     X = padded.reshape(np.prod(channels, dtype=int), whole + (rest > 0), length)
     entering = jnp.moveaxis(X @ R.T, 1, 0).astype(wide)  # (blocks, channels, n)
     start = _pack(z).reshape(n, len(X)).T.astype(wide)
-    states = (_prefix if associative else _sequence)(b.A, start, entering)
+    states = (states_by_prefix if associative else _sequence)(b.A, start, entering)
     S = jnp.moveaxis(states[:-1], 0, 1).astype(x.dtype)
     Y = jnp.concatenate([X, S], axis=2) @ jnp.concatenate([T, O], axis=1).T
     y = Y.reshape(*channels, Y.shape[1] * length)[..., :samples]
@@ -202,7 +202,7 @@ def _next_of_many(A, s, r):
     return s @ A.T + r, s
 
 
-def _prefix(A, start, entering):
+def states_by_prefix(A, start, entering):
     """The same by a tree of products: A and r of two neighbours make those of both."""
     first = entering.at[:1].add((start @ A.T)[None])
     As = jnp.broadcast_to(A, (len(entering), *A.shape))

@@ -174,8 +174,8 @@ def reflection_parameters(filter):
         (b / a₀, u).
 
     Raises:
-        ValueError: it is no pair, b or a is no vector, or, where the numbers are known, a has a root
-            outside the unit circle.
+        ValueError: it is no pair, b or a is no vector, or a has a root outside the unit
+            circle (checked where its numbers are known).
 
     >>> b, u = reflection_parameters(([1.0], [1.0, 0.0, 0.0]))
     >>> u.tolist()

@@ -8,7 +8,7 @@ import numpy as np
 from jax.tree_util import Partial
 
 from filters.iir.arrays import common_dtype, numbers, signal
-from filters.iir.recursion import _prefix, run
+from filters.iir.recursion import run, states_by_prefix
 from sim import Stepper
 from sim.linalg import matmul
 
@@ -45,8 +45,8 @@ def ssfilt(system, u, axis: int = -1, x0=None, *, form: str | None = None):
     system = matrices(system)
     u, axis = signal(u, axis)
     n, p = system[1].shape
-    moved = (*u.shape[:axis], *u.shape[axis + 1 :])
-    if not moved or moved[-1] != p:
+    channels = (*u.shape[:axis], *u.shape[axis + 1 :])
+    if not channels or channels[-1] != p:
         raise ValueError(f"u: expected {p} inputs along the last axis but time, got {u.shape}")
     form = form or ("scan" if jax.default_backend() == "cpu" else "associative")
     if form not in FORMS:
@@ -54,10 +54,10 @@ def ssfilt(system, u, axis: int = -1, x0=None, *, form: str | None = None):
     dtype = common_dtype(*system, u) if x0 is None else common_dtype(*system, u, x0)
     system, u = tuple(m.astype(dtype) for m in system), u.astype(dtype)
     if x0 is None:
-        return _apply_system(system, u, jnp.zeros((*moved[:-1], n), dtype), axis, form)[0]
+        return _apply_system(system, u, jnp.zeros((*channels[:-1], n), dtype), axis, form)[0]
     x0 = jnp.asarray(x0).astype(dtype)
-    if x0.shape != (*moved[:-1], n):
-        raise ValueError(f"x0: expected shape {(*moved[:-1], n)}, got {x0.shape}")
+    if x0.shape != (*channels[:-1], n):
+        raise ValueError(f"x0: expected shape {(*channels[:-1], n)}, got {x0.shape}")
     return _apply_system(system, u, x0, axis, form)
 
 
@@ -96,7 +96,7 @@ def _apply_system(system, u, x0, axis, form):
         y = jnp.moveaxis(y.reshape(len(y), len(C), *batch), 1, -1)
         x = jnp.moveaxis(x.reshape(len(A), *batch), 0, -1)
     else:
-        states = _prefix(A, x0.reshape(-1, len(A)), (U @ B.T).reshape(len(U), -1, len(A)))
+        states = states_by_prefix(A, x0.reshape(-1, len(A)), (U @ B.T).reshape(len(U), -1, len(A)))
         states = states.reshape(len(U) + 1, *x0.shape)
         y, x = states[:-1] @ C.T + U @ D.T, states[-1]
     return jnp.moveaxis(y, 0, axis), x

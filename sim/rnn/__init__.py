@@ -6,7 +6,7 @@ in the leading axes.
 """
 
 from sim.records.segments import pieces
-from sim.rnn.around import layer_norm_params, layer_normalised, readout, residual
+from sim.rnn.around import layer_norm, layer_norm_params, readout, residual
 from sim.rnn.bidirectional import bidirectional
 from sim.rnn.carry import initialize_carry
 from sim.rnn.diagonal import diagonal
@@ -14,8 +14,14 @@ from sim.rnn.diagonal import parallel as diagonal_parallel
 from sim.rnn.diagonal import params as diagonal_params
 from sim.rnn.elman import elman
 from sim.rnn.elman import params as elman_params
-from sim.rnn.encoder import Seen, encoder, encoder_params, seen
-from sim.rnn.feedback import Fed, feedback, free_running, scheduled, teacher_forced
+from sim.rnn.encoder import Seen, encoder, encoder_params, split_window
+from sim.rnn.feedback import (
+    Fed,
+    feedback,
+    free_running_mask,
+    scheduled_sampling_mask,
+    teacher_forcing_mask,
+)
 from sim.rnn.gru import gru
 from sim.rnn.gru import params as gru_params
 from sim.rnn.hybrid import (
@@ -34,11 +40,19 @@ from sim.rnn.minimal_gated import minimal_gated
 from sim.rnn.minimal_gated import params as minimal_gated_params
 from sim.rnn.mlp import mlp, mlp_params
 from sim.rnn.saved import Saved, load, save
-from sim.rnn.scaling import Scaling, scaled, scaling
+from sim.rnn.scaling import Scaling, scale_stepper, scaling
 from sim.rnn.stack import layers, stack
 from sim.rnn.state_space import from_linear, state_space
 from sim.rnn.state_space import params as state_space_params
 from sim.rnn.torch_weights import from_torch
+
+# Earlier names of the same functions.
+free_running = free_running_mask
+layer_normalised = layer_norm
+scaled = scale_stepper
+scheduled = scheduled_sampling_mask
+seen = split_window
+teacher_forced = teacher_forcing_mask
 
 __all__ = [
     "Fed",
@@ -59,11 +73,13 @@ __all__ = [
     "encoder_params",
     "feedback",
     "free_running",
+    "free_running_mask",
     "from_linear",
     "from_torch",
     "gru",
     "gru_params",
     "initialize_carry",
+    "layer_norm",
     "layer_norm_params",
     "layer_normalised",
     "layers",
@@ -81,13 +97,17 @@ __all__ = [
     "readout",
     "residual",
     "save",
+    "scale_stepper",
     "scaled",
     "scaling",
     "scheduled",
+    "scheduled_sampling_mask",
     "seen",
+    "split_window",
     "stack",
     "state_scaling",
     "state_space",
     "state_space_params",
     "teacher_forced",
+    "teacher_forcing_mask",
 ]

@@ -14,7 +14,7 @@ EPSILON = 1e-5  # of the variance, so that a constant input stays finite
 
 
 class LayerNorm(NamedTuple):
-    """What `layer_normalised` learns: scale and shift, each (width,)."""
+    """What `layer_norm` learns: scale and shift, each (width,)."""
 
     scale: jax.Array
     shift: jax.Array
@@ -30,7 +30,7 @@ def layer_norm_params(width: int, *, dtype: Any = None) -> LayerNorm:
     return LayerNorm(jnp.ones(width, dtype), jnp.zeros(width, dtype))
 
 
-def layer_normalised(stepper: Stepper, params: LayerNorm) -> Stepper:
+def layer_norm(stepper: Stepper, params: LayerNorm) -> Stepper:
     """A layer whose input is normalised first, over its last axis:
 
         step(c, scale ⊙ (x − x̄)/√(var x + 10⁻⁵) + shift)
@@ -49,7 +49,7 @@ def layer_normalised(stepper: Stepper, params: LayerNorm) -> Stepper:
     ICML 2020.
 
     >>> pass_on = Stepper(lambda: jnp.zeros(1), lambda c, x: (c, x))
-    >>> y = layer_normalised(pass_on, layer_norm_params(2)).step(None, jnp.array([1.0, 3.0]))[1]
+    >>> y = layer_norm(pass_on, layer_norm_params(2)).step(None, jnp.array([1.0, 3.0]))[1]
     >>> y.round(3).tolist()
     [-1.0, 1.0]
     """

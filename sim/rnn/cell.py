@@ -83,7 +83,7 @@ def sizes(
             raise ValueError(
                 f"params.{name}: expected {expected}, as params.{params._fields[0]} has, got {got}"
             )
-    first = [np.shape(getattr(params, name))[:1] for name in lead]
+    first = [np.shape(params._asdict()[name])[:1] for name in lead]
     for name, axis in zip(lead, first, strict=True):
         if not axis:
             raise ValueError(f"params.{name}: expected an array with axes, got a scalar")

@@ -21,7 +21,7 @@ class Seen(NamedTuple):
     y: Any
 
 
-def seen(experiment: Experiment, n: int) -> tuple[Seen, Experiment]:
+def split_window(experiment: Experiment, n: int) -> tuple[Seen, Experiment]:
     """A record parted: what an encoder sees of it, and what is simulated from there.
 
     Args:
@@ -39,7 +39,7 @@ def seen(experiment: Experiment, n: int) -> tuple[Seen, Experiment]:
     Reference: as `encoder`.
 
     >>> e = Experiment(jnp.arange(4.0)[:, None], jnp.arange(4.0)[:, None])
-    >>> window, rest = seen(e, 3)
+    >>> window, rest = split_window(e, 3)
     >>> window.u[:, 0].tolist(), rest.y[:, 0].tolist()
     ([0.0, 1.0, 2.0], [3.0])
     """
@@ -50,18 +50,18 @@ def seen(experiment: Experiment, n: int) -> tuple[Seen, Experiment]:
             f"got {len(experiment.y)}"
         )
     y = jnp.asarray(experiment.y)[:n]
-    _whole("experiment.y", y)
+    _check_complete("experiment.y", y)
     before, after = (
         jax.tree.map(lambda x, own=own: x[own], experiment.xs) for own in (slice(n), slice(n, None))
     )
     u = [jnp.reshape(x, (n, -1)).astype(y.dtype) for x in jax.tree.leaves(at(before, 0.0))]
     u = jnp.concatenate([jnp.zeros((n, 0), y.dtype), *u], axis=1)
-    _whole("experiment.xs", u)
+    _check_complete("experiment.xs", u)
     return Seen(u, y), Experiment(after, jnp.asarray(experiment.y)[n:])
 
 
-def _whole(name, x):
-    """Nothing, where no sample is missing, or where that cannot be seen yet."""
+def _check_complete(name, x):
+    """Raise ValueError unless every sample is finite; a tracer passes."""
     if isinstance(x, jax.core.Tracer):
         return
     bad = ~np.isfinite(np.asarray(x)).reshape(len(x), -1).all(axis=1)
@@ -69,8 +69,8 @@ def _whole(name, x):
         k = int(np.argmax(bad))
         got = "NaN" if np.isnan(np.asarray(x)[k]).any() else "infinity"
         raise ValueError(
-            f"{name}: expected each of the first {len(x)} samples, which the encoder "
-            f"sees, got {got} in sample {k}"
+            f"{name}: expected finite numbers in the first {len(x)} samples, which the encoder "
+            f"reads, got {got} in sample {k}"
         )
 
 
@@ -80,7 +80,7 @@ def encoder_params(
     """A random start of `encoder`, of the last layer small: near the state zero.
 
     Args:
-        window: of `seen`, for its sizes.
+        window: of `split_window`, for its sizes.
         states: how many numbers the state has.
         hidden: widths of the hidden layers.
 
@@ -98,7 +98,7 @@ def encoder(params: Any, window: Seen, scaling: Scaling | None = None) -> jax.Ar
 
     For a fit, the windows are the given states and the encoder says what starts from them::
 
-        windows, rest = zip(*(seen(e, n) for e in experiments))
+        windows, rest = zip(*(split_window(e, n) for e in experiments))
         objective = Simulation(model, initial=lambda p, window: encoder(p["encoder"], window))
         fit(objective, start, rest, states=list(windows), free_states=False)
 
@@ -122,8 +122,8 @@ def encoder(params: Any, window: Seen, scaling: Scaling | None = None) -> jax.Ar
     [2.0]
     """
     u, y = (jnp.asarray(x, params[0][0].dtype) for x in window)
-    _whole("window.u", u)
-    _whole("window.y", y)
+    _check_complete("window.u", u)
+    _check_complete("window.y", y)
     if scaling is not None:
         by = jax.tree.map(lambda x: jnp.asarray(x, u.dtype)[None], scaling)
         u, y = (u - by.u_mean) / by.u_scale, (y - by.y_mean) / by.y_scale

@@ -44,7 +44,7 @@ def feedback(stepper: Stepper, y0: jax.Array) -> Stepper:
 
     Returns:
         A `Stepper`: x is `Fed` or such a tuple, the carry `Carry`. Make ``forced`` by
-        `teacher_forced`, `free_running` or `scheduled`, before the scan.
+        `teacher_forcing_mask`, `free_running_mask` or `scheduled_sampling_mask`, before the scan.
 
     Raises:
         ValueError: y0 is no (outputs,); from the step, widths that disagree.
@@ -54,7 +54,7 @@ def feedback(stepper: Stepper, y0: jax.Array) -> Stepper:
     >>> from sim import rollout
     >>> add = Stepper(lambda: jnp.zeros(1), lambda c, x: (c, x[:1] + x[1:]))
     >>> stepper = feedback(add, jnp.zeros(1))
-    >>> xs = Fed(jnp.ones((4, 1)), jnp.full((4, 1), 10.0), free_running(4, warm_up=2))
+    >>> xs = Fed(jnp.ones((4, 1)), jnp.full((4, 1), 10.0), free_running_mask(4, warm_up=2))
     >>> rollout(stepper.step, stepper.init(), xs)[1][:, 0].tolist()
     [11.0, 11.0, 12.0, 13.0]
     """
@@ -113,22 +113,22 @@ def _pair(carry):
     return carry
 
 
-def teacher_forced(n: int) -> np.ndarray:
+def teacher_forcing_mask(n: int) -> np.ndarray:
     """``forced`` for n steps that are all fed the truth: one-step prediction.
 
-    >>> teacher_forced(3).tolist()
+    >>> teacher_forcing_mask(3).tolist()
     [True, True, True]
     """
     return np.ones(check.positive("n", n), bool)
 
 
-def free_running(n: int, *, warm_up: int = 0) -> np.ndarray:
+def free_running_mask(n: int, *, warm_up: int = 0) -> np.ndarray:
     """``forced`` for n steps of simulation, after the first ``warm_up`` are fed the truth.
 
     Raises:
         ValueError: the record is shorter than the warm-up.
 
-    >>> free_running(4, warm_up=1).tolist()
+    >>> free_running_mask(4, warm_up=1).tolist()
     [True, False, False, False]
     """
     n = check.positive("n", n)
@@ -140,7 +140,7 @@ def free_running(n: int, *, warm_up: int = 0) -> np.ndarray:
     return np.arange(n) < warm_up
 
 
-def scheduled(key: jax.Array, probability: Any, n: int) -> jax.Array:
+def scheduled_sampling_mask(key: jax.Array, probability: Any, n: int) -> jax.Array:
     """``forced`` for n steps, each fed the truth with a probability.
 
     Args:
@@ -157,7 +157,7 @@ def scheduled(key: jax.Array, probability: Any, n: int) -> jax.Array:
 
     Reference: S. Bengio et al., "Scheduled sampling", NeurIPS 2015, arXiv 1506.03099.
 
-    >>> scheduled(jax.random.key(0), 1.0, 3).tolist()
+    >>> scheduled_sampling_mask(jax.random.key(0), 1.0, 3).tolist()
     [True, True, True]
     """
     n = check.positive("n", n)

@@ -1,7 +1,7 @@
 """Physics and a network that adds what the physics leaves out."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -30,6 +30,13 @@ class StateScaling(NamedTuple):
     u_mean: Any
     u_scale: Any
     out_scale: Any
+
+
+@runtime_checkable
+class StateCarry(Protocol):
+    """A carry that has the state as ``y``, among other things, as an integrator's has."""
+
+    y: Any
 
 
 def state_scaling(ys: Any, us: Any, outs: Any) -> StateScaling:
@@ -111,8 +118,7 @@ def corrected_step(stepper: Stepper, correction: Callable) -> Stepper:
         y_{k+1} = Φ(y_k, u_k) + N(y_k, u_k)
 
     Args:
-        stepper: whose carry is the state, or has it as ``y`` as an integrator's carry has;
-            it emits the state.
+        stepper: whose carry is the state or a `StateCarry`; it emits the state.
         correction: ``N(y, u)``, as `correction` makes it, or any function; u is the input
             at the start of the step.
 
@@ -178,7 +184,7 @@ def _field(field, correction, t, y, u=None):
 def _step(step, correction, carry, x):
     before, (carry, y) = carry, check.pair(step(carry, x))
     # A state may have a quantity y of its own, as Lorenz' has.
-    inside = hasattr(before, "y") and jax.tree.structure(y) != jax.tree.structure(before)
+    inside = isinstance(before, StateCarry) and jax.tree.structure(y) != jax.tree.structure(before)
     before = before.y if inside else before
     after = _add_trees("correction", y, correction(before, at(x, 0.0)))
     if jax.tree.structure(y) != jax.tree.structure(before):

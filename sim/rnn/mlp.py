@@ -35,13 +35,14 @@ def mlp_params(key: jax.Array, sizes: Sequence[int], *, dtype: Any = None, gain:
     sizes = [check.positive("sizes", size) for size in sizes]
     cell.check_key(key)
     dtype = jnp.result_type(float) if dtype is None else dtype
-    found = []
-    for key, (n, m) in zip(jax.random.split(key, len(sizes) - 1), pairwise(sizes), strict=True):
-        of_w, of_b = jax.random.split(key)
-        W = jax.random.normal(of_w, (n, m), dtype) * n**-0.5
-        found.append((W, jax.random.uniform(of_b, (m,), dtype, -1, 1)))
-    W, b = found[-1]
-    return (*found[:-1], (gain * W, jnp.zeros_like(b)))
+    keys = jax.random.split(key, len(sizes) - 1)
+    layers = []
+    for layer_key, (n, m) in zip(keys, pairwise(sizes), strict=True):
+        W_key, b_key = jax.random.split(layer_key)
+        W = jax.random.normal(W_key, (n, m), dtype) * n**-0.5
+        layers.append((W, jax.random.uniform(b_key, (m,), dtype, -1, 1)))
+    W, b = layers[-1]
+    return (*layers[:-1], (gain * W, jnp.zeros_like(b)))
 
 
 def mlp(params, x: jax.Array) -> jax.Array:

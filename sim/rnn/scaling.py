@@ -43,9 +43,10 @@ def scaling(experiments: Experiment | Sequence[Experiment]) -> Scaling:
     """
     if isinstance(experiments, Experiment):
         experiments = (experiments,)
+    first = experiments[0]
     for i, e in enumerate(experiments):
-        for name, x in (("xs", e.xs), ("y", e.y)):
-            width = np.shape(getattr(experiments[0], name))[1:]
+        for name, x, like in (("xs", e.xs, first.xs), ("y", e.y, first.y)):
+            width = np.shape(like)[1:]
             if len(np.shape(x)) != 2 or np.shape(x)[1:] != width:
                 raise ValueError(
                     f"experiments[{i}].{name}: expected an array (N, "
@@ -64,7 +65,7 @@ def scaling(experiments: Experiment | Sequence[Experiment]) -> Scaling:
     return Scaling(*(jnp.asarray(x, jnp.result_type(float)) for x in found))
 
 
-def scaled(stepper: Stepper, scaling: Scaling) -> Stepper:
+def scale_stepper(stepper: Stepper, scaling: Scaling) -> Stepper:
     """The stepper in the units of the record:
 
         y = ȳ + σ_y ⊙ step((u − ū) / σ_u)
@@ -80,7 +81,7 @@ def scaled(stepper: Stepper, scaling: Scaling) -> Stepper:
     >>> from sim import rollout
     >>> itself = Stepper(lambda: (), lambda c, x: (c, x))
     >>> by = Scaling(*map(jnp.atleast_1d, (10.0, 2.0, 1.0, 3.0)))
-    >>> scaled(itself, by).step((), jnp.array([14.0]))[1].tolist()
+    >>> scale_stepper(itself, by).step((), jnp.array([14.0]))[1].tolist()
     [7.0]
     """
     return Stepper(stepper.init, Partial(_step, stepper.step, scaling))

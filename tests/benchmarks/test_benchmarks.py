@@ -191,9 +191,9 @@ def test_the_two_gradients_agree_and_memory_is_measured_in_processes_of_their_ow
 
 
 def test_a_child_returns_json_runs_in_float64_and_reports_its_failure():
-    seconds, last = child.call("benchmarks.scan:_compile_unrolled", 2)
+    seconds, last = child.call("benchmarks.scan:compile_unrolled", 2)
     assert seconds > 0
-    assert last == pytest.approx(scan._compile(scan._run_scan, 2).result, rel=1e-12)
+    assert last == pytest.approx(scan.compile_loop(scan.run_scan, 2).result, rel=1e-12)
     with pytest.raises(RuntimeError, match="no_such_function"):
         child.call("benchmarks.scan:no_such_function")
 

@@ -13,8 +13,8 @@ ROWS = (
     "rnn.gru_h8_b1 rnn.lru"
 )
 TINY = {
-    "gru": partial(rnn.training, "gru", 4, 2, 3),
-    "lstm": partial(rnn.training, "lstm", 4, 2, 3),
+    "gru": partial(rnn.train, "gru", 4, 2, 3),
+    "lstm": partial(rnn.train, "lstm", 4, 2, 3),
     "layers": partial(rnn.layer_loops, 4, 2, 3),
     "lru": partial(rnn.linear, 4, 2, 3),
 }

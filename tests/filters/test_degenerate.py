@@ -1,4 +1,4 @@
-"""Where a matrix loses its rank, a sensor is near perfect or a mode very stiff; and what is refused."""
+"""Models of low rank, with a near perfect sensor or a very stiff mode; and refused models."""
 
 import jax
 import jax.numpy as jnp

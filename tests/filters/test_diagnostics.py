@@ -16,7 +16,7 @@ from filters.diagnostics import (
     ljung_box,
     nees,
     nis,
-    standardised,
+    standardise,
 )
 from filters.gaussian import Gaussian
 from filters.kalman import LinearGaussian, kalman
@@ -59,7 +59,7 @@ def test_a_missing_component_takes_its_row_and_its_degree_with_it():
         exact = v[k][seen] @ np.linalg.solve(S[k][np.ix_(seen, seen)], v[k][seen])
         np.testing.assert_allclose(found[k], exact, rtol=1e-10, atol=1e-15)
     assert degrees(v).tolist() == [3, 2, 3, 2, 0]
-    np.testing.assert_array_equal(np.isnan(standardised(v, S)), np.isnan(v))
+    np.testing.assert_array_equal(np.isnan(standardise(v, S)), np.isnan(v))
     np.testing.assert_allclose(jax.vmap(nis)(v, S), found)
     with pytest.raises(ValueError, match=r"S: expected \(..., m, m\)"):
         nis(v, S[:, :2])
@@ -98,7 +98,7 @@ def test_a_right_model_passes_and_a_wrong_one_fails(runs):
     @quick
     @jax.vmap
     def tests(estimates, count):
-        z = standardised(estimates.innovation, estimates.S)
+        z = standardise(estimates.innovation, estimates.S)
         return (
             consistency(nis(estimates.innovation, estimates.S), count),
             ljung_box(z, 8),

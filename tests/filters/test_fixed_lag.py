@@ -50,7 +50,7 @@ def test_live_float32_batched_and_differentiated():
     now = live(fixed_lag(kalman(single[0]), 3))
     carry = now.init(single[1])
     for k in range(9):
-        carry, y = now.step(carry, jax.tree.map(lambda x: x[k], single[2]))
+        carry, y = now.step(carry, jax.tree.map(lambda x, k=k: x[k], single[2]))
         np.testing.assert_array_equal(y.m, got.m[k])
 
     def total(F):

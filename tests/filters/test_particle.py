@@ -8,7 +8,7 @@ from jax.tree_util import Partial
 
 from filters.gaussian import Gaussian
 from filters.kalman import LinearGaussian, kalman
-from filters.particle import _chosen, bootstrap, draws
+from filters.particle import bootstrap, draws, unit_weight
 from filters.resampling import ancestors_of
 from sim import rollout
 from sim.live import live
@@ -72,12 +72,12 @@ def test_particles_may_be_of_the_first_observed_state():
 
 
 def test_a_chosen_weight_is_1_with_the_derivatives_of_w_over_what_w_is():
-    derivatives = [lambda a: _chosen(a**2)]  # a² / 9 at a = 3
+    derivatives = [lambda a: unit_weight(a**2)]  # a² / 9 at a = 3
     derivatives += [jax.grad(derivatives[0]), jax.jacfwd(derivatives[0])]
     derivatives += [jax.grad(derivatives[1]), jax.jacfwd(derivatives[1])]
     values = [float(f(3.0)) for f in derivatives]
     np.testing.assert_allclose(values, [1, 2 / 3, 2 / 3, 2 / 9, 2 / 9], rtol=1e-15)
-    assert float(jax.grad(_chosen)(0.0)) == 1.0  # a weight of 0 is never drawn
+    assert float(jax.grad(unit_weight)(0.0)) == 1.0  # a weight of 0 is never drawn
 
 
 def test_squared_error_falls_as_one_over_K():

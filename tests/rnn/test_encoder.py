@@ -92,17 +92,20 @@ def test_mistakes_are_one_line():
         (lambda: seen(e, 0), "n: expected an integer of at least 1, got 0"),
         (
             lambda: seen(e._replace(y=e.y.at[1].set(jnp.nan)), 2),
-            "experiment.y: expected each of the first 2 samples, which the encoder sees, got NaN in sample 1",
+            "experiment.y: expected finite numbers in the first 2 samples, which the "
+            "encoder reads, got NaN in sample 1",
         ),
         (
             lambda: seen(e._replace(xs=e.xs.at[0].set(jnp.inf)), 2),
-            "experiment.xs: expected each of the first 2 samples, which the encoder sees, got infinity in sample 0",
+            "experiment.xs: expected finite numbers in the first 2 samples, which the "
+            "encoder reads, got infinity in sample 0",
         ),
         (
             lambda: encoder(
                 encoder_params(jax.random.key(0), window, 3), window._replace(y=window.y * jnp.nan)
             ),
-            "window.y: expected each of the first 2 samples, which the encoder sees, got NaN in sample 0",
+            "window.y: expected finite numbers in the first 2 samples, which the "
+            "encoder reads, got NaN in sample 0",
         ),
         (
             lambda: fit(

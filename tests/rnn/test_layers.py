@@ -115,7 +115,7 @@ def test_both_directions_are_one_network_from_each_end():
 
 
 def test_both_directions_of_a_padded_batch_are_those_of_each_record_alone():
-    """Its padding, here NaN, is nowhere to be seen: not in ys, nor in the carries, nor in slopes."""
+    """Its padding, here NaN, reaches neither ys nor the carries nor the gradients."""
     lengths, params = (
         np.array([STEPS, 4, 2], "int32"),
         (GRU[0], weights(CELLS["lstm"], HIDDEN, HIDDEN)),

@@ -24,7 +24,7 @@ def mixing(carry, x):
 def loop(step, carry, xs, length, reverse=False):
     ys = []
     for k in reversed(range(length)) if reverse else range(length):
-        carry, y = step(carry, jax.tree.map(lambda leaf: leaf[k], xs))
+        carry, y = step(carry, jax.tree.map(lambda leaf, k=k: leaf[k], xs))
         ys.append(y)
     ys = ys[::-1] if reverse else ys
     return carry, jax.tree.map(lambda *leaves: jnp.stack(leaves), *ys)
@@ -219,7 +219,7 @@ def test_vmap_over_carries_inputs_and_parameters():
         batch = jax.vmap(run, axes)(*pick)
         for i in range(4):
             one = [
-                jax.tree.map(lambda leaf, a=a: leaf if a is None else leaf[i], tree)
+                jax.tree.map(lambda leaf, a=a, i=i: leaf if a is None else leaf[i], tree)
                 for a, tree in zip(axes, pick, strict=True)
             ]
             np.testing.assert_allclose(batch[i], run(*one), rtol=1e-13)

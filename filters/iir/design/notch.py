@@ -55,10 +55,7 @@ def _second_order(w0, Q, fs, notch):
         w0, Q = 2 * np.pi * ar.real(w0) / ar.real(fs), ar.real(Q)
         g = 1 / (1 + xp.tan(w0 / (2 * Q)))
         cos, one = xp.cos(w0), xp.ones_like(g)
-        if notch:
-            b = xp.stack([g, -2 * g * cos, g])
-        else:
-            b = xp.stack([1 - g, 0 * g, g - 1])
+        b = xp.stack([g, -2 * g * cos, g] if notch else [1 - g, 0 * g, g - 1])
         return b, xp.stack([one, -2 * g * cos, 2 * g - 1])
 
     return evaluate(design, w0, Q, fs)

@@ -169,13 +169,13 @@ def bilinear(b, a, fs=1.0):
     fs = ar.real(fs)
     n = max(len(b), len(a)) - 1
 
-    def mapped(c):
+    def map_polynomial(c):
         # √(2fs) to either side: large powers of fs would overflow.
         scale = ar.xp.sqrt(2 * fs) ** ar.real(2 * np.arange(len(c)) - n)
         matrix = _bilinear_matrix(n)[: len(c)]
         return (c[::-1] * scale.astype(c.dtype)) @ ar.xp.asarray(matrix, c.dtype)
 
-    return normalize_for_caller(mapped(b), mapped(a))
+    return normalize_for_caller(map_polynomial(b), map_polynomial(a))
 
 
 def _bilinear_matrix(n):

@@ -33,7 +33,7 @@ SETTLED = 10
 
 @jax.jit
 def estimated(cutoff):
-    """The means of the filter, which sees the position and velocity that the sensor lets through."""
+    """The means of the filter, which sees position and velocity through the sensor."""
     sensor = sos_stepper(butter(2, cutoff, fs=1 / DT, output="sos"), channels=(2,))
     whole = cascade(PLANT, sensor, ESTIMATOR)
     carry = whole.init(START, None, PRIOR)

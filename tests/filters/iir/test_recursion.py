@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from filters.iir import sosfilt
-from filters.iir.recursion import _choose_form, blocks, run
+from filters.iir.recursion import blocks, choose_form, run
 from filters.iir.sosfilt import sections_step
 from tests.filters.derivatives import quick
 
@@ -15,7 +15,7 @@ SOS = np.array([[0.2, 0.1, 0.0, 1.0, -0.8, 0.3], [1.0, -0.5, 0.2, 1.0, 0.4, 0.6]
 
 def test_the_form_fits_the_shapes():
     def chosen(*shape, last=True, n=4):
-        return _choose_form(jnp.zeros(shape), n, last)
+        return choose_form(jnp.zeros(shape), n, last)
 
     assert chosen(2**20) == "block"
     assert chosen(256) == "scan"  # over before the blocks are made
@@ -28,7 +28,7 @@ def test_the_form_fits_the_shapes():
 
 def test_an_accelerator_gets_the_tree(monkeypatch):
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    assert _choose_form(jnp.zeros(2**20), 4, True) == "associative"
+    assert choose_form(jnp.zeros(2**20), 4, True) == "associative"
 
 
 def test_a_block_is_what_its_samples_do():
@@ -75,7 +75,7 @@ def test_forms_agree_in_float32_and_differentiate_in_both_modes():
     for form in ("scan", "block", "associative"):
         value, (by_sos, by_x) = quick(jax.value_and_grad(loss(form), (0, 1)))(sos, x)
         ones = jnp.ones_like(x), jnp.ones_like(sos)
-        slope = quick(lambda sos, x, f=loss(form): jax.jvp(f, (sos, x), ones[::-1])[1])(sos, x)
+        slope = quick(lambda sos, x, f=loss(form), v=ones[::-1]: jax.jvp(f, (sos, x), v)[1])(sos, x)
         assert by_sos.dtype == by_x.dtype == slope.dtype == jnp.float32
         np.testing.assert_allclose(slope, by_sos.sum() + by_x.sum(), rtol=2e-4)
         values[form] = value, by_sos, by_x
