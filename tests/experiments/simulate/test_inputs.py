@@ -1,11 +1,11 @@
 """Inputs in pieces: the same as whole, and never whole in memory."""
 
-from types import SimpleNamespace
-
 import jax
 import numpy as np
 import pytest
 
+from experiments.cli.config import Config, Output, Runtime
+from experiments.cli.tasks import NoKeys
 from experiments.run import run
 from experiments.simulate import blocks, generated_input
 from experiments.simulate import inputs as model_inputs
@@ -30,7 +30,8 @@ def small_blocks(monkeypatch):
 
 
 def config(name, **settings):
-    return SimpleNamespace(input={"_target_": f"sim.signals.{name}", **settings}, seed=3, allow=())
+    source = {"_target_": f"sim.signals.{name}", **settings}
+    return Config("simulate", {"input": source}, NoKeys(), Output(), Runtime(), seed=3)
 
 
 @pytest.mark.parametrize("dt", [0.05, -0.05])
