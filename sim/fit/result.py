@@ -6,6 +6,7 @@ import numpy as np
 from scipy.special import expit, stdtrit
 
 from sim.fit.problem.fingerprint import Fingerprint
+from sim.fit.problem.linearised import Linearisation
 from sim.fit.problem.problem import Problem
 
 
@@ -89,9 +90,14 @@ class SearchState(NamedTuple):
     best: Best | None = None
     fingerprint: Fingerprint | None = None
 
+    @property
+    def minimum(self):
+        """z (n,), the best place yet."""
+        return self.search.z if self.best is None else self.best.z
+
 
 class Fit(NamedTuple):
-    """Parameters found, and how.
+    """The parameters of a fit, and how the search for them went.
 
     Attributes:
         params: the parameters, a pytree as that of the start.
@@ -101,8 +107,12 @@ class Fit(NamedTuple):
         uncertainty: how far to trust the parameters.
         message: how the search ended, in words.
         search: the whole state of the search, one pytree: `fit` goes on from it.
-        problem: what was searched.
+        problem: the problem that was solved.
         validation: (steps + 1,), the loss on the validation experiments, or None.
+        linearisation: the quadratic model of the loss at its minimum, from which `bands`,
+            `coloured` and `profile` start; None where the fit did not evaluate it.
+        huber: of a robust loss the sum of squares that has its covariance, see
+            `huber_linearisation`; else None.
     """
 
     params: Any
@@ -114,9 +124,10 @@ class Fit(NamedTuple):
     search: Any
     problem: Problem
     validation: np.ndarray | None = None
+    linearisation: Linearisation | None = None
+    huber: Any = None
 
-
-def minimum_of(found: Fit):
-    """z where a search has ended."""
-    progress = found.search
-    return progress.search.z if progress.best is None else progress.best.z
+    @property
+    def minimum(self):
+        """z (n,), the best place of the search."""
+        return self.search.minimum

@@ -2,6 +2,8 @@
 and of likelihoods alike.
 """
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 
@@ -9,6 +11,14 @@ from sim.fit.problem.linearised import Linearisation
 from sim.fit.problem.losses import forward_mode, loss
 from sim.fit.problem.objectives import is_likelihood
 from sim.fit.problem.problem import Problem, linearise
+
+
+class Curvature(NamedTuple):
+    """The loss at one z, its gradient (n,) and its Hessian (n, n)."""
+
+    loss: jax.Array
+    gradient: jax.Array
+    hessian: jax.Array
 
 
 def quadratic_model(problem: Problem, z, j=None) -> Linearisation:
@@ -25,17 +35,20 @@ def quadratic_model(problem: Problem, z, j=None) -> Linearisation:
     high-dimensional non-convex optimization", NeurIPS 2014, for |H|.
     """
     if is_likelihood(problem.objective):
-        free = jnp.ones_like(z)
-        return _absolute_hessian_factor(
-            *_value_slope_curvature(problem, z), free if j is None else free.at[j].set(0)
-        )
+        return convex_model(curvature(problem, z), j)
     at = linearise(problem, z)
     return at if j is None else _hold_column(at, j)
 
 
-def curvature(problem: Problem, z):
-    """∂²L/∂z² (n, n) of a likelihood, by what a search has compiled."""
-    return _value_slope_curvature(problem, z)[2]
+def convex_model(curvature: Curvature, j=None) -> Linearisation:
+    """The quadratic model of a likelihood, with each eigenvalue of its Hessian made positive.
+
+    Args:
+        curvature: of the loss at one place.
+        j: of the number in z that is held, as in `quadratic_model`.
+    """
+    free = jnp.ones_like(curvature.gradient)
+    return _absolute_hessian_factor(*curvature, free if j is None else free.at[j].set(0))
 
 
 @jax.jit
@@ -44,13 +57,15 @@ def _hold_column(at, j):
 
 
 @jax.jit
-def _value_slope_curvature(problem, z):
+def curvature(problem: Problem, z) -> Curvature:
+    """The loss of a likelihood at z (n,), its gradient and its Hessian."""
+
     def slope(z):
         value, g = jax.value_and_grad(loss, 1)(problem, z)
         return g, (value, g)
 
     H, (value, g) = forward_mode(jax.jacfwd(slope, has_aux=True), z)
-    return value, g, H
+    return Curvature(value, g, H)
 
 
 @jax.jit

@@ -1,19 +1,21 @@
 """What a search has found: parameters, noise, uncertainty, and words."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from sim.fit.problem.errors import NoForwardMode
+from sim.fit.problem.linearised import Linearisation
 from sim.fit.problem.objectives import is_likelihood
 from sim.fit.problem.problem import Problem, linearise, residuals
+from sim.fit.problem.quadratic_model import convex_model, curvature
 from sim.fit.result import Fit, SearchState, Uncertainty
 from sim.fit.solvers.status import CONVERGED, SEARCHING, STUCK
 from sim.fit.uncertainty.covariance import MAX_UNKNOWNS, effective_parameters
-from sim.fit.uncertainty.robust_covariance import huber_linearisation
+from sim.fit.uncertainty.robust_covariance import HuberLinearisation, huber_linearisation
 from sim.fit.uncertainty.standard_errors import (
     from_fisher_information,
     from_observed_information,
@@ -27,10 +29,16 @@ MAX_UNKNOWNS_LINEARISED = 1000
 MEDIAN_TO_SD = 1.4826
 
 
-def noise(problem: Problem, z) -> Any:
+def noise(problem: Problem, z, linearisation: Linearisation | None = None) -> Any:
     """The standard deviation of the errors of each output, (outputs,); beside a robust loss by
-    their median size."""
-    errors, unknowns = np.concatenate(residuals(problem, z)), effective_parameters(problem, z)
+    their median size.
+
+    Args:
+        problem, z: the problem, and a place.
+        linearisation: of the problem at z, if it is known already.
+    """
+    errors = np.concatenate(residuals(problem, z))
+    unknowns = effective_parameters(problem, z, linearisation)
     count = np.isfinite(errors).sum(axis=0)
     free = np.maximum(count * (1 - unknowns / max(count.sum(), unknowns + 1)), 1)
     if problem.robust is None:
@@ -51,9 +59,10 @@ def build_fit(
 ) -> Fit:
     """What a search has found; ``ended`` says how where the search itself does not know."""
     search = progress.search
-    z = search.z if progress.best is None else progress.best.z
+    z = progress.minimum
     params, each = problem.each(z)
-    sd = noise(problem, z)
+    evaluated = _evaluate_minimum(problem, search, z)
+    sd = noise(problem, z, evaluated.linearisation)
     after = f"after {steps_phrase(search, int(search.steps))}"
     words = (
         ended
@@ -67,8 +76,7 @@ def build_fit(
     if bad:
         words += f"; the model diverged at {bad} place{'s' * (bad > 1)} tried, which it left"
         words += _describe_place(search)
-    trust = _uncertainty(problem, search, z)
-    words = "; ".join([words, *trust.held])
+    words = "; ".join([words, *evaluated.uncertainty.held])
     if validation is not None:
         validation = np.asarray(validation)
     return Fit(
@@ -76,11 +84,13 @@ def build_fit(
         tuple(x0 for x0, _ in each),
         np.asarray(losses),
         np.asarray(sd),
-        trust,
+        evaluated.uncertainty,
         words,
         progress,
         problem,
         validation,
+        evaluated.linearisation,
+        evaluated.huber,
     )
 
 
@@ -105,19 +115,32 @@ def _describe_place(search) -> str:
     return f", the last in {f'window {window} of ' * bool(window)}pass {step}"
 
 
-def _uncertainty(problem, search, z) -> Uncertainty:
+class _Minimum(NamedTuple):
+    """The uncertainty at the minimum, and what was evaluated for it, see `Fit`."""
+
+    uncertainty: Uncertainty
+    linearisation: Linearisation | None
+    huber: HuberLinearisation | None = None
+
+
+def _evaluate_minimum(problem, search, z) -> _Minimum:
     known = search.linearisation is not None and np.array_equal(z, search.z)
+    linearisation = search.linearisation if known else None
     most = MAX_UNKNOWNS_LINEARISED if known else MAX_UNKNOWNS
     if len(z) > most:
-        return without_covariance(problem, z, f"more than {most} unknowns")
+        return _Minimum(without_covariance(problem, z, f"more than {most} unknowns"), linearisation)
     try:
         if is_likelihood(problem.objective):
-            return from_observed_information(problem, z)
+            at_minimum = curvature(problem, z)
+            uncertainty = from_observed_information(problem, z, at_minimum.hessian)
+            return _Minimum(uncertainty, linearisation or convex_model(at_minimum))
         if problem.robust is not None:
-            return from_fisher_information(*huber_linearisation(problem, z))
-        at_minimum = search.linearisation if known else linearise(problem, z)
-        return from_fisher_information(problem, z, at_minimum)
+            huber = huber_linearisation(problem, z)
+            return _Minimum(from_fisher_information(*huber), linearisation, huber)
+        linearisation = linearisation or linearise(problem, z)
+        return _Minimum(from_fisher_information(problem, z, linearisation), linearisation)
     except NoForwardMode:
-        return without_covariance(
+        uncertainty = without_covariance(
             problem, z, "a model with jax.custom_vjp has no forward-mode derivative"
         )
+        return _Minimum(uncertainty, linearisation)

@@ -160,7 +160,8 @@ def fit(
             )
         if int(inner.status) == SEARCHING or search.round >= rounds:
             return build_fit(problem, search, losses, seen)
-        weights = 1 / noise(problem, best.z)
+        known = inner.linearisation is not None and np.array_equal(best.z, inner.z)
+        weights = 1 / noise(problem, best.z, inner.linearisation if known else None)
         if np.allclose(problem.weights / weights, 1, rtol=0, atol=WEIGHTS_SETTLED):
             return build_fit(problem, search, losses, seen)
         problem = problem.weighted(weights)

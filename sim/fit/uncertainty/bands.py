@@ -11,9 +11,8 @@ from scipy.special import stdtrit
 from sim import rollout
 from sim.fit.problem.free_run import run_outputs
 from sim.fit.problem.objectives import is_likelihood
-from sim.fit.problem.quadratic_model import quadratic_model
-from sim.fit.result import Fit, minimum_of
-from sim.fit.uncertainty.covariance import covariance_factor
+from sim.fit.result import Fit
+from sim.fit.uncertainty.covariance import covariance_factor, linearisation_at_minimum
 from sim.records.experiment import Experiment
 
 
@@ -65,13 +64,13 @@ def bands(found: Fit, experiment: int | Experiment = 0, state: Any = None) -> Ba
     [[0.577], [0.577], [0.577]]
     """
     problem = found.problem
-    z = minimum_of(found)
+    z = found.minimum
     theta, _ = problem.parts(z)
     n, m = len(theta), problem.states.size
     W, reach = found.uncertainty.root, found.uncertainty.degrees
     if W is None:
-        by = covariance_factor(problem, z, quadratic_model(problem, z))
-        W, reach = by.W, by.degrees
+        factor = covariance_factor(problem, z, linearisation_at_minimum(found))
+        W, reach = factor.W, factor.degrees
     if isinstance(experiment, Experiment):
         problem = replace(problem, states=problem.states._replace(free=False))
         own, e, s, size = np.arange(n), experiment, theta[:0], jnp.ones_like(theta)

@@ -11,11 +11,11 @@ import jax
 import numpy as np
 
 from sim.fit.problem.objectives import is_likelihood
-from sim.fit.problem.problem import errors_with_jacobian, linearise
-from sim.fit.result import Fit, Uncertainty, minimum_of
+from sim.fit.problem.problem import errors_with_jacobian
+from sim.fit.result import Fit, Uncertainty
 from sim.fit.uncertainty.autoregression import Autoregression, autoregression
-from sim.fit.uncertainty.covariance import covariance_factor
-from sim.fit.uncertainty.robust_covariance import huber_linearisation, score
+from sim.fit.uncertainty.covariance import covariance_factor, linearisation_at_minimum
+from sim.fit.uncertainty.robust_covariance import huber_at_minimum, score
 from sim.fit.uncertainty.standard_errors import propagate
 
 
@@ -63,7 +63,7 @@ def coloured_uncertainty(found: Fit) -> Uncertainty:
     >>> found.uncertainty.standard_error.round(2).tolist(), coloured_uncertainty(found).standard_error.round(2).tolist()
     ([0.32], [3.21])
     """
-    problem, z = found.problem, minimum_of(found)
+    problem, z = found.problem, found.minimum
     if is_likelihood(problem.objective):
         raise ValueError(
             "found: expected a fit of a simulation, got one of a likelihood, whose "
@@ -79,9 +79,9 @@ def coloured_uncertainty(found: Fit) -> Uncertainty:
         )
     robust, weights = problem.robust, problem.weights
     if robust is None:
-        at = linearise(problem, z)
+        at = linearisation_at_minimum(found)
     else:
-        problem, _, at = huber_linearisation(problem, z)
+        problem, _, at = huber_at_minimum(found)
     by = covariance_factor(problem, z, at)
     if not by.variance > 0:
         return found.uncertainty

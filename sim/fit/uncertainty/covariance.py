@@ -7,9 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from sim.fit.problem.errors import NoForwardMode
+from sim.fit.problem.linearised import Linearisation
 from sim.fit.problem.losses import forward_mode, prior_loss, prior_rows
 from sim.fit.problem.objectives import is_likelihood
 from sim.fit.problem.problem import linearise
+from sim.fit.problem.quadratic_model import quadratic_model
+from sim.fit.result import Fit
 from sim.fit.uncertainty import active_bounds
 
 # A direction is open where its share of the Fisher information is below this; at the
@@ -73,12 +76,26 @@ def covariance_factor(problem, z, at) -> CovarianceFactor:
     return CovarianceFactor(W, unseen, scale, degrees, variance, bare)
 
 
-def effective_parameters(problem, z) -> float:
-    """How many unknowns the data have settled: n, less those that priors hold, tr A⁻¹P."""
+def linearisation_at_minimum(fit: Fit) -> Linearisation:
+    """What the fit keeps; one evaluation of the model where it keeps none."""
+    if fit.linearisation is not None:
+        return fit.linearisation
+    return quadratic_model(fit.problem, fit.minimum)
+
+
+def effective_parameters(problem, z, linearisation: Linearisation | None = None) -> float:
+    """The number of unknowns that the data determine: n − tr A⁻¹P, without those that the
+    priors do.
+
+    Args:
+        problem, z: the problem and its minimum.
+        linearisation: of the problem at z, if it is known already.
+    """
     if is_likelihood(problem.objective) or not problem.known or len(z) > MAX_UNKNOWNS:
         return problem.unknowns
     try:
-        bare = _whiten(linearise(problem, z), np.zeros(len(z), bool))[0]
+        linearisation = linearisation or linearise(problem, z)
+        bare = _whiten(linearisation, np.zeros(len(z), bool))[0]
         return problem.unknowns - float(np.trace(_prior_shares(problem, z, bare)))
     except NoForwardMode:
         return problem.unknowns

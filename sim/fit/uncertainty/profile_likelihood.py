@@ -12,11 +12,11 @@ from scipy.special import stdtrit
 from sim.fit.parameters.constraints import Bounded, Fixed, Free, Positive, PositiveDefinite, Tied
 from sim.fit.problem.objectives import is_likelihood
 from sim.fit.problem.quadratic_model import quadratic_model
-from sim.fit.result import Fit, minimum_of
+from sim.fit.result import Fit
 from sim.fit.solvers import levenberg_marquardt as lm
 from sim.fit.solvers.status import SEARCHING
-from sim.fit.uncertainty.covariance import covariance_factor
-from sim.fit.uncertainty.robust_covariance import huber_linearisation
+from sim.fit.uncertainty.covariance import covariance_factor, linearisation_at_minimum
+from sim.fit.uncertainty.robust_covariance import huber_at_minimum, huber_linearisation
 from sim.fit.uncertainty.standard_errors import MIN_SHARE, flat_values, values_and_slopes
 from sim.messages import suggest
 
@@ -80,7 +80,7 @@ def profile(
     >>> profile(found, "level").interval.round(3).tolist()   # 2 ± 4.303 / √3
     [-0.484, 4.484]
     """
-    problem, z = found.problem, minimum_of(found)
+    problem, z = found.problem, found.minimum
     eps = float(np.finfo(z.dtype).eps)
     names = found.uncertainty.names
     if name not in names:
@@ -99,16 +99,9 @@ def profile(
     if isinstance(kind, Bounded) and np.isfinite(kind.span):
         most = -np.log(64 * eps)
         z = z.at[j].set(float(np.clip(z[j], -most, most)))
-    at, slope = (
-        quadratic_model(problem, z),
-        np.abs(np.asarray(values_and_slopes(problem, z)[1][i, j], float)),
-    )
+    at, by = _linearise_at(found, z)
+    slope = np.abs(np.asarray(values_and_slopes(problem, z)[1][i, j], float))
     # F of one degree is the square of Student's t.
-    by = (
-        covariance_factor(problem, z, at)
-        if problem.robust is None
-        else covariance_factor(*huber_linearisation(problem, z))
-    )
     reach = float(stdtrit(by.degrees, 0.5 + level / 2))
     bound = float(at.loss) + 0.5 * reach**2 * by.share(j)
 
@@ -148,6 +141,17 @@ def profile(
         rows.append([(value(point.place), point.loss) for point in points])
     down, up = rows
     return Profile(*np.array(down[:0:-1] + up).T, np.array(ends))
+
+
+def _linearise_at(fit, z):
+    """The quadratic model of the loss at z, and the factor of the covariance: those that the fit
+    keeps where z is its minimum."""
+    problem, is_minimum = fit.problem, bool(jnp.array_equal(z, fit.minimum))
+    linearisation = linearisation_at_minimum(fit) if is_minimum else quadratic_model(problem, z)
+    if problem.robust is None:
+        return linearisation, covariance_factor(problem, z, linearisation)
+    huber = huber_at_minimum(fit) if is_minimum else huber_linearisation(problem, z)
+    return linearisation, covariance_factor(*huber)
 
 
 class ProfilePoint(NamedTuple):

@@ -10,6 +10,7 @@ import numpy as np
 from sim.fit.problem.linearised import Linearisation
 from sim.fit.problem.losses import prior_loss
 from sim.fit.problem.problem import Problem, linearise, residuals
+from sim.fit.result import Fit
 
 
 def score(robust, r):
@@ -52,6 +53,11 @@ def huber_linearisation(problem: Problem, z) -> HuberLinearisation:
         weights=problem.weights * jnp.asarray(np.sqrt(h), z.dtype),
     )
     return HuberLinearisation(plain, z, linearise(plain, z)._replace(loss=loss))
+
+
+def huber_at_minimum(fit: Fit) -> HuberLinearisation:
+    """What the fit keeps; an evaluation of the model where it keeps none."""
+    return huber_linearisation(fit.problem, fit.minimum) if fit.huber is None else fit.huber
 
 
 _jit_score = jax.jit(score, static_argnums=0)

@@ -6,7 +6,6 @@ import numpy as np
 
 from sim.fit.parameters.constraints import Fixed, Tied, supports
 from sim.fit.parameters.vector import free_names, state_name
-from sim.fit.problem.quadratic_model import curvature
 from sim.fit.result import Uncertainty
 from sim.fit.uncertainty import active_bounds
 from sim.fit.uncertainty.covariance import covariance_factor
@@ -35,17 +34,18 @@ def from_fisher_information(problem, z, at) -> Uncertainty:
     return propagate(problem, z, found.W, found.unseen, found.scale)._replace(degrees=found.degrees)
 
 
-def from_observed_information(problem, z) -> Uncertainty:
+def from_observed_information(problem, z, hessian) -> Uncertainty:
     """The covariance of a maximum of a likelihood, by the observed information.
 
         cov z = (∂²L/∂z²)⁻¹,   L = −ℓ,   cov θ = (∂θ/∂z) cov z (∂θ/∂z)ᵀ
 
     Args:
         problem, z: the problem and its minimum.
+        hessian: ∂²L/∂z² (n, n) there, see `curvature`.
 
     Reference: B. Efron and D. V. Hinkley, Biometrika 65 (1978) 457-487.
     """
-    H = np.asarray(curvature(problem, z), float)
+    H = np.asarray(hessian, float)
     scale = np.sqrt(np.abs(np.diagonal(H)))
     largest = scale.max() or 1.0
     scale = np.where(scale <= np.sqrt(np.finfo(z.dtype).eps) * largest, largest, scale)

@@ -7,7 +7,7 @@ import numpy as np
 from sim.fit.problem.losses import loss, prior_loss
 from sim.fit.problem.objectives import is_likelihood
 from sim.fit.problem.problem import residuals as errors
-from sim.fit.result import Fit, minimum_of
+from sim.fit.result import Fit
 from sim.fit.validation.information_criteria import aic, aicc, bic, log_likelihood
 
 
@@ -31,7 +31,7 @@ def residuals(found: Fit) -> list[np.ndarray]:
     >>> residuals(found)[0].ravel().round(3).tolist()
     [-1.0, nan, 1.0]
     """
-    return errors(found.problem, minimum_of(found))
+    return errors(found.problem, found.minimum)
 
 
 class Criteria(NamedTuple):
@@ -75,7 +75,7 @@ def criteria(found: Fit) -> Criteria:
     (2, 11.2972)
     """
     problem = found.problem
-    z, params, samples = minimum_of(found), problem.unknowns, problem.samples
+    z, params, samples = found.minimum, problem.unknowns, problem.samples
     if is_likelihood(problem.objective):
         loglik = float(prior_loss(problem, z) - loss(problem, z))
     else:

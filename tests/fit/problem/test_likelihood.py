@@ -80,7 +80,7 @@ def local_level(ys, noise, level):
 @pytest.mark.parametrize("name, other", [("noise", "level"), ("level", "noise")])
 def test_a_profile_is_that_by_scipy(nile, river, name, other):
     ys = [float(y) for y in nile["data_1871_1970"]]
-    compiled = quadratic_model._value_slope_curvature._cache_size()
+    compiled = quadratic_model.curvature._cache_size()
 
     def smallest(held):
         def loss(log):
@@ -99,9 +99,7 @@ def test_a_profile_is_that_by_scipy(nile, river, name, other):
     np.testing.assert_allclose(got.interval, np.exp(ends), rtol=1e-4)
     expected = [smallest(np.log(v)) - smallest(best) for v in got.value]
     np.testing.assert_allclose(got.loss - river.loss[-1], expected, atol=2e-6)
-    assert quadratic_model._value_slope_curvature._cache_size() <= max(
-        compiled, 1
-    )  # one program for all places
+    assert quadratic_model.curvature._cache_size() <= max(compiled, 1)  # one program for all places
 
 
 def test_a_band_is_of_the_predictions(nile, river):
@@ -236,7 +234,7 @@ def test_what_a_likelihood_leaves_open_is_named():
         {"noise": "positive", "gain": "positive"},
         NOTHING,
     )
-    found = informed(problem, z)
+    found = informed(problem, z, quadratic_model.curvature(problem, z).hessian)
     assert found.open == (
         "gain and noise: the data determine only a combination of them, not each",
     )
