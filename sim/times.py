@@ -6,14 +6,15 @@ import jax
 import numpy as np
 
 
-def sample_interval(t: Any) -> float:
+def sample_interval(t: Any, *, name: str = "t", units: str = "s") -> float:
     """The sampling interval of a regular time axis, dt = (t_{N−1} − t₀) / (N−1).
 
     Args:
-        t: times in s, shape (N,), N ≥ 2, concrete (not traced).
+        t: times, shape (N,), N ≥ 2, concrete (not traced).
+        name, units: of t, for the messages; units may be empty.
 
     Returns:
-        dt in s.
+        dt in the units of t.
 
     Raises:
         ValueError: a time is not finite or does not increase, or strays from t₀ + k·dt
@@ -26,16 +27,18 @@ def sample_interval(t: Any) -> float:
     >>> sample_interval([0.0, 0.5, 1.0])
     0.5
     """
-    t = axis(t)
+    t = axis(t, name)
     if len(t) < 2:
-        raise ValueError(f"t: expected at least 2 samples, got {len(t)}")
+        raise ValueError(f"{name}: expected at least 2 samples, got {len(t)}")
+    units = f" {units}" if units else ""
     rounding = 2 * np.spacing(np.abs(t).max()) if t.dtype.kind == "f" else 0.0
     t = t.astype(np.float64)
     steps = np.diff(t)
     if (steps <= 0).any():
         k = int(np.argmax(steps <= 0)) + 1
         raise ValueError(
-            f"t: expected increasing times, got an interval of {steps[k - 1]:g} s before sample {k}"
+            f"{name}: expected increasing times, "
+            f"got an interval of {steps[k - 1]:g}{units} before sample {k}"
         )
     dt = (t[-1] - t[0]) / (len(t) - 1)
     stray = np.abs(t - t[0] - dt * np.arange(len(t)))
@@ -45,33 +48,35 @@ def sample_interval(t: Any) -> float:
         odd = np.abs(steps - usual) > 1e-3 * usual + rounding
         k = int(np.argmax(odd)) + 1 if odd.any() else int(stray.argmax())
         raise ValueError(
-            f"t: expected regular samples, {usual:g} s apart, "
-            f"got an interval of {steps[k - 1]:g} s before sample {k}"
+            f"{name}: expected regular samples, {usual:g}{units} apart, "
+            f"got an interval of {steps[k - 1]:g}{units} before sample {k}"
         )
     return float(dt)
 
 
-def axis(t: Any) -> np.ndarray:
-    """t as a NumPy array of finite times, shape (N,), or a ValueError that says why not.
+def axis(t: Any, name: str = "t") -> np.ndarray:
+    """t as a NumPy array of times, shape (N,); ValueError unless they are finite numbers.
 
     >>> axis([0, 1]).shape
     (2,)
     """
     if isinstance(t, jax.core.Tracer):
-        raise ValueError("t: expected concrete times, got a traced array; make t outside jit")
+        raise ValueError(
+            f"{name}: expected concrete times, got a traced array; make them outside jit"
+        )
     t = np.asarray(t)
     if t.ndim != 1 or t.dtype.kind not in "iuf":
-        raise ValueError(f"t: expected real times of shape (N,), got {t.dtype}{list(t.shape)}")
+        raise ValueError(f"{name}: expected real times of shape (N,), got {t.dtype}{list(t.shape)}")
     if not len(t):
-        raise ValueError("t: expected at least 1 sample, got none")
+        raise ValueError(f"{name}: expected at least 1 sample, got none")
     if not np.isfinite(t).all():
         k = int(np.argmin(np.isfinite(t)))
-        raise ValueError(f"t: expected finite times, got {t[k]} at sample {k}")
+        raise ValueError(f"{name}: expected finite times, got {t[k]} at sample {k}")
     return t
 
 
 def check_below_nyquist(name: str, frequency: float, t: Any) -> None:
-    """Raise unless 0 < frequency < 1 / (2 dt), both in Hz; a single time has no dt.
+    """Raise ValueError unless 0 < frequency < 1 / (2 dt), both in Hz; a single time has no dt.
 
     >>> check_below_nyquist("frequency", 1.0, [0.0, 0.1])
     """

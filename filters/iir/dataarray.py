@@ -12,6 +12,7 @@ import numpy as np
 import xarray
 
 from filters.iir.convert import tf2sos
+from filters.iir.numeric import ArgumentError
 from filters.iir.sosfilt import sosfilt
 from filters.iir.zero_phase import sosfiltfilt
 from sim.inputs import sample_interval
@@ -112,13 +113,8 @@ def sampling_rate(x: xarray.DataArray, dim: str = "time") -> tuple[float, str]:
         t, units = (t - t[:1]) / np.timedelta64(1, "s"), "s"
     elif t.dtype.kind not in "iuf":
         raise ValueError(f"{dim}: expected numbers, datetime64 or timedelta64, got {t.dtype}")
-    try:
-        dt = sample_interval(t)
-    except ValueError as error:
-        words = str(error).removeprefix("t: ").replace(" s ", f" {units} " if units else " ")
-        raise ValueError(f"{dim}: {words}") from None
     # A step such as 0.01 read from rounded times: the rate that was meant is 100.
-    fs = float(f"{1 / dt:.12g}")
+    fs = float(f"{1 / sample_interval(t, name=dim, units=units):.12g}")
     return fs, "Hz" if units in SECONDS else f"{units}-1" if units else "1"
 
 
@@ -155,14 +151,13 @@ def sections(
             f"design: {_name(design)}({takes}): {error} (order is its N, cutoff its Wn or w0)"
         ) from None
     try:
-        found = design(**given)
-    except (TypeError, ValueError) as error:  # said of N, Wn or w0, which have other names here
-        name, colon, words = str(error).partition(":")
-        if name not in given and isinstance(error, TypeError):  # a fault in the design
-            raise
-        name = {"N": "order", "Wn": "cutoff", "w0": "cutoff"}.get(name, name)
-        raise ValueError(f"{name}{colon}{words}") from None
-    return np.asarray(tf2sos(*found) if isinstance(found, tuple) else found, float)
+        coefficients = design(**given)
+    except ArgumentError as error:
+        name = {"N": "order", "Wn": "cutoff", "w0": "cutoff"}.get(error.name, error.name)
+        raise ValueError(f"{name}: {error.reason}") from None
+    if isinstance(coefficients, tuple):
+        coefficients = tf2sos(*coefficients)
+    return np.asarray(coefficients, float)
 
 
 def fill_gaps(x: xarray.DataArray, dim: str = "time", gap: Gap = "raise") -> np.ndarray:

@@ -98,12 +98,20 @@ def sampling_frequency(fs, allow_none=True):
     return fs
 
 
+class ArgumentError(ValueError):
+    """A wrong argument of a design, for callers that have another name for it."""
+
+    def __init__(self, name: str, reason: str):
+        super().__init__(f"{name}: {reason}")
+        self.name, self.reason = name, reason
+
+
 def order(N):
     """N as an int, at least 0."""
     if is_traced(N):
-        raise ValueError("N: expected a static filter order, got a traced value")
+        raise ArgumentError("N", "expected a static filter order, got a traced value")
     if not isinstance(N, Number | np.ndarray | jax.Array) or np.shape(N) or abs(int(N)) != N:
-        raise ValueError(f"N: Filter order must be a nonnegative integer, got {N!r}")
+        raise ArgumentError("N", f"Filter order must be a nonnegative integer, got {N!r}")
     return int(N)
 
 

@@ -11,7 +11,7 @@ or Q is not above 0.
 
 import numpy as np
 
-from filters.iir.numeric import arithmetic, evaluate, is_traced, sampling_frequency
+from filters.iir.numeric import ArgumentError, arithmetic, evaluate, is_traced, sampling_frequency
 
 BUTTERWORTH = float(np.sqrt(0.5))
 
@@ -143,8 +143,8 @@ def _rows(formulas, w0, Q, gain, fs):
     if not is_traced(w0, fs):
         frequencies = np.asarray(w0, float)
         if not np.all((frequencies > 0) & (frequencies < float(fs) / 2)):
-            raise ValueError(
-                f"w0: expected between 0 and {float(fs) / 2} (Nyquist, fs/2), got {w0}"
+            raise ArgumentError(
+                "w0", f"expected between 0 and {float(fs) / 2} (Nyquist, fs/2), got {w0}"
             )
     if not is_traced(Q) and not np.all(np.asarray(Q, float) > 0):
         raise ValueError(f"Q: expected a quality factor above 0, got {Q}")

@@ -16,7 +16,15 @@ from filters.iir.design.transforms import (
     lp2hp_zpk,
     lp2lp_zpk,
 )
-from filters.iir.numeric import arithmetic, decibels, evaluate, is_traced, order, sampling_frequency
+from filters.iir.numeric import (
+    ArgumentError,
+    arithmetic,
+    decibels,
+    evaluate,
+    is_traced,
+    order,
+    sampling_frequency,
+)
 
 BANDS = {
     **dict.fromkeys(("lowpass", "low", "lp", "l"), "lowpass"),
@@ -155,20 +163,20 @@ def _check_edges(Wn, edges, band, analog, fs):
             if edges == 1
             else "Wn must specify start and stop frequencies"
         )
-        raise ValueError(f"Wn: {wanted} for {band} filter, got {size}")
+        raise ArgumentError("Wn", f"{wanted} for {band} filter, got {size}")
     if is_traced(Wn, fs):
         return
     Wn = np.asarray(Wn, float).reshape(-1)
     if not np.all(Wn > 0):
-        raise ValueError(f"Wn: filter critical frequencies must be greater than 0, got {Wn}")
+        raise ArgumentError("Wn", f"filter critical frequencies must be greater than 0, got {Wn}")
     nyquist = 1 if fs is None else float(fs) / 2
     if not analog and not np.all(Wn < nyquist):
         limit = "1" if fs is None else f"fs/2 (fs={fs} -> fs/2={nyquist})"
-        raise ValueError(
-            f"Wn: Digital filter critical frequencies must be 0 < Wn < {limit}, got {Wn}"
+        raise ArgumentError(
+            "Wn", f"Digital filter critical frequencies must be 0 < Wn < {limit}, got {Wn}"
         )
     if edges == 2 and not Wn[0] < Wn[1]:
-        raise ValueError(f"Wn: Wn[0] must be less than Wn[1], got {Wn}")
+        raise ArgumentError("Wn", f"Wn[0] must be less than Wn[1], got {Wn}")
 
 
 def butter(N, Wn, btype="low", analog=False, output="ba", fs=None):

@@ -2,7 +2,11 @@
 
 import numpy as np
 
-from filters.iir.numeric import arithmetic, evaluate, is_traced, sampling_frequency
+from filters.iir.numeric import ArgumentError, arithmetic, evaluate, is_traced, sampling_frequency
+
+
+class NotOneNumber(ArgumentError, TypeError):
+    """Several numbers for one: a TypeError, as scipy raises."""
 
 
 def iirnotch(w0, Q, fs=2.0):
@@ -89,7 +93,9 @@ def iircomb(w0, Q, ftype="notch", fs=2.0, *, pass_zero=False):
     ([0.5, 0.0, 0.0, 0.0, -0.5], [1.0, 0.0, 0.0, 0.0, -0.0])
     """
     if is_traced(w0, fs):
-        raise ValueError("w0: expected static w0 and fs, which give the order, got a traced value")
+        raise ArgumentError(
+            "w0", "expected static w0 and fs, which give the order, got a traced value"
+        )
     fs = _check_arguments(w0, Q, fs)
     kind = str(ftype).lower()
     if kind not in ("notch", "peak"):
@@ -97,7 +103,7 @@ def iircomb(w0, Q, ftype="notch", fs=2.0, *, pass_zero=False):
     w0, fs = float(w0), float(fs)
     N = round(fs / w0)
     if abs(w0 - fs / N) / fs > 1e-14:
-        raise ValueError(f"w0: fs must be divisible by w0, got fs = {fs}, w0 = {w0}")
+        raise ArgumentError("w0", f"fs must be divisible by w0, got fs = {fs}, w0 = {w0}")
 
     def design(Q):
         ar = arithmetic(Q)
@@ -121,11 +127,13 @@ def _check_arguments(w0, Q, fs):
     fs = sampling_frequency(fs, allow_none=False)
     for name, value in (("w0", w0), ("Q", Q)):
         if np.shape(value) != ():
-            raise TypeError(f"{name}: expected one number, got shape {np.shape(value)}")
+            raise NotOneNumber(name, f"expected one number, got shape {np.shape(value)}")
         if isinstance(value, str):
-            raise ValueError(f"{name}: expected a number, got {value!r}")
+            raise ArgumentError(name, f"expected a number, got {value!r}")
     if not is_traced(w0, fs) and not 0 < float(w0) < float(fs) / 2:
-        raise ValueError(f"w0: w0 must be between 0 and {float(fs) / 2} (Nyquist, fs/2), got {w0}")
+        raise ArgumentError(
+            "w0", f"w0 must be between 0 and {float(fs) / 2} (Nyquist, fs/2), got {w0}"
+        )
     if not is_traced(Q) and not float(Q) > 0:
         raise ValueError(f"Q: expected a quality factor above 0, got {Q}")
     return fs
