@@ -59,12 +59,11 @@ def evaluate(task: Any, found: Any, seconds: Mapping[str, float]) -> FitReport:
 def with_coloured_uncertainty(found: Any, checks: Mapping[str, tuple], said: list[str]) -> Any:
     """The fit, with the uncertainty of coloured residuals where these are not white at 5 %, which
     is then said."""
-    from sim.fit.problem.objectives import is_likelihood
     from sim.fit.uncertainty.coloured_residuals import coloured_uncertainty
 
     white = found.uncertainty
     failed = [p for name, (*_, p) in checks.items() if name.startswith("whiteness ") and p < 0.05]
-    if not failed or white.covariance is None or is_likelihood(found.problem.objective):
+    if not failed or white.covariance is None or found.problem.objective.is_likelihood:
         return found
     try:
         own = coloured_uncertainty(found)

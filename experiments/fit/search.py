@@ -190,7 +190,7 @@ def run_search(
 
 def non_finite_message(found: Any) -> str:
     """Where a fit ended because no step to come is finite, in words; else empty."""
-    from sim.fit.problem.problem import linearise
+    from sim.fit.problem.linearisation import linearise
     from sim.fit.solvers import levenberg_marquardt as lm
 
     search = found.search.search

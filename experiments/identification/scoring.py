@@ -96,7 +96,7 @@ def to_report(
         start.append(first)
     known = found.uncertainty
     place = {name: (i, 1.0) for name, i in zip(known.names, range(len(known.names)), strict=True)}
-    place |= _tied_errors(found.problem.declared, place)
+    place |= _tied_errors(found.problem.layout, place)
     for i, state in enumerate(found.states):
         for name, number, first in _scalars(f"states[{i}]", state, task.state):
             if name in place and len(found.problem.order) == len(found.states):

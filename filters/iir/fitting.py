@@ -21,7 +21,7 @@ from filters.iir.lfilter import lfilter
 from filters.iir.sosfilt import sosfilt
 from filters.iir.stable import Parametrisation, reflection, triangle
 from sim import rollout
-from sim.fit.problem.linearised import qr_reduce
+from sim.fit.problem.linearisation import qr_reduce
 
 
 class Fit(NamedTuple):

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.special import expit, stdtrit
 
 from sim.fit.problem.fingerprint import Fingerprint
-from sim.fit.problem.linearised import Linearisation
+from sim.fit.problem.linearisation import Linearisation
 from sim.fit.problem.problem import Problem
 
 

@@ -105,7 +105,7 @@ def test_no_step_where_a_batch_has_ended_and_the_state_goes_on_through_a_gap(rag
 
     def moved(y):
         problem, z = build_problem(OBJECTIVE, START, e._replace(y=y), validated=True)
-        problem = problem.weighted(jnp.ones(1))
+        problem = problem.with_weights(jnp.ones(1))
         return step(SGD, 8, None, problem, init(SGD, 3, problem, z), 0.0).z - z
 
     gone = jnp.full_like(e.y, jnp.nan)

@@ -1,4 +1,4 @@
-"""From experiments and declared parameters to one function of a vector."""
+"""From experiments and constraints on parameters to one function of a vector."""
 
 import jax
 import jax.numpy as jnp
@@ -7,8 +7,8 @@ import numpy as np
 from sim.fit.parameters.constraints import Free
 from sim.fit.parameters.vector import as_constant, parameter_layout, typical_scale
 from sim.fit.problem.errors import TooFewSamples
-from sim.fit.problem.objectives import is_likelihood
-from sim.fit.problem.problem import Problem, States
+from sim.fit.problem.objectives import check_objective
+from sim.fit.problem.problem import InitialStates, Problem
 from sim.messages import join_names
 from sim.records.experiment import output_scale, validate_experiments
 
@@ -25,49 +25,54 @@ def build_problem(
 ):
     """A `Problem`, and z at the start; the arguments are those of `fit`.
 
-    More unknowns than samples are for searches that validation stops.
+    Args:
+        validated: whether validation experiments stop the search; then the unknowns may be
+            more than the samples.
+
+    Raises:
+        TooFewSamples: the unknowns are more than the samples and priors.
+        ValueError: an argument of `fit` is wrong.
     """
-    if not hasattr(objective, "errors"):
-        raise ValueError(
-            "objective: expected Simulation, Prediction or Truncated of either, "
-            f"got {type(objective).__name__}"
-        )
-    declared, theta = parameter_layout(start, parameters)
+    check_objective(objective)
+    layout, theta = parameter_layout(start, parameters)
     experiments = validate_experiments(experiments)
-    given = _check_states(states, len(experiments))
+    given = _list_states(states, len(experiments))
     if free_states is None:
-        free_states = bool(state_kinds) or not is_likelihood(objective)
+        free_states = bool(state_kinds) or not objective.is_likelihood
     if state_kinds and not (free_states and jax.tree.leaves(given[0])):
         raise ValueError(
             "state_kinds: expected none, as no initial state is estimated, got "
             f"{join_names(state_kinds)}"
         )
-    begun = [parameter_layout(state, state_kinds, state=True) for state in given]
-    kept = States(begun[0][0], free_states and sum(begun[0][0].sizes) > 0)
-    if kept.free and is_likelihood(objective):
-        _check_covariances(kept.declared, given[0], state_kinds)
-    size, z = [typical_scale(declared, theta)], [theta]
-    if kept.free:
-        largest = np.max(np.abs([own for _, own in begun]), axis=0)
-        size += [typical_scale(kept.declared, largest)] * len(given)
-    size = np.concatenate(size).astype(theta.dtype)
-    order, problem = _stack_problem(objective, start, size, declared, kept, experiments, given)
-    if kept.free:
-        z += [begun[i][1] for i in order]
-    z = jnp.asarray(np.concatenate(z).astype(theta.dtype) / size)
-    if problem.samples + problem.known < len(z) and not validated:
-        and_priors = f" and {problem.known} priors" if problem.known else ""
+    state_layouts, state_vectors = zip(
+        *(parameter_layout(state, state_kinds, state=True) for state in given), strict=True
+    )
+    states = InitialStates(state_layouts[0], free_states and sum(state_layouts[0].sizes) > 0)
+    if states.free and objective.is_likelihood:
+        _check_covariances(states.layout, given[0], state_kinds)
+    unit, z = [typical_scale(layout, theta)], [theta]
+    if states.free:
+        largest = np.max(np.abs(state_vectors), axis=0)
+        unit += [typical_scale(states.layout, largest)] * len(given)
+    unit = np.concatenate(unit).astype(theta.dtype)
+    problem = _stack_problem(objective, start, unit, layout, states, experiments, given)
+    if states.free:
+        z += [state_vectors[i] for i in problem.order]
+    z = jnp.asarray(np.concatenate(z).astype(theta.dtype) / unit)
+    if problem.samples + problem.prior_count < len(z) and not validated:
+        n = problem.parameter_count
+        and_priors = f" and {problem.prior_count} priors" if problem.prior_count else ""
         raise TooFewSamples(
             "experiments: expected more samples than unknowns, got "
             f"{problem.samples} samples{and_priors} for "
-            f"{sum(declared.sizes)} parameters and {len(z) - sum(declared.sizes)} initial states"
+            f"{n} parameters and {len(z) - n} initial states"
         )
     return problem, z
 
 
-def _check_covariances(declared, given, state_kinds):
-    """Raise where a prior's covariance would be searched without its sign."""
-    rows = zip(declared.names, declared.kinds, jax.tree.leaves(given), strict=True)
+def _check_covariances(layout, given, state_kinds):
+    """Raise ValueError where a search could make the covariance of a prior indefinite."""
+    rows = zip(layout.names, layout.kinds, jax.tree.leaves(given), strict=True)
     for name, kind, leaf in rows:
         leaf = np.asarray(leaf)
         square = leaf.ndim == 2 and leaf.shape[0] == leaf.shape[1] and np.array_equal(leaf, leaf.T)
@@ -79,8 +84,8 @@ def _check_covariances(declared, given, state_kinds):
 
 
 def validation_problem(problem: Problem, experiments, states) -> Problem:
-    """The same parameters on other experiments, their initial states as given: what they
-    miss there counts, and no prior does.
+    """The same parameters on other experiments, whose initial states are as given. Its loss is
+    that of the errors alone, without priors.
 
     Raises:
         ValueError: other outputs, or other states, than those of the problem.
@@ -92,68 +97,70 @@ def validation_problem(problem: Problem, experiments, states) -> Problem:
             f"validation: expected {outputs} outputs as the experiments have, "
             f"got {experiments[0].y.shape[1]}"
         )
-    given = _check_states(states, len(experiments))
-    kept = problem.states._replace(free=False)
-    declared = problem.declared._replace(priors=(None,) * len(problem.declared.priors))
-    found = _stack_problem(
-        problem.objective, problem.start, problem.unit, declared, kept, experiments, given
-    )[1]
-    return found.weighted(problem.weights)
+    given = _list_states(states, len(experiments))
+    fixed = problem.states._replace(free=False)
+    layout = problem.layout._replace(priors=(None,) * len(problem.layout.priors))
+    validation = _stack_problem(
+        problem.objective, problem.start, problem.unit, layout, fixed, experiments, given
+    )
+    return validation.with_weights(problem.weights)
 
 
-def _stack_problem(objective, start, size, declared, kept, experiments, given):
-    dtype = size.dtype
-    order, groups, stacked = _group_experiments(experiments, given, dtype)
+def _stack_problem(objective, start, unit, layout, states, experiments, given) -> Problem:
+    dtype = unit.dtype
+    order, groups, initial_states = _group_experiments(experiments, given, dtype)
     weights = jnp.asarray(1 / output_scale(experiments), dtype)
-    start = jax.tree.map(lambda leaf: as_constant(leaf, dtype), start)
-    alone = tuple(None for _ in groups)
-    return order, Problem(
-        groups,
-        stacked,
-        start,
-        jnp.asarray(size),
-        weights,
-        None,
-        alone,
-        objective,
-        declared,
-        kept,
-        tuple(order),
+    return Problem(
+        groups=groups,
+        initial_states=initial_states,
+        start=jax.tree.map(lambda leaf: as_constant(leaf, dtype), start),
+        unit=jnp.asarray(unit),
+        weights=weights,
+        join=None,
+        joined=(None,) * len(groups),
+        objective=objective,
+        layout=layout,
+        states=states,
+        order=tuple(order),
     )
 
 
-def _check_states(states, count):
+def _list_states(states, count) -> list:
+    """One initial state for each experiment, of one structure.
+
+    Raises:
+        ValueError: their number or their structure is wrong.
+    """
     if not isinstance(states, list):
         states = [states] * count
     if len(states) != count:
         raise ValueError(f"states: expected one for each of {count} experiments, got {len(states)}")
-    kinds = {(jax.tree.structure(s), tuple(map(np.shape, jax.tree.leaves(s)))) for s in states}
-    if len(kinds) > 1:
+    shapes = {(jax.tree.structure(s), tuple(map(np.shape, jax.tree.leaves(s)))) for s in states}
+    if len(shapes) > 1:
         raise ValueError("states: expected states of one structure and shape, got several")
     return states
 
 
 def _group_experiments(experiments, given, dtype):
-    """Experiments of one length and shape side by side."""
-    alike = {}
+    """Experiments of one length and shape side by side: their order, records and states."""
+    indices_by_shape = {}
     for i, e in enumerate(experiments):
         leaves, tree = jax.tree.flatten(e)
-        alike.setdefault((tree, tuple(np.shape(leaf) for leaf in leaves)), []).append(i)
+        shape = tree, tuple(np.shape(leaf) for leaf in leaves)
+        indices_by_shape.setdefault(shape, []).append(i)
 
-    def side_by_side(*leaves):
-        if jnp.issubdtype(
-            getattr(leaves[0], "dtype", float), jax.dtypes.extended
-        ):  # keys of random numbers
-            return jnp.stack(leaves)
-        # By NumPy: of JAX each operation would compile, for every shape.
-        found = np.stack([np.asarray(leaf) for leaf in leaves])
-        return jnp.asarray(found, dtype if jnp.issubdtype(found.dtype, jnp.inexact) else None)
+    def stack_leaves(*leaves):
+        if jnp.issubdtype(getattr(leaves[0], "dtype", float), jax.dtypes.extended):
+            return jnp.stack(leaves)  # keys of random numbers
+        # By NumPy: JAX would compile each operation for every shape.
+        stacked = np.stack([np.asarray(leaf) for leaf in leaves])
+        return jnp.asarray(stacked, dtype if jnp.issubdtype(stacked.dtype, jnp.inexact) else None)
 
     def stack(trees):
-        return jax.tree.map(side_by_side, *trees)
+        return jax.tree.map(stack_leaves, *trees)
 
-    order = [i for members in alike.values() for i in members]
-    groups = tuple(stack([experiments[i] for i in members]) for members in alike.values())
+    members = list(indices_by_shape.values())
+    groups = tuple(stack([experiments[i] for i in indices]) for indices in members)
     floats = [jax.tree.map(lambda leaf: np.asarray(leaf, dtype), s) for s in given]
-    stacked = tuple(stack([floats[i] for i in members]) for members in alike.values())
-    return order, groups, stacked
+    initial_states = tuple(stack([floats[i] for i in indices]) for indices in members)
+    return [i for indices in members for i in indices], groups, initial_states

@@ -1,7 +1,6 @@
-"""What a search was of: it can only go on with the same problem."""
+"""Fingerprint of a problem: a search can be resumed only on the problem it began with."""
 
 import re
-from collections.abc import Callable
 from typing import Any, NamedTuple
 from zlib import crc32
 
@@ -15,7 +14,7 @@ from sim.names import leaf_names
 
 
 class Fingerprint(NamedTuple):
-    """A few numbers by which each part of a problem is known again, each (4,)."""
+    """A few numbers (4,) for each part of a problem, which tell it from another one."""
 
     objective: Any
     start: Any
@@ -26,8 +25,8 @@ class Fingerprint(NamedTuple):
     validation: Any
 
 
-def fingerprint(problem, watched=None) -> Fingerprint:
-    """The mark of a problem, and of the validation experiments of its search if it has any.
+def fingerprint(problem, validation=None) -> Fingerprint:
+    """The fingerprint of a problem, and of the problem of its validation experiments, if any.
 
     >>> from sim import Stepper
     >>> from sim.fit import Experiment, Simulation
@@ -36,33 +35,36 @@ def fingerprint(problem, watched=None) -> Fingerprint:
     ...     return Stepper(lambda: (), lambda c, u: (c, p * u))
     >>> e = Experiment(np.ones(2), np.ones((2, 1)))
     >>> one, other = (fingerprint(build_problem(Simulation(gain), p, e)[0]) for p in (1.0, 2.0))
-    >>> [name for name in Fingerprint._fields if not matches(getattr(one, name), getattr(other, name))]
+    >>> differing_parts(one, other)
     ['start']
     """
-    objective, declared, states = problem.objective, problem.declared, problem.states
+    objective, layout, states = problem.objective, problem.layout, problem.states
+    validation_records = ()
+    if validation is not None:
+        validation_records = validation.groups, validation.initial_states
     return Fingerprint(
-        _summarise((), type(objective).__name__, getattr(objective, "robust", None)),
-        _summarise(problem.start, declared.names),
-        _summarise((), declared.kinds, declared.priors),
+        _summarise((), type(objective).__name__, objective.robust),
+        _summarise(problem.start, layout.names),
+        _summarise((), layout.kinds, layout.priors),
         _summarise(problem.groups, problem.order),
-        _summarise(problem.given, states.declared.names),
-        _summarise((), states.declared.kinds, states.declared.priors, states.free),
-        _summarise(() if watched is None else (watched.groups, watched.given), watched is None),
+        _summarise(problem.initial_states, states.layout.names),
+        _summarise((), states.layout.kinds, states.layout.priors, states.free),
+        _summarise(validation_records, validation is None),
     )
 
 
 def _summarise(tree, *words):
-    """Words and shapes as one number; of all numbers their size, a sum that knows their order,
-    and how far rounding may move both."""
+    """A hash of words and shapes; the sum of the sizes of all numbers, a sum that depends on
+    their order, and how far rounding may change both sums."""
     leaves = [(_as_floats(leaf), _rounding(leaf)) for leaf in jax.tree.leaves(tree)]
-    # The address of what has no name of its own is another in every process.
-    said = re.sub(r" at 0x[0-9a-f]+", "", repr((words, [x.shape for x, _ in leaves])))
-    size, order, slack = 0.0, 0.0, 0.0
+    # An object without a name shows its address, which is another in every process.
+    text = re.sub(r" at 0x[0-9a-f]+", "", repr((words, [x.shape for x, _ in leaves])))
+    size, ordered_sum, slack = 0.0, 0.0, 0.0
     for i, (x, eps) in enumerate(leaves):
-        own = float(np.abs(x).sum())
-        size, slack = size + own, slack + 16 * eps * own
-        order += float(x.ravel() @ np.cos(i + np.arange(x.size)))
-    return np.array([crc32(said.encode()), size, order, slack])
+        leaf_size = float(np.abs(x).sum())
+        size, slack = size + leaf_size, slack + 16 * eps * leaf_size
+        ordered_sum += float(x.ravel() @ np.cos(i + np.arange(x.size)))
+    return np.array([crc32(text.encode()), size, ordered_sum, slack])
 
 
 def _as_floats(leaf):
@@ -77,71 +79,45 @@ def _rounding(leaf):
 
 
 def matches(a, b) -> bool:
-    """Whether two parts are the same but for rounding, which another machine may do otherwise."""
+    """Whether two parts are equal up to the rounding of another machine."""
     a, b = np.asarray(a, float), np.asarray(b, float)
     return bool(a[0] == b[0] and (np.abs(a - b)[1:3] <= a[3]).all())
 
 
-def check_resumable(search: Any, problem, watched, begin: Callable, z) -> None:
-    """Nothing, where a search began with this problem.
-
-    Args:
-        search: a `Progress`, or whatever the user took for one.
-        problem, watched: of the fit that is to go on.
-        begin, z: ``begin(problem, z)`` is the state of such a search.
-
-    Raises:
-        ValueError: it is no search, or that of another problem or solver; what differs is named.
-    """
-    if not hasattr(search, "search") or not hasattr(search, "fingerprint"):
-        raise ValueError(
-            f"search: expected the search of a Fit, as found.search, got {type(search).__name__}"
-        )
-    check_fingerprint(search.fingerprint, fingerprint(problem, watched))
-    check_same_state(search.search, jax.eval_shape(begin, problem, z))
+def differing_parts(one: Fingerprint, other: Fingerprint) -> list[str]:
+    """Names of the parts in which two fingerprints differ."""
+    pairs = zip(Fingerprint._fields, one, other, strict=True)
+    return [name for name, a, b in pairs if not matches(a, b)]
 
 
 def check_fingerprint(before: Fingerprint | None, now: Fingerprint) -> None:
-    """Nothing, where two marks are of one problem.
-
-    Raises:
-        ValueError: they are not, or there is none of the one before.
-    """
+    """Raise ValueError unless both are fingerprints of one problem."""
     if before is None:
         raise ValueError(
             "search: expected one that knows the problem it began with, got one without, of "
             "segments that stayed apart or of an earlier version"
         )
-    differ = [
-        name
-        for name in Fingerprint._fields
-        if not matches(getattr(before, name), getattr(now, name))
-    ]
-    if differ:
+    differing = differing_parts(before, now)
+    if differing:
         raise ValueError(
             "search: expected the problem it began with, in whose units it counts, got another: "
-            f"{join_names(differ)}"
+            f"{join_names(differing)}"
         )
 
 
-def check_same_state(search, expected) -> None:
-    """Nothing, where the state of a search is of the same solver and in the same numbers.
-
-    Raises:
-        ValueError: it is not.
-    """
-    if jax.tree.structure(search) != jax.tree.structure(expected):
-        inner = type(getattr(search, "search", search))  # of an ensemble's members
+def check_same_state(state, expected) -> None:
+    """Raise ValueError unless a state has the type, shapes and dtypes that are expected."""
+    if jax.tree.structure(state) != jax.tree.structure(expected):
         raise ValueError(
             "search: expected the state of a search by this objective and solver, got "
-            f"that of another, a {inner.__module__}.Search"
+            f"that of another, a {type(state).__module__}.{type(state).__name__}"
         )
     rows = zip(
         leaf_names(expected, "search"),
         jax.tree.leaves(expected),
-        jax.tree.leaves(search),
+        jax.tree.leaves(state),
         strict=True,
     )
-    for name, a, b in rows:
-        if aval(a) != aval(b):
-            raise ValueError(f"search: expected {name} as {aval(a)}, got {aval(b)}")
+    for name, wanted, leaf in rows:
+        if aval(wanted) != aval(leaf):
+            raise ValueError(f"search: expected {name} as {aval(wanted)}, got {aval(leaf)}")

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from sim.fit.parameters.vector import as_constant
-from sim.fit.problem.objectives import check_squares
+from sim.fit.problem.objectives import check_simulation
 from sim.records.experiment import Experiment, float_dtype
 
 
@@ -25,7 +25,7 @@ def free_run(objective, params, x0, experiment: Experiment):
     >>> free_run(decay, 0.5, 8.0, Experiment(None, jnp.zeros((3, 1)))).tolist()
     [[4.0], [2.0], [1.0]]
     """
-    check_squares(objective, "to run freely")
+    check_simulation(objective, "to run freely")
     return _jit_free_run(objective, *_cast_floats(params, x0, experiment))
 
 

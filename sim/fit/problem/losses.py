@@ -1,75 +1,93 @@
-"""What a search makes small, as one number and as its rows, without slopes."""
+"""The loss that a search minimises, as one number and as residuals, without derivatives."""
 
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from sim.fit.parameters.vector import prior_residuals
 from sim.fit.problem.errors import NoForwardMode
-from sim.fit.problem.objectives import is_likelihood
+from sim.fit.problem.problem import Problem, to_host
 
 
 @jax.jit
-def loss(problem, z):
+def loss(problem: Problem, z):
     """L(z) = ½ |r|², or −ℓ of a likelihood; with ½ ((θ − mean) / sd)² of every prior."""
-    if not is_likelihood(problem.objective):
+    if not problem.objective.is_likelihood:
         r = residual_vector(problem, z)
         return 0.5 * jnp.sum(r * r)
 
-    def one(p, x0, e):
+    def loss_of_one(p, x0, e):
         return problem.objective.loss(p, x0, e)
 
-    return sum(jnp.sum(part) for part in map_experiments(problem, z, one)) + prior_loss(problem, z)
+    losses = map_experiments(problem, z, loss_of_one)
+    return sum(jnp.sum(group) for group in losses) + prior_loss(problem, z)
 
 
-def weighted_residuals(problem, errors):
-    """Errors (…, outputs) in the unit of y as their squares make the loss: r̃ with r̃² = ρ(w e)."""
+def weighted_residuals(problem: Problem, errors):
+    """r̃ of errors (…, outputs) in the unit of y: r̃² = ρ(w e), and ρ(r) = r² unless the
+    objective is robust."""
     r = errors * problem.weights[(None,) * (errors.ndim - 1)]
-    return r if problem.robust is None else problem.robust(r)
+    return r if problem.objective.robust is None else problem.objective.robust(r)
 
 
-def residual_vector(problem, z):
-    """r (m,): the weighted errors of all experiments, and the rows of the priors."""
+def residual_vector(problem: Problem, z):
+    """r (m,): the weighted errors of all experiments, and the residuals of the priors."""
 
-    def one(p, x0, e):
+    def residuals_of_one(p, x0, e):
         return weighted_residuals(problem, problem.objective.errors(p, x0, e)[0])
 
-    parts = [part.ravel() for part in map_experiments(problem, z, one)]
-    return jnp.concatenate([*parts, *prior_rows(problem, z)])
+    groups = [group.ravel() for group in map_experiments(problem, z, residuals_of_one)]
+    return jnp.concatenate([*groups, *prior_rows(problem, z)])
 
 
-def prior_loss(problem, z):
+def residuals(problem: Problem, z) -> list[np.ndarray]:
+    """y − ŷ of each experiment, (N, outputs) or with a row for y0, in y's units; NaN is missing."""
+    return problem.in_user_order(to_host(_errors_by_group(problem, z)))
+
+
+@jax.jit
+def _errors_by_group(problem: Problem, z):
+    def errors_of_one(p, x0, e):
+        y = e.y if e.y0 is None else jnp.concatenate([e.y0[None], e.y])
+        errors, _ = problem.objective.errors(p, x0, e)
+        return jnp.where(jnp.isnan(y), jnp.nan, errors)
+
+    return map_experiments(problem, z, errors_of_one)
+
+
+def prior_loss(problem: Problem, z):
     """½ Σ ((θ − mean) / sd)², a scalar."""
     squares = [0.5 * jnp.sum(row * row) for row in prior_rows(problem, z)]
     return sum(squares, start=jnp.zeros((), z.dtype))
 
 
-def prior_rows(problem, z):
-    """Rows of what is known beforehand of the parameters, and of all initial states."""
-    theta, states = problem.parts(z)
-    found = prior_residuals(problem.declared, problem.parameters(theta))
-    for given, s in zip(problem.given, states, strict=True):
+def prior_rows(problem: Problem, z):
+    """Residuals of the priors of the parameters, and of all initial states."""
+    theta, states = problem.split_vector(z)
+    rows = prior_residuals(problem.layout, problem.parameters(theta))
+    for given, s in zip(problem.initial_states, states, strict=True):
 
-        def own(s, given):
-            return problem.states.priors(problem.states.state(s, given))
+        def rows_of_one(s, given):
+            return problem.states.prior_rows(problem.states.unpack(s, given))
 
-        found += [row.ravel() for row in jax.vmap(own)(s, given)]
-    return found
+        rows += [row.ravel() for row in jax.vmap(rows_of_one)(s, given)]
+    return rows
 
 
-def map_experiments(problem, z, one):
-    """one(p, x0, e) of all experiments, group by group."""
-    theta, states = problem.parts(z)
+def map_experiments(problem: Problem, z, function: Callable) -> list:
+    """function(p, x0, e) of all experiments, (E, …) for each group."""
+    theta, states = problem.split_vector(z)
     p = problem.parameters(theta)
-    found = []
-    for group, given, s in zip(problem.groups, problem.given, states, strict=True):
+    results = []
+    for group, given, s in zip(problem.groups, problem.initial_states, states, strict=True):
 
-        def own(s, e, given):
-            return one(p, problem.states.state(s, given), e)
+        def of_one(s, e, given):
+            return function(p, problem.states.unpack(s, given), e)
 
-        found.append(jax.vmap(own)(s, group, given))
-    return found
+        results.append(jax.vmap(of_one)(s, group, given))
+    return results
 
 
 def forward_mode(derivative: Callable, *args):
@@ -80,7 +98,7 @@ def forward_mode(derivative: Callable, *args):
     """
     try:
         return derivative(*args)
-    except TypeError as error:
+    except TypeError as error:  # JAX has no type of its own for it
         if "custom_vjp" not in str(error):
             raise
         raise NoForwardMode(

@@ -1,9 +1,9 @@
-"""What a search makes small: errors of a simulation, or of predictions by a filter."""
+"""What a search minimises: the errors of a simulation, or the −log-likelihood of a filter."""
 
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -13,51 +13,102 @@ from sim.inputs import at
 from sim.records.experiment import Experiment
 
 
+@runtime_checkable
+class Objective(Protocol):
+    """What `fit` needs of an objective. Any class with these members is one.
+
+    ``p`` are the parameters, ``x0`` the initial state of a record and ``e`` its `Experiment`.
+    Instances are hashable: those that are equal share what is compiled. `Truncated` needs
+    `begin` and `follow` too, as `Simulation` and `Prediction` have them.
+
+    Attributes:
+        is_likelihood: whether the sum of ``loss(p, x0, e)`` over the records is minimised,
+            instead of ½ Σ r̃(w · errors)².
+        robust: r̃(r) of weighted errors r, as `Huber`; None for r̃(r) = r.
+    """
+
+    is_likelihood: bool
+    robust: Callable | None
+
+    def errors(self, p, x0, e: Experiment) -> tuple[Any, Any]:
+        """y − ŷ (N, outputs), or with a row for y0, 0 where y is missing; and the state after
+        the last step."""
+        ...
+
+
+@runtime_checkable
+class Likelihood(Objective, Protocol):
+    """An `Objective` with ``is_likelihood = True``."""
+
+    def loss(self, p, x0, e: Experiment) -> Any:
+        """−log-likelihood of the record, a scalar, constants included."""
+        ...
+
+
+def check_objective(objective) -> None:
+    """Raise ValueError unless it is an objective over whole records."""
+    if isinstance(objective, Objective) and (
+        isinstance(objective, Likelihood) or not objective.is_likelihood
+    ):
+        return
+    raise ValueError(
+        "objective: expected Simulation, Prediction or Truncated of either, "
+        f"got {type(objective).__name__}"
+    )
+
+
+def check_simulation(objective, use: str) -> None:
+    """Raise ValueError unless it is an objective of squares over whole records."""
+    if not isinstance(objective, Objective) or objective.is_likelihood:
+        raise ValueError(f"objective: expected a simulation {use}, got {type(objective).__name__}")
+
+
 def flatten_output(p, y, u):
     """All numbers of what a step emits, in the order of its leaves."""
     return jnp.concatenate([jnp.ravel(leaf) for leaf in jax.tree.leaves(y)])
 
 
 def identity(p, x0):
+    """x0."""
     return x0
 
 
 def state_of(carry):
+    """The y of an integrator's carry, or all of another stepper's carry."""
     return getattr(carry, "y", carry)
 
 
-def _check_init_arguments(init, state: tuple) -> tuple:
-    """The arguments of a stepper's ``init``, which are one state or none."""
+def _check_init_arguments(init, state: tuple) -> None:
+    """Raise ValueError unless a stepper's ``init`` takes the state, which is one or none."""
     try:
         inspect.signature(init).bind(*state)
     except TypeError:
-        wants = (
-            "an initial state, which the model takes"
-            if not state
-            else "None, as the model takes none"
-        )
-        raise ValueError(f"states: expected {wants}, got {'one' if state else 'None'}") from None
-    except ValueError:  # what is built in does not say what it takes
+        if state:
+            raise ValueError("states: expected None, as the model takes none, got one") from None
+        raise ValueError(
+            "states: expected an initial state, which the model takes, got None"
+        ) from None
+    except ValueError:  # a built-in function has no signature
         pass
-    return state
 
 
 @dataclass(frozen=True)
 class Simulation:
-    """The error of a free run, y − ŷ: the output error.
+    """The errors y − ŷ of a free run: the output errors.
 
         ŷ_k = h(θ, s_k, u_k),   s_{k+1} = step(θ; s_k, u)
 
     Args:
         model: ``model(p) -> Stepper``, a stepper of any kind (an integrator over a vector
             field, a network, a filter, a cascade) for parameters p, any pytree.
-        observe: ``observe(p, y, u) -> (outputs,)``, what is measured of what the stepper
-            emits, with u the input at that instant; by default all of it.
+        observe: ``observe(p, y, u) -> (outputs,)``, the measured outputs, from what the
+            stepper emits and the input u at that instant; by default all that it emits.
         initial: ``initial(p, x0)``, what the stepper's ``init`` takes; by default x0.
-        final: ``final(carry)``, what would be the x0 of a run that goes on from there; by
-            default the y of an integrator's carry, or all of another's.
-        checkpoint_every: for long records that a gradient goes back through, see `rollout`.
-        robust: `Huber()` or `StudentT()`, of which a few gross errors are no large part; by
+        final: ``final(carry)``, the x0 of a run that continues from that carry; by default
+            the y of an integrator's carry, or all of another stepper's.
+        checkpoint_every: saves memory where a gradient goes back through a long record, see
+            `rollout`.
+        robust: `Huber()` or `StudentT()`, which limit the influence of gross errors; by
             default all errors count by their squares.
 
     Reference: L. Ljung, *System Identification*, 2nd ed., Prentice Hall 1999, section 4.2.
@@ -69,27 +120,30 @@ class Simulation:
     final: Callable = state_of
     checkpoint_every: int | None = None
     robust: Callable | None = None
+    is_likelihood: ClassVar[bool] = False
 
     def begin(self, p, x0):
         """The first carry of a run."""
         x0, init = self.initial(p, x0), self.model(p).init
-        return init(*_check_init_arguments(init, () if x0 is None else (x0,)))
+        arguments = () if x0 is None else (x0,)
+        _check_init_arguments(init, arguments)
+        return init(*arguments)
 
     def follow(self, p, carry, e: Experiment):
-        """A run from a carry: the carry at its end, and the simulated outputs (N, outputs)."""
+        """Run from a carry: the carry at the end, and the simulated outputs (N, outputs)."""
         end, ys = rollout(
             self.model(p).step, carry, e.xs, length=len(e.y), checkpoint_every=self.checkpoint_every
         )
         return end, jax.vmap(self.observe, (None, 0, 0))(p, ys, at(e.xs, 1.0))
 
     def run(self, p, x0, e: Experiment):
-        """The end of a run: the carry there, and the simulated outputs (N, outputs)."""
+        """Run from an initial state: the last carry, and the simulated outputs (N, outputs)."""
         return self.follow(p, self.begin(p, x0), e)
 
     def first(self, p, x0, e: Experiment):
-        """What is observed at the initial state, (outputs,)."""
-        before = jax.tree.map(lambda x: x[0], e.xs)
-        return self.observe(p, self.initial(p, x0), at(before, 0.0))
+        """The output at the initial state, (outputs,)."""
+        u = jax.tree.map(lambda x: x[0], e.xs)
+        return self.observe(p, self.initial(p, x0), at(u, 0.0))
 
     def errors(self, p, x0, e: Experiment):
         """y − ŷ at every sample, (N, outputs) or with a row for y0, 0 where missing; and
@@ -114,7 +168,7 @@ def residual_or_zero(measured, simulated):
 
 @dataclass(frozen=True)
 class Prediction:
-    """The negative log-likelihood of a record, by the innovations of a filter.
+    """The negative log-likelihood of a record, from the innovations of a filter.
 
         −ℓ(θ) = ½ Σ_k [v_kᵀ S_k⁻¹ v_k + log |2π S_k|]
 
@@ -122,10 +176,10 @@ class Prediction:
         model: ``model(p) -> Stepper``, any filter of the project, whose step takes the
             observations and emits ``loglik`` and ``innovation``.
         initial: ``initial(p, x0)``, the prior that the filter's ``init`` takes.
-        checkpoint_every: for long records that a gradient goes back through, see `rollout`.
+        checkpoint_every: as of `Simulation`.
 
-    An `Experiment` carries what the filter's step takes as ``xs``, and as y the
-    observations that are in it.
+    The ``xs`` of an `Experiment` are what the filter's step takes, and its y are the
+    observations among them.
 
     Reference: A. C. Harvey, *Forecasting, Structural Time Series Models and the Kalman
     Filter*, Cambridge 1989, section 3.4.
@@ -134,19 +188,23 @@ class Prediction:
     model: Callable
     initial: Callable = identity
     checkpoint_every: int | None = None
+    robust: ClassVar[None] = None
+    is_likelihood: ClassVar[bool] = True
 
     def begin(self, p, x0):
         """The first carry of a run."""
-        init = self.model(p).init
-        return init(*_check_init_arguments(init, (self.initial(p, x0),)))
+        init, prior = self.model(p).init, self.initial(p, x0)
+        _check_init_arguments(init, (prior,))
+        return init(prior)
 
     def follow(self, p, carry, e: Experiment):
-        """A run from a carry: the carry at its end, and what the filter emits."""
+        """Run from a carry: the carry at the end, and what the filter emits."""
         return rollout(
             self.model(p).step, carry, e.xs, length=len(e.y), checkpoint_every=self.checkpoint_every
         )
 
     def run(self, p, x0, e: Experiment):
+        """Run from a prior: the last carry, and what the filter emits."""
         return self.follow(p, self.begin(p, x0), e)
 
     def loss(self, p, x0, e: Experiment):
@@ -159,43 +217,24 @@ class Prediction:
         return jnp.where(jnp.isnan(ys.innovation), 0, ys.innovation), end
 
 
-Objective = Any
-
-
-def is_likelihood(objective) -> bool:
-    """Whether an objective is a log-likelihood, not a sum of squares."""
-    return hasattr(objective, "loss")
-
-
-def check_squares(objective, use: str) -> None:
-    """Nothing, where an objective is a sum of squares over whole records.
-
-    Raises:
-        ValueError: it is a likelihood, is cut into windows, or is no objective.
-    """
-    if is_likelihood(objective) or not hasattr(objective, "errors"):
-        raise ValueError(f"objective: expected a simulation {use}, got {type(objective).__name__}")
-
-
 @dataclass(frozen=True)
 class Truncated:
     """An objective whose gradient goes back through one window of a record at a time.
 
         θ ← θ − step(∂L_w/∂θ),   s_w = the end of window w − 1, held
 
-    Experiments lie side by side: window w of each of them makes one step of the optimiser,
-    which sees the sum over the samples, divided by how many the window could hold: so each
-    sample of a record counts alike. Where none is left in a window of a batch there is no step.
+    Experiments run side by side: window w of each of them makes one step of the optimiser.
+    Its loss is the sum over the samples, divided by how many the window can hold, so that each
+    sample of a record counts alike. A window of a batch without any sample makes no step.
     Initial states that are free move with the first window alone. A window as long as the
-    records is the whole gradient. Schedules count steps: at most
+    records gives the whole gradient. Schedules count steps: at most
     ⌈experiments / batch⌉ ⌈longest / window⌉ in a pass.
 
     Args:
         objective: `Simulation` or `Prediction`.
         window: samples in a window.
-        batch: experiments side by side, drawn anew in every pass until all had their turn;
-            None is all, always.
-        seed: of the draw.
+        batch: experiments side by side, in a new random order in every pass; None is all.
+        seed: of the random order.
 
     Reference: R. J. Williams and J. Peng, Neural Computation 2 (1990) 490-501.
     """
@@ -209,3 +248,8 @@ class Truncated:
         check.positive("window", self.window)
         if self.batch is not None:
             check.positive("batch", self.batch)
+
+
+def whole_objective(objective):
+    """The objective over whole records: that which `Truncated` cuts, or the objective itself."""
+    return objective.objective if isinstance(objective, Truncated) else objective

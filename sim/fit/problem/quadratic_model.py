@@ -7,10 +7,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from sim.fit.problem.linearised import Linearisation
+from sim.fit.problem.linearisation import Linearisation, linearise
 from sim.fit.problem.losses import forward_mode, loss
-from sim.fit.problem.objectives import is_likelihood
-from sim.fit.problem.problem import Problem, linearise
+from sim.fit.problem.problem import Problem
 
 
 class Curvature(NamedTuple):
@@ -34,7 +33,7 @@ def quadratic_model(problem: Problem, z, j=None) -> Linearisation:
     Reference: Y. N. Dauphin et al., "Identifying and attacking the saddle point problem in
     high-dimensional non-convex optimization", NeurIPS 2014, for |H|.
     """
-    if is_likelihood(problem.objective):
+    if problem.objective.is_likelihood:
         return convex_model(curvature(problem, z), j)
     at = linearise(problem, z)
     return at if j is None else _hold_column(at, j)

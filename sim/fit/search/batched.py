@@ -40,7 +40,7 @@ def _monitored_loss(method, problem, watched, own, inner):
     """What decides which place is best, as in `fit`."""
     if watched is None:
         return choose_solver(*method).loss(inner)
-    parameters = inner.z[: sum(problem.declared.sizes)]
+    parameters = inner.z[: problem.parameter_count]
     return loss(_member_problem(watched, own), parameters)
 
 
@@ -94,8 +94,8 @@ def member_parameters(problem, own, zs):
     """The parameters and the initial states, (M, …)."""
 
     def one(own, z):
-        params, states = _member_problem(problem, own).apart(z)
-        return params, problem.ordered(states)
+        params, states = _member_problem(problem, own).unpack(z)
+        return params, problem.in_user_order(states)
 
     return jax.vmap(one)(own, zs)
 

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from sim.fit.problem.errors import NoForwardMode
-from sim.fit.problem.linearised import Linearisation
-from sim.fit.problem.objectives import is_likelihood
-from sim.fit.problem.problem import Problem, linearise, residuals
+from sim.fit.problem.linearisation import Linearisation, linearise
+from sim.fit.problem.losses import residuals
+from sim.fit.problem.problem import Problem
 from sim.fit.problem.quadratic_model import convex_model, curvature
 from sim.fit.result import Fit, SearchState, Uncertainty
 from sim.fit.solvers.status import CONVERGED, SEARCHING, STUCK
@@ -41,12 +41,16 @@ def noise(problem: Problem, z, linearisation: Linearisation | None = None) -> An
     unknowns = effective_parameters(problem, z, linearisation)
     count = np.isfinite(errors).sum(axis=0)
     free = np.maximum(count * (1 - unknowns / max(count.sum(), unknowns + 1)), 1)
-    if problem.robust is None:
+    if problem.objective.robust is None:
         sd = np.sqrt(np.nansum(errors**2, axis=0) / free)
     else:
         sd = MEDIAN_TO_SD * np.nanmedian(np.abs(errors), axis=0) * np.sqrt(count / free)
     # A perfect output leaves no noise to count by but that of rounding.
-    least = 64 * float(jnp.finfo(z.dtype).eps) * output_scale([e for _, e in problem.each(z)[1]])
+    least = (
+        64
+        * float(jnp.finfo(z.dtype).eps)
+        * output_scale([e for _, e in problem.per_experiment(z)[1]])
+    )
     return jnp.asarray(np.maximum(sd, least), z.dtype)
 
 
@@ -60,7 +64,7 @@ def build_fit(
     """What a search has found; ``ended`` says how where the search itself does not know."""
     search = progress.search
     z = progress.minimum
-    params, each = problem.each(z)
+    params, each = problem.per_experiment(z)
     evaluated = _evaluate_minimum(problem, search, z)
     sd = noise(problem, z, evaluated.linearisation)
     after = f"after {steps_phrase(search, int(search.steps))}"
@@ -130,11 +134,11 @@ def _evaluate_minimum(problem, search, z) -> _Minimum:
     if len(z) > most:
         return _Minimum(without_covariance(problem, z, f"more than {most} unknowns"), linearisation)
     try:
-        if is_likelihood(problem.objective):
+        if problem.objective.is_likelihood:
             at_minimum = curvature(problem, z)
             uncertainty = from_observed_information(problem, z, at_minimum.hessian)
             return _Minimum(uncertainty, linearisation or convex_model(at_minimum))
-        if problem.robust is not None:
+        if problem.objective.robust is not None:
             huber = huber_linearisation(problem, z)
             return _Minimum(from_fisher_information(*huber), linearisation, huber)
         linearisation = linearisation or linearise(problem, z)

@@ -11,8 +11,9 @@ import numpy as np
 
 from sim.check import positive
 from sim.fit.problem.assemble import build_problem, validation_problem
+from sim.fit.problem.errors import divergence_error
 from sim.fit.problem.fingerprint import check_fingerprint, check_same_state, fingerprint
-from sim.fit.problem.problem import divergence_error
+from sim.fit.problem.objectives import Objective, whole_objective
 from sim.fit.search import batched
 from sim.fit.search.fit import split_states
 from sim.fit.solvers.choose import choose_solver
@@ -107,7 +108,7 @@ def ensemble(
     split = split_states(states, validation)
     begun = [
         build_problem(
-            getattr(objective, "objective", objective),
+            whole_objective(objective),
             start,
             experiments,
             parameters,
@@ -144,9 +145,8 @@ def ensemble(
             )
         check_fingerprint(search.fingerprint, mark)
         search = search._replace(fingerprint=None)
-        check_same_state(
-            search, batched.init_members.eval_shape(method, problem, watched, own, zs)[0]
-        )
+        expected = batched.init_members.eval_shape(method, problem, watched, own, zs)[0]
+        check_same_state(search.search, expected.search)
         value = batched.monitored_losses(method, problem, watched, own, search.search)
     losses, seen = [np.asarray(batched.member_losses(method, search.search))], [np.asarray(value)]
     while (going := batched.are_running(search, steps, patience)).any():
@@ -212,8 +212,8 @@ def simulate_members(
     >>> mean[:, 0].tolist(), sd[:, 0].tolist()
     ([2.0, 2.0], [1.0, 1.0])
     """
-    objective = getattr(objective, "objective", objective)
-    if not hasattr(objective, "observe"):
+    objective = whole_objective(objective)
+    if not isinstance(objective, Objective) or objective.is_likelihood:
         raise ValueError(f"objective: expected a Simulation, got {type(objective).__name__}")
     count = _stack_members("params", params)
     finite = np.ones(count, bool) if finite is None else np.asarray(finite)

@@ -9,10 +9,11 @@ import numpy as np
 
 from sim.check import positive
 from sim.fit.problem.assemble import build_problem, validation_problem
-from sim.fit.problem.fingerprint import check_resumable, fingerprint
+from sim.fit.problem.errors import divergence_error
+from sim.fit.problem.fingerprint import check_fingerprint, check_same_state, fingerprint
 from sim.fit.problem.losses import loss
-from sim.fit.problem.objectives import is_likelihood
-from sim.fit.problem.problem import Problem, divergence_error
+from sim.fit.problem.objectives import whole_objective
+from sim.fit.problem.problem import Problem
 from sim.fit.result import Best, Fit, SearchState
 from sim.fit.search.conclude import build_fit, noise, steps_phrase
 from sim.fit.solvers.choose import Solver, choose_solver
@@ -106,7 +107,7 @@ def fit(
     (0.8, 0.5)
     """
     method = choose_solver(objective, solver)
-    objective = getattr(objective, "objective", objective)
+    objective = whole_objective(objective)
     own, others = split_states(states, validation)
     problem, z = build_problem(
         objective,
@@ -127,8 +128,14 @@ def fit(
         search = start_search(method, problem, watched, z, 0)
     else:
         search = search.search if isinstance(search, Fit) else search
-        check_resumable(search, problem, watched, method.begin, z)
-    problem = problem.weighted(search.weights)
+        if not isinstance(search, SearchState):
+            raise ValueError(
+                "search: expected the search of a Fit, as found.search, got "
+                f"{type(search).__name__}"
+            )
+        check_fingerprint(search.fingerprint, fingerprint(problem, watched))
+        check_same_state(search.search, jax.eval_shape(method.begin, problem, z))
+    problem = problem.with_weights(search.weights)
     losses = [float(method.loss(search.search))]
     seen = (
         None
@@ -136,8 +143,8 @@ def fit(
         else [float(_monitored_loss(method, search.search, problem, watched))]
     )
     # Outputs, and priors, count by how well the model explains them: known only afterwards.
-    alone = len(problem.weights) == 1 and not problem.known and not problem.robust
-    rounds = 0 if alone or is_likelihood(objective) else MAX_REWEIGHTINGS
+    alone = len(problem.weights) == 1 and not problem.prior_count and not problem.objective.robust
+    rounds = 0 if alone or objective.is_likelihood else MAX_REWEIGHTINGS
     while True:
         inner, best = search.search, search.best
         while _is_running(inner, best, steps, patience):
@@ -164,7 +171,7 @@ def fit(
         weights = 1 / noise(problem, best.z, inner.linearisation if known else None)
         if np.allclose(problem.weights / weights, 1, rtol=0, atol=WEIGHTS_SETTLED):
             return build_fit(problem, search, losses, seen)
-        problem = problem.weighted(weights)
+        problem = problem.with_weights(weights)
         again = start_search(method, problem, watched, best.z, search.round + 1)
         kept = again.search._replace(steps=inner.steps, non_finite=inner.non_finite)
         search = again._replace(search=kept)
@@ -200,7 +207,7 @@ def _monitored_loss(method, inner, problem, watched):
     any. Their outputs keep their weights, so that it can be compared between rounds."""
     if watched is None:
         return method.loss(inner)
-    parameters = inner.z[: sum(problem.declared.sizes)]
+    parameters = inner.z[: problem.parameter_count]
     return loss(watched, parameters)
 
 

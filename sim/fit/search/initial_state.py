@@ -11,8 +11,9 @@ from sim.fit.parameters.constraints import Fixed
 from sim.fit.parameters.vector import ParameterLayout, parameter_layout
 from sim.fit.problem.errors import DivergenceError
 from sim.fit.problem.free_run import _cast_floats
-from sim.fit.problem.objectives import check_squares
-from sim.fit.problem.problem import Problem, States, linearise
+from sim.fit.problem.linearisation import linearise
+from sim.fit.problem.objectives import check_simulation
+from sim.fit.problem.problem import InitialStates, Problem
 from sim.fit.solvers import levenberg_marquardt as lm
 from sim.fit.solvers.choose import step
 from sim.fit.solvers.status import SEARCHING
@@ -55,7 +56,7 @@ def initial_state(
     >>> round(float(initial_state(decay, 0.5, record, 2, 1.0)), 6)
     8.0
     """
-    check_squares(objective, "whose first samples tell its state")
+    check_simulation(objective, "whose first samples tell its state")
     params, guess, e = _cast_floats(params, guess, experiment)
     ahead = positive("n", n) - (e.y0 is not None)
     if not 0 < ahead <= len(e.y):
@@ -70,7 +71,7 @@ def initial_state(
         structure, ("",) * count, shapes, (Fixed(),) * count, (None,) * count, (0,) * count
     )
     state, z = parameter_layout(guess, state=True)
-    states, z = States(state, True), jnp.asarray(z)
+    states, z = InitialStates(state, True), jnp.asarray(z)
     # Of an output that is missing in all of them nothing is asked.
     y = np.where(np.isnan(np.asarray(e.y)).all(axis=0)[None], 0, np.asarray(e.y))
     weights = jnp.asarray(1 / column_scale(y), z.dtype)

@@ -12,8 +12,10 @@ import numpy as np
 from sim import rollout
 from sim.fit.parameters.vector import clip_to_start, parameter_layout
 from sim.fit.problem.assemble import build_problem
-from sim.fit.problem.objectives import check_squares
-from sim.fit.problem.problem import Problem, divergence_error, linearise
+from sim.fit.problem.errors import divergence_error
+from sim.fit.problem.linearisation import linearise
+from sim.fit.problem.objectives import check_simulation
+from sim.fit.problem.problem import Problem
 from sim.fit.result import Fit, SearchState
 from sim.fit.search.conclude import build_fit
 from sim.fit.search.fit import fit, start_search
@@ -72,7 +74,7 @@ def shoot(
         A `Fit`. Of the constraint, that of one simulation; where the model is too chaotic
         for one to follow the record, as of a penalty, that of the segments, and the message
         says so. Then too ``states`` are those of the experiments; those of all segments
-        are in ``problem.each(z)``.
+        are in ``problem.per_experiment(z)``.
 
     Raises:
         ValueError: as `fit` does; or there is no state, fewer steps than segments, or an
@@ -92,7 +94,7 @@ def shoot(
     >>> round(float(found.params["a"]), 6)
     3.8
     """
-    check_squares(objective, "to shoot with")
+    check_simulation(objective, "to shoot with")
     if weight is not None and not weight > 0:
         raise ValueError(f"weight: expected a number above 0, or None, got {weight}")
     if weight is not None and state_kinds:
@@ -113,7 +115,7 @@ def shoot(
     heaviest = weight or HEAVIEST
     w = min(1.0, heaviest)
     while True:
-        problem = problem.weighted(join=w / scale)
+        problem = problem.with_weights(join=w / scale)
         rough = tolerance if w == weight else max(tolerance, ROUGH)
         search = _search_round((whole, begins), problem, z, search, steps, rough, losses, report)
         z, done, gap = search.z, int(search.steps), _largest_gap(problem, search.z, scale)
@@ -185,7 +187,7 @@ def _search_round(whole, problem, z, before, steps, tolerance, losses, report):
 def _build_segments(whole: Problem, z, start, parameters, segments, between):
     """The problem of all segments, its z at the start, and which segment begins each
     experiment."""
-    p, each = whole.each(z)
+    p, each = whole.per_experiment(z)
     longest = max(len(e.y) for _, e in each)
     if isinstance(segments, bool) or not isinstance(segments, int) or not 0 < segments <= longest:
         raise ValueError(
@@ -270,7 +272,7 @@ def _states_of_free_run(objective, p, x0, pieces: Experiment):
 
 def _state_scale(problem: Problem, z):
     """The unit of each number of a state, (m,): its spread over the segments, or its size."""
-    s = np.concatenate([np.asarray(states) for states in problem.parts(z)[1]])
+    s = np.concatenate([np.asarray(states) for states in problem.split_vector(z)[1]])
     sd, size = s.std(axis=0), np.abs(s).max(axis=0)
     unit = np.where(sd > 1e-6 * size, sd, size)
     return jnp.asarray(np.where(unit > 0, unit, 1), z.dtype)
@@ -279,14 +281,14 @@ def _state_scale(problem: Problem, z):
 @jax.jit
 def _all_gaps(problem: Problem, z):
     """From the end of each segment to the start of the next, (E, m) for each group."""
-    theta, states = problem.parts(z)
+    theta, states = problem.split_vector(z)
     p, found = problem.parameters(theta), []
     for group, given, joined, s in zip(
-        problem.groups, problem.given, problem.joined, states, strict=True
+        problem.groups, problem.initial_states, problem.joined, states, strict=True
     ):
 
         def end(s, e, given):
-            x = problem.objective.errors(p, problem.states.state(s, given), e)[1]
+            x = problem.objective.errors(p, problem.states.unpack(s, given), e)[1]
             return jnp.concatenate([jnp.ravel(leaf) for leaf in jax.tree.leaves(x)])
 
         gap = jax.vmap(end)(s, group, given) - jnp.roll(s, -1, axis=0)
@@ -301,17 +303,17 @@ def _largest_gap(problem: Problem, z, scale) -> float:
 
 def _as_one_simulation(whole: Problem, problem: Problem, z, first):
     """z of the uncut experiments, from the segments with which they begin."""
-    each = problem.each(z)[1]
+    each = problem.per_experiment(z)[1]
     starts = [jnp.ravel(leaf) for i in whole.order for leaf in jax.tree.leaves(each[first[i]][0])]
-    theta = problem.parts(z)[0]
+    theta = problem.split_vector(z)[0]
     return jnp.concatenate([theta, jnp.concatenate(starts) / whole.unit[len(theta) :]])
 
 
 def _apply_constraints(held: Problem, start, found: Fit, kinds):
     """z of the same experiments with kinds of states, from a search in which these were free."""
-    n, each = sum(held.declared.sizes), held.each(start)[1]
+    n, each = held.parameter_count, held.per_experiment(start)[1]
     states = [jnp.zeros(0, start.dtype)]
     for i in held.order if held.states.free else ():
-        state = clip_to_start(held.states.declared, found.states[i], each[i][0])
+        state = clip_to_start(held.states.layout, found.states[i], each[i][0])
         states.append(jnp.asarray(parameter_layout(state, kinds, state=True)[1], start.dtype))
     return jnp.concatenate([found.search.best.z[:n], jnp.concatenate(states) / held.unit[n:]])

@@ -11,9 +11,9 @@ from scipy.stats.qmc import LatinHypercube
 from sim.check import positive
 from sim.fit.parameters.constraints import Bounded, Positive, PositiveDefinite
 from sim.fit.problem.assemble import build_problem
+from sim.fit.problem.errors import divergence_error
 from sim.fit.problem.fingerprint import fingerprint
-from sim.fit.problem.objectives import is_likelihood
-from sim.fit.problem.problem import divergence_error
+from sim.fit.problem.objectives import Objective
 from sim.fit.problem.quadratic_model import quadratic_model
 from sim.fit.result import Best, Fit, SearchState
 from sim.fit.search.fit import fit, start_search
@@ -100,7 +100,7 @@ def multistart(
     >>> round(float(found.best.params["w"]), 6)
     0.8
     """
-    if not hasattr(objective, "errors"):
+    if not isinstance(objective, Objective):
         raise ValueError(
             "objective: expected a Simulation or a Prediction, over whole records, "
             f"got {type(objective).__name__}"
@@ -131,7 +131,7 @@ def multistart(
         lambda leaf: jnp.asarray(leaf[np.argmin(searches.linearisation.loss)]), searches
     )
     reached = Best(winner.z, winner.linearisation.loss, jnp.asarray(0))
-    if is_likelihood(objective):
+    if objective.is_likelihood:
         progress = start_search(choose_solver(objective, None), problem, None, winner.z, 0)
     else:
         progress = SearchState(winner, problem.weights, 0, reached, fingerprint(problem))
@@ -152,7 +152,7 @@ def multistart(
 
 def _draw_starts(problem, z, starts, width, seed):
     """Where to begin, (S, n)."""
-    declared, zs = problem.declared, np.asarray(z)
+    declared, zs = problem.layout, np.asarray(z)
     n = sum(declared.sizes)
     if isinstance(starts, int) and not isinstance(starts, bool):
         drawn = LatinHypercube(n, rng=seed).random(positive("starts", starts))
@@ -256,7 +256,7 @@ def _outcomes(problem, searches, alive) -> tuple[str, ...]:
             f"finite over the records, got {len(losses)} that diverge",
         )
     best = losses.min()
-    if is_likelihood(problem.objective):
+    if problem.objective.is_likelihood:
         near = max(SAME_LOGLIK, 64 * np.finfo(losses.dtype).eps * abs(best))
     else:  # equal to a share of themselves, or of that of no model at all
         near = SAME_LOSS * best + SAME_LOSS**2 * problem.samples

@@ -76,7 +76,7 @@ def fit_in_stages(
         if "states" in options:
             given = options["states"]
             given = given if isinstance(given, list) else [given] * len(found.states)
-            own = found.problem.states.declared
+            own = found.problem.states.layout
             options["states"] = [
                 clip_to_start(own, *pair) for pair in zip(found.states, given, strict=True)
             ]

@@ -8,9 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from sim.fit.problem.linearisation import linearise
 from sim.fit.problem.losses import forward_mode
-from sim.fit.problem.objectives import Truncated, is_likelihood
-from sim.fit.problem.problem import Problem, linearise
+from sim.fit.problem.objectives import Truncated, check_objective, whole_objective
+from sim.fit.problem.problem import Problem
 from sim.fit.solvers import gauss_newton, gradient_descent, newton, truncated_backprop
 from sim.fit.solvers import levenberg_marquardt as lm
 from sim.fit.solvers.adam import adam
@@ -33,8 +34,9 @@ def choose_solver(objective, solver) -> Solver:
     Raises:
         ValueError: the solver is none, or does not suit the objective.
     """
+    check_objective(whole_objective(objective))
     truncated = isinstance(objective, Truncated)
-    squares = not (truncated or is_likelihood(objective))
+    squares = not truncated and not objective.is_likelihood
     if solver is None and squares:
         return Solver(_init, step, lambda search: search.linearisation.loss)
     if isinstance(solver, GaussNewton):
@@ -59,7 +61,7 @@ def choose_solver(objective, solver) -> Solver:
 
         def begin(problem, z):
             shaped = jax.tree.map(lambda leaf: np.broadcast_to(0, leaf.shape), problem.groups)
-            check_same_structure(problem.ordered(shaped))
+            check_same_structure(problem.in_user_order(shaped))
             return truncated_backprop.init(solver, objective.seed, problem, z)
 
         return Solver(begin, advance, _solver_loss)

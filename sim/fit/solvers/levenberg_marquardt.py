@@ -13,7 +13,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from sim.fit.problem.linearised import Linearisation
+from sim.fit.problem.linearisation import Linearisation
 from sim.fit.solvers.status import CONVERGED, SEARCHING, STUCK
 
 MAX_REJECTED = 12  # rejected steps in a row before a search is stuck

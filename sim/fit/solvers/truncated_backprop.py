@@ -14,7 +14,7 @@ from jax.tree_util import Partial
 
 from sim import rollout
 from sim.fit.problem.losses import loss, prior_loss, weighted_residuals
-from sim.fit.problem.objectives import is_likelihood, residual_or_zero
+from sim.fit.problem.objectives import residual_or_zero
 from sim.fit.solvers.batches import Window, shuffle_windows, split_windows
 from sim.fit.solvers.gradient_descent import (
     MAX_REFUSED,
@@ -167,7 +167,7 @@ def _window_loss(problem, y0, part, z, carry, window: Window):
         lambda a, b: jnp.where(window.first, a, jax.lax.stop_gradient(b)), begin, carry
     )
     carry, ys = jax.vmap(objective.follow, (None, 0, 0))(p, carry, window.e)
-    if is_likelihood(objective):
+    if objective.is_likelihood:
         value = -jnp.sum(jnp.where(window.real, ys.loglik, 0))
     else:
         value = 0.5 * jnp.sum(weighted_residuals(problem, residual_or_zero(window.e.y, ys)) ** 2)
@@ -182,10 +182,10 @@ def _window_loss(problem, y0, part, z, carry, window: Window):
 
 def _parameters_and_states(problem, z, rows):
     """The parameters, and the initial states of some experiments, side by side."""
-    theta, states = problem.parts(z)
+    theta, states = problem.split_vector(z)
     found = [
-        jax.vmap(problem.states.state)(s, given)
-        for s, given in zip(states, problem.given, strict=True)
+        jax.vmap(problem.states.unpack)(s, given)
+        for s, given in zip(states, problem.initial_states, strict=True)
     ]
     side = jax.tree.map(lambda *x: jnp.concatenate(x)[rows], *found)
     return problem.parameters(theta), side

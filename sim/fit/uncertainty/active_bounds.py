@@ -5,7 +5,6 @@ import numpy as np
 
 from sim.fit.parameters.constraints import Bounded
 from sim.fit.parameters.vector import index_suffix, state_name
-from sim.fit.problem.objectives import is_likelihood
 
 # A parameter is held by a bound that is nearer than this share of the span, or of the start's
 # distance from an only bound, where the way there would change the outputs by less than this
@@ -24,8 +23,8 @@ def at_active_bound(problem, z, R=None, loss=0.0) -> np.ndarray:
     for j, _ in _near_bounds(problem, z):
         found[j] = True
     if R is not None:
-        count = max(problem.samples + problem.known - problem.unknowns, 1)
-        sd = 1.0 if is_likelihood(problem.objective) else np.sqrt(2 * float(loss) / count)
+        count = max(problem.samples + problem.prior_count - problem.unknowns, 1)
+        sd = 1.0 if problem.objective.is_likelihood else np.sqrt(2 * float(loss) / count)
         # Of z a step of about 1 takes all of the way that is left.
         found &= np.linalg.norm(np.asarray(R, float), axis=0) <= SMALL_EFFECT * sd
     return found
@@ -38,13 +37,13 @@ def active_bound_messages(problem, z, which) -> tuple[str, ...]:
 
 def _near_bounds(problem, z):
     """(j, words) of each z_j near a bound."""
-    params, each = problem.each(z)
-    yield from _leaf_bounds(problem.declared, params, problem.start, 0)
-    at, order = sum(problem.declared.sizes), iter(problem.order)
-    for group, given in zip(problem.groups, problem.given, strict=True):
+    params, each = problem.per_experiment(z)
+    yield from _leaf_bounds(problem.layout, params, problem.start, 0)
+    at, order = problem.parameter_count, iter(problem.order)
+    for group, given in zip(problem.groups, problem.initial_states, strict=True):
         for k in range(len(group.y) if problem.states.free else 0):
             i, own = next(order), jax.tree.map(lambda leaf, k=k: leaf[k], given)
-            yield from _leaf_bounds(problem.states.declared, each[i][0], own, at, i)
+            yield from _leaf_bounds(problem.states.layout, each[i][0], own, at, i)
             at += problem.states.size
 
 

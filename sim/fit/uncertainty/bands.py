@@ -10,7 +10,6 @@ from scipy.special import stdtrit
 
 from sim import rollout
 from sim.fit.problem.free_run import run_outputs
-from sim.fit.problem.objectives import is_likelihood
 from sim.fit.result import Fit
 from sim.fit.uncertainty.covariance import covariance_factor, linearisation_at_minimum
 from sim.records.experiment import Experiment
@@ -65,7 +64,7 @@ def bands(found: Fit, experiment: int | Experiment = 0, state: Any = None) -> Ba
     """
     problem = found.problem
     z = found.minimum
-    theta, _ = problem.parts(z)
+    theta, _ = problem.split_vector(z)
     n, m = len(theta), problem.states.size
     W, reach = found.uncertainty.root, found.uncertainty.degrees
     if W is None:
@@ -81,7 +80,7 @@ def bands(found: Fit, experiment: int | Experiment = 0, state: Any = None) -> Ba
                 f"experiment: expected a number below {len(problem.order)} or an "
                 f"Experiment, got {experiment!r}"
             )
-        given, e = problem.each(z)[1][experiment]
+        given, e = problem.per_experiment(z)[1][experiment]
         at = n + m * problem.order.index(experiment)
         own, size = np.r_[:n, at : at + m], problem.unit[at : at + m]
         s, size = size * z[at : at + m], jnp.concatenate([jnp.ones_like(theta), size])
@@ -92,11 +91,11 @@ def bands(found: Fit, experiment: int | Experiment = 0, state: Any = None) -> Ba
 
 @jax.jit
 def _propagate_band(problem, both, e, given, directions):
-    n = sum(problem.declared.sizes)
+    n = problem.parameter_count
 
     def simulated(both):
-        p, x0 = problem.parameters(both[:n]), problem.states.state(both[n:], given)
-        if is_likelihood(problem.objective):
+        p, x0 = problem.parameters(both[:n]), problem.states.unpack(both[n:], given)
+        if problem.objective.is_likelihood:
             return e.y - problem.objective.run(p, x0, e)[1].innovation
         return run_outputs(problem.objective, p, x0, e)
 

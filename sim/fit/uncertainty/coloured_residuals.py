@@ -10,8 +10,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from sim.fit.problem.objectives import is_likelihood
-from sim.fit.problem.problem import errors_with_jacobian
+from sim.fit.problem.jacobian import errors_with_jacobian
 from sim.fit.result import Fit, Uncertainty
 from sim.fit.uncertainty.autoregression import Autoregression, autoregression
 from sim.fit.uncertainty.covariance import covariance_factor, linearisation_at_minimum
@@ -64,7 +63,7 @@ def coloured_uncertainty(found: Fit) -> Uncertainty:
     ([0.32], [3.21])
     """
     problem, z = found.problem, found.minimum
-    if is_likelihood(problem.objective):
+    if problem.objective.is_likelihood:
         raise ValueError(
             "found: expected a fit of a simulation, got one of a likelihood, whose "
             "filter models the noise"
@@ -77,7 +76,7 @@ def coloured_uncertainty(found: Fit) -> Uncertainty:
         raise ValueError(
             f"found: expected a fit with a covariance, got {found.uncertainty.open[0]}"
         )
-    robust, weights = problem.robust, problem.weights
+    robust, weights = problem.objective.robust, problem.weights
     if robust is None:
         at = linearisation_at_minimum(found)
     else:
@@ -97,7 +96,7 @@ def coloured_uncertainty(found: Fit) -> Uncertainty:
     between = _cross_covariance(r, noise)
     K = sum(_sandwich(one.J, noise, between) for one in rows)
     K /= max(1 - np.trace(K) / np.nansum(r * r), 0.1)
-    if problem.known:  # what is known beforehand has its own standard deviation, and no memory
+    if problem.prior_count:  # a prior has its own standard deviation, and no memory
         P = np.eye(len(K)) - sum(np.einsum("kia,kib->ab", one.J, one.J) for one in rows)
         K, held = K + P, np.trace(P)
     shares, Q = np.linalg.eigh((K + K.T) / 2)
@@ -108,7 +107,7 @@ def coloured_uncertainty(found: Fit) -> Uncertainty:
 
 def _weighted_rows(problem, z, W) -> list[WeightedRows]:
     """Each experiment's rows, along the columns of W."""
-    n, m, found = sum(problem.declared.sizes), problem.states.size, []
+    n, m, found = problem.parameter_count, problem.states.size, []
     W = W * np.r_[np.ones(n), np.asarray(problem.unit[n:], float)][:, None]
     own = n
     for group, (r, J) in zip(problem.groups, _errors_and_slopes(problem, z), strict=True):
@@ -130,9 +129,9 @@ def _weighted_rows(problem, z, W) -> list[WeightedRows]:
 @jax.jit
 def _errors_and_slopes(problem, z):
     """Of each group the weighted errors (E, N · outputs), and their slopes along (θ, s)."""
-    theta, states = problem.parts(z)
+    theta, states = problem.split_vector(z)
     found = []
-    for group, given, s in zip(problem.groups, problem.given, states, strict=True):
+    for group, given, s in zip(problem.groups, problem.initial_states, states, strict=True):
         size = (group.y.shape[1] + (group.y0 is not None)) * group.y.shape[2]
 
         def one(s, e, given):

@@ -7,10 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from sim.fit.problem.errors import NoForwardMode
-from sim.fit.problem.linearised import Linearisation
+from sim.fit.problem.linearisation import Linearisation, linearise
 from sim.fit.problem.losses import forward_mode, prior_loss, prior_rows
-from sim.fit.problem.objectives import is_likelihood
-from sim.fit.problem.problem import linearise
 from sim.fit.problem.quadratic_model import quadratic_model
 from sim.fit.result import Fit
 from sim.fit.uncertainty import active_bounds
@@ -63,12 +61,12 @@ def covariance_factor(problem, z, at) -> CovarianceFactor:
     section 4.
     """
     bare, unseen, scale = _whiten(at, active_bounds.at_active_bound(problem, z, at.R, at.loss))
-    if is_likelihood(problem.objective):
+    if problem.objective.is_likelihood:
         return CovarianceFactor(bare, unseen, scale, np.inf, 1.0, bare)
     held = _prior_shares(problem, z, bare)
     degrees = max(problem.samples - problem.unknowns + np.trace(held), 1)
     variance = 2 * max(float(at.loss) - float(prior_loss(problem, z)), 0.0) / degrees
-    if not problem.known:
+    if not problem.prior_count:
         return CovarianceFactor(np.sqrt(variance) * bare, unseen, scale, degrees, variance, bare)
     shares, Q = np.linalg.eigh(held)
     shares = np.clip(shares, 0, 1)
@@ -91,7 +89,7 @@ def effective_parameters(problem, z, linearisation: Linearisation | None = None)
         problem, z: the problem and its minimum.
         linearisation: of the problem at z, if it is known already.
     """
-    if is_likelihood(problem.objective) or not problem.known or len(z) > MAX_UNKNOWNS:
+    if problem.objective.is_likelihood or not problem.prior_count or len(z) > MAX_UNKNOWNS:
         return problem.unknowns
     try:
         linearisation = linearisation or linearise(problem, z)
@@ -116,7 +114,7 @@ def _whiten(at, bound):
 
 def _prior_shares(problem, z, bare) -> np.ndarray:
     """W₀ᵀ P W₀ (k, k), the part of priors in each direction, between 0 and 1."""
-    if not problem.known:
+    if not problem.prior_count:
         return np.zeros((bare.shape[1],) * 2)
     rows = np.asarray(_prior_slopes(problem, z), float) @ bare
     return rows.T @ rows

@@ -10,7 +10,6 @@ import numpy as np
 from scipy.special import stdtrit
 
 from sim.fit.parameters.constraints import Bounded, Fixed, Free, Positive, PositiveDefinite, Tied
-from sim.fit.problem.objectives import is_likelihood
 from sim.fit.problem.quadratic_model import quadratic_model
 from sim.fit.result import Fit
 from sim.fit.solvers import levenberg_marquardt as lm
@@ -121,7 +120,7 @@ def profile(
         below, above = _given_places(best, values, placed, name)
     elif np.isinf(by.scale[j]):
         away = _distance_from_bound(
-            at, j, slope, by, bound - float(at.loss), is_likelihood(problem.objective)
+            at, j, slope, by, bound - float(at.loss), problem.objective.is_likelihood
         )
         below, above = _given_places(best, _values_beyond(kind, value(best), away), placed, name)
     else:
@@ -148,7 +147,7 @@ def _linearise_at(fit, z):
     keeps where z is its minimum."""
     problem, is_minimum = fit.problem, bool(jnp.array_equal(z, fit.minimum))
     linearisation = linearisation_at_minimum(fit) if is_minimum else quadratic_model(problem, z)
-    if problem.robust is None:
+    if problem.objective.robust is None:
         return linearisation, covariance_factor(problem, z, linearisation)
     huber = huber_at_minimum(fit) if is_minimum else huber_linearisation(problem, z)
     return linearisation, covariance_factor(*huber)
@@ -262,11 +261,9 @@ def _find_crossing(points, bound, held, along, back):
 def _constraints(problem):
     """The kind of each searched number, states after the parameters."""
     states = (
-        _leaf_constraints(problem.states.declared) * len(problem.order)
-        if problem.states.free
-        else []
+        _leaf_constraints(problem.states.layout) * len(problem.order) if problem.states.free else []
     )
-    return _leaf_constraints(problem.declared) + states
+    return _leaf_constraints(problem.layout) + states
 
 
 def _leaf_constraints(declared):

@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sim.fit.problem.linearised import Linearisation
-from sim.fit.problem.losses import prior_loss
-from sim.fit.problem.problem import Problem, linearise, residuals
+from sim.fit.problem.linearisation import Linearisation, linearise
+from sim.fit.problem.losses import prior_loss, residuals
+from sim.fit.problem.problem import Problem
 from sim.fit.result import Fit
 
 
@@ -43,7 +43,7 @@ def huber_linearisation(problem: Problem, z) -> HuberLinearisation:
     section 7.6.
     """
     r = jnp.asarray(np.concatenate(residuals(problem, z)), z.dtype) * problem.weights[None]
-    psi, slope = map(np.asarray, _jit_score(problem.robust, r))
+    psi, slope = map(np.asarray, _jit_score(problem.objective.robust, r))
     # Far from a minimum the slope of a redescending ψ may be anything.
     h = np.maximum(np.nanmean(slope, axis=0), 0.05)
     loss = 0.5 * np.nansum(psi**2 / h) + float(prior_loss(problem, z))

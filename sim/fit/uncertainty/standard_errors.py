@@ -61,7 +61,7 @@ def from_observed_information(problem, z, hessian) -> Uncertainty:
 def without_covariance(problem, z, why: str) -> Uncertainty:
     """The searched values alone, and why they have no covariance."""
     value, said = np.asarray(flat_values(problem, z), float), f"{why}: no covariance was computed"
-    names = free_names(problem.declared) + _free_state_names(problem)
+    names = free_names(problem.layout) + _free_state_names(problem)
     return Uncertainty(
         names,
         value,
@@ -79,7 +79,7 @@ def propagate(problem, z, W, unseen, scale) -> Uncertainty:
     """What cov z = W Wᵀ says of the parameters, and the directions ``unseen`` (k, n) of
     scale · z that the data do not determine."""
     value, slope = (np.asarray(v, float) for v in values_and_slopes(problem, z))
-    names = free_names(problem.declared) + _free_state_names(problem)
+    names = free_names(problem.layout) + _free_state_names(problem)
     covariance = slope @ W @ W.T @ slope.T
     # Counted by what it moves the outputs: a value near 0 has no less part in a direction.
     steps = slope / scale
@@ -134,14 +134,14 @@ def values_and_slopes(problem, z):
 
 
 def flat_values(problem, z):
-    theta, states = problem.parts(z)
-    found = _free_leaves(problem.declared, problem.parameters(theta))
+    theta, states = problem.split_vector(z)
+    found = _free_leaves(problem.layout, problem.parameters(theta))
     if problem.states.free:
-        for given, s in zip(problem.given, states, strict=True):
+        for given, s in zip(problem.initial_states, states, strict=True):
 
             def own(s, given):
                 return jnp.concatenate(
-                    _free_leaves(problem.states.declared, problem.states.state(s, given))
+                    _free_leaves(problem.states.layout, problem.states.unpack(s, given))
                 )
 
             found.append(jax.vmap(own)(s, given).ravel())
@@ -155,11 +155,11 @@ def _free_leaves(declared, parameters):
 
 def _all_supports(problem):
     """(P, 2), in the order of z."""
-    states = [problem.states.declared] * len(problem.order) if problem.states.free else []
+    states = [problem.states.layout] * len(problem.order) if problem.states.free else []
     return np.concatenate(
         [
             supports(kind, shape)
-            for declared in (problem.declared, *states)
+            for declared in (problem.layout, *states)
             for kind, shape in zip(declared.kinds, declared.shapes, strict=True)
             if not isinstance(kind, Fixed | Tied)
         ]
@@ -171,7 +171,7 @@ def _free_state_names(problem) -> tuple[str, ...]:
     if not problem.states.free:
         return ()
     return tuple(
-        state_name(problem.states.declared, i, name)
+        state_name(problem.states.layout, i, name)
         for i in problem.order
-        for name in free_names(problem.states.declared)
+        for name in free_names(problem.states.layout)
     )

@@ -5,8 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sim.fit.problem.losses import loss, prior_loss
-from sim.fit.problem.objectives import is_likelihood
-from sim.fit.problem.problem import residuals as errors
+from sim.fit.problem.losses import residuals as errors
 from sim.fit.result import Fit
 from sim.fit.validation.information_criteria import aic, aicc, bic, log_likelihood
 
@@ -76,7 +75,7 @@ def criteria(found: Fit) -> Criteria:
     """
     problem = found.problem
     z, params, samples = found.minimum, problem.unknowns, problem.samples
-    if is_likelihood(problem.objective):
+    if problem.objective.is_likelihood:
         loglik = float(prior_loss(problem, z) - loss(problem, z))
     else:
         e = np.concatenate(residuals(found))

@@ -57,11 +57,11 @@ def some():
         ({"objective": Simulation(model, robust=Huber())}, "another: objective$"),
         (
             {"solver": GaussNewton()},
-            "that of another, a sim.fit.solvers.levenberg_marquardt.Search$",
+            "that of another, a sim.fit.solvers.levenberg_marquardt.State$",
         ),
         (
             {"objective": Truncated(SIMULATION, 8)},
-            "that of another, a sim.fit.solvers.levenberg_marquardt.Search$",
+            "that of another, a sim.fit.solvers.levenberg_marquardt.State$",
         ),
         ({"search": 3}, "expected the search of a Fit, as found.search, got int$"),
         ({"search": {"z": 3}}, "expected the search of a Fit, as found.search, got dict$"),

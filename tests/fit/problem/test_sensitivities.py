@@ -13,7 +13,7 @@ from sim import Stepper
 from sim.fit import Experiment, Prior, Simulation, sampled
 from sim.fit.problem import sensitivities
 from sim.fit.problem.assemble import build_problem
-from sim.fit.problem.problem import linearise
+from sim.fit.problem.linearisation import linearise
 from sim.rnn import mlp, mlp_params, state_space, state_space_params
 from tests.filters.derivatives import quick
 
@@ -29,10 +29,10 @@ def both_ways(monkeypatch, problem, z):
         used.append(True)
         return kept(*args)
 
-    monkeypatch.setattr("sim.fit.problem.problem.with_sensitivities", watched)
+    monkeypatch.setattr("sim.fit.problem.jacobian.with_sensitivities", watched)
     found = quick(lambda *args: linearise.__wrapped__(*args))(problem, z)
     assert used
-    monkeypatch.setattr("sim.fit.problem.problem.is_worthwhile", lambda *args: False)
+    monkeypatch.setattr("sim.fit.problem.jacobian.is_worthwhile", lambda *args: False)
     return found, quick(lambda *args: linearise.__wrapped__(*args))(problem, z)
 
 

@@ -44,7 +44,7 @@ def test_a_prior_far_off_does_not_outweigh_good_data(prior):
     np.testing.assert_allclose(found.params["B"][0], B, atol=0.05 * error.min())
     np.testing.assert_allclose(found.noise, sd, rtol=0.01)
     np.testing.assert_allclose(found.uncertainty.standard_error, error, rtol=0.01)
-    assert found.problem.known == 3
+    assert found.problem.prior_count == 3
 
 
 @pytest.mark.parametrize("sd", [0.02, 0.2, 1e6])

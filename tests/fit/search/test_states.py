@@ -26,8 +26,8 @@ from sim.fit import (
     staged,
 )
 from sim.fit.problem.assemble import build_problem
+from sim.fit.problem.linearisation import linearise
 from sim.fit.problem.losses import loss, residual_vector
-from sim.fit.problem.problem import linearise
 from tests.filters.derivatives import check_gradient
 
 
@@ -93,8 +93,8 @@ def test_a_prior_pulls_each_state_as_a_row_of_a_regression():
     problem, z = build_problem(
         Simulation(falling), {"bias": 0.1}, e, {"bias": Prior(0.0, 1.0)}, 2.0, None, kinds
     )
-    assert problem.known == 3
-    problem = problem.weighted(jnp.asarray([2.0]))
+    assert problem.prior_count == 3
+    problem = problem.with_weights(jnp.asarray([2.0]))
     r, found = np.asarray(residual_vector(problem, z)), linearise(problem, z)
     expected = [2 * (y - 2.1) for y in (1, 2, 4, 7)] + [0.1, 3.0, 3.0]
     np.testing.assert_allclose(sorted(r), sorted(expected))

@@ -189,7 +189,7 @@ def test_validation_stops_a_fit_that_learns_the_noise():
     assert found.loss[-1] < found.loss[best]
     kept = build_problem(Simulation(taps), found.params, validation)
     weights = found.problem.weights
-    np.testing.assert_allclose(loss(kept[0].weighted(weights), kept[1]), found.validation[best])
+    np.testing.assert_allclose(loss(kept[0].with_weights(weights), kept[1]), found.validation[best])
 
 
 def test_validation_has_the_outputs_and_states_of_the_experiments(records):

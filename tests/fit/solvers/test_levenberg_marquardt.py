@@ -12,9 +12,9 @@ from sim.fit import GaussNewton, Truncated, bands, multistart, shoot
 from sim.fit.parameters.constraints import Prior
 from sim.fit.problem.assemble import build_problem
 from sim.fit.problem.errors import DivergenceError
+from sim.fit.problem.linearisation import linearise
 from sim.fit.problem.losses import residual_vector
 from sim.fit.problem.objectives import Simulation
-from sim.fit.problem.problem import linearise
 from sim.fit.search.fit import fit
 from sim.records.experiment import Experiment
 

@@ -12,7 +12,7 @@ from scipy.signal import lfilter
 from sim import Stepper, rollout
 from sim.fit import Experiment, Prediction, Simulation, bands, coloured, fit
 from sim.fit.problem.assemble import build_problem
-from sim.fit.problem.problem import linearise
+from sim.fit.problem.linearisation import linearise
 from sim.fit.result import Fit, SearchState
 from sim.fit.solvers import levenberg_marquardt as lm
 from sim.fit.solvers.status import CONVERGED

@@ -13,7 +13,7 @@ from filters import Gaussian, LinearGaussian, kalman
 from sim import Stepper, rollout
 from sim.fit import Experiment, Prediction, Simulation, fit
 from sim.fit.problem.assemble import build_problem
-from sim.fit.problem.problem import linearise
+from sim.fit.problem.linearisation import linearise
 from sim.fit.search.multiple_shooting import _build_segments, _state_scale
 from sim.fit.solvers import levenberg_marquardt as lm
 from sim.fit.solvers import truncated_backprop
@@ -63,7 +63,7 @@ def test_a_simulation_and_segments_drawn_together(clean, segments):
     problem, z = build_problem(LAG, TRUTH, clean, None, 0.5)
     if segments > 1:
         problem, z, _ = _build_segments(problem, z, TRUTH, None, segments, None)
-        problem = problem.weighted(join=100 / _state_scale(problem, z))
+        problem = problem.with_weights(join=100 / _state_scale(problem, z))
     noise, replicated = replications(problem)
 
     def begin(noise):
