@@ -60,7 +60,7 @@ def test_intervals_cover_the_truth_under_coloured_noise():
     found = []
     for i in range(COUNT):
         own, one = jax.tree.map(lambda leaf, i=i: leaf[i], searches), replicated(noise[i])
-        white = from_fisher_information(one, own.z, own.at)
+        white = from_fisher_information(one, own.z, own.linearisation)
         ended = Fit(None, None, None, None, white, "", SearchState(own, one.weights, 0), one)
         found.append((white.interval()[:2], coloured(ended).interval()[:2]))
     low, high = np.moveaxis(np.array(found), 3, 0)

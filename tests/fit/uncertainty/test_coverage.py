@@ -82,7 +82,9 @@ def test_a_simulation_and_segments_drawn_together(clean, segments):
     for i in range(COUNT):
         own = jax.tree.map(lambda leaf, i=i: leaf[i], searches)
         found.append(
-            from_fisher_information(replicated(noise[i]), own.z, own.at).interval(0.95)[:3]
+            from_fisher_information(replicated(noise[i]), own.z, own.linearisation).interval(0.95)[
+                :3
+            ]
         )
     covers(found, [1.5, 2.0, 0.5])
 
