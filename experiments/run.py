@@ -1,17 +1,18 @@
 """The command line: ``scansim [group=option] [key=value] ...`` or ``python -m experiments.run``.
 
-One Hydra application over the groups of ``conf/``. Hydra composes the configuration;
-this file turns what happened into one clear line and an exit code.
+One Hydra application over the groups of ``conf/``: Hydra composes the configuration, and
+`experiments.runs.lifecycle` runs the task that it names.
 """
 
 import os
 import re
 import sys
-import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
+from experiments.cli.errors import exit_code_of, print_error
+from experiments.cli.exit_codes import ExitCode
 from experiments.cli.overrides import complete_overrides, parse_overrides
 from experiments.cli.provenance import ROOT
 from experiments.cli.targets import with_current_targets
@@ -20,43 +21,41 @@ CONF = ROOT / "conf"
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run what the arguments say, and exit with its code."""
-    # Small factorisations gain nothing by threads, and lose all where they wait for a core.
+    """Run the command that the arguments give, and exit with its code."""
+    # Threads gain nothing in small factorisations, and cost much where they wait for a core.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         code = run(sys.argv[1:] if argv is None else argv)
         sys.stdout.flush()
     except BrokenPipeError:  # `scansim --help | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 4
+        code = ExitCode.FILES
     except KeyboardInterrupt:  # before a run had begun
-        code = 130
+        code = ExitCode.INTERRUPTED
     sys.exit(code)
 
 
 def run(argv: Sequence[str]) -> int:
-    """The exit code of one command: 0 done, 2 wrong configuration, 3 diverged,
-    4 input or output, 5 a search's loss turned non-finite (its last good place is kept),
-    75 stopped but resumable, 130 interrupted."""
+    """Run one command; its `ExitCode`, of a sweep the largest."""
     argv = list(argv)
     if {"-h", "--help"} & set(argv):
         from experiments.cli.help import help_text
 
         print(help_text(CONF))
-        return 0
+        return ExitCode.DONE
     if "--version" in argv:
         from experiments.cli.provenance import version
 
         print(f"scansim {version()}")
-        return 0
+        return ExitCode.DONE
+    # Flags first: argparse takes overrides in one place only.
+    argv.sort(key=lambda argument: "=" in argument and not argument.startswith("-"))
     try:
-        # Flags first: argparse takes overrides in one place only.
-        argv.sort(key=lambda argument: "=" in argument and not argument.startswith("-"))
         _check_flags(argv)
         argv = complete_overrides(argv, CONF)
     except ValueError as error:
         print_error(str(error))
-        return 2
+        return ExitCode.CONFIGURATION
     return _run_hydra(argv)
 
 
@@ -74,7 +73,8 @@ def _check_flags(argv: Sequence[str]) -> None:
     parser.parse_args(argv)
 
 
-def _run_hydra(argv) -> int:
+def _run_hydra(argv: Sequence[str]) -> int:
+    """Compose the configuration of the command, of a sweep each, and run it."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises, and the answer is given here
     if "COMP_LINE" in os.environ:
         line = re.sub(r"^\S*python\S* +-m +experiments\.run", "scansim", os.environ["COMP_LINE"])
@@ -84,7 +84,7 @@ def _run_hydra(argv) -> int:
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
-    codes = []
+    codes, by_signal = [], (ExitCode.STOPPED, ExitCode.INTERRUPTED)
 
     def job(config):
         settings = HydraConfig.get()
@@ -94,35 +94,31 @@ def _run_hydra(argv) -> int:
         out = Path(settings.runtime.output_dir)
         folder = None if out == Path.cwd() else out
         codes.append(exit_code_of(lambda: _run_job(config, overrides, folder)))
-        if codes[-1] in (75, 130):  # a signal ends a sweep too
+        if codes[-1] in by_signal:  # a signal ends a sweep too
             raise KeyboardInterrupt
 
     before = sys.argv
     sys.argv = [before[0], *argv]
     try:
         hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(job)()
-    except HydraException as error:
-        from experiments.cli.hydra_errors import describe_hydra_error
-
-        print_error(describe_hydra_error(error, argv))
-        return 2
-    except OmegaConfBaseException as error:
-        print_error(str(error).splitlines()[0])
-        return 2
+    except (HydraException, OmegaConfBaseException) as error:
+        print_error(_describe(error, argv))
+        return ExitCode.CONFIGURATION
     except (ValueError, KeyError) as error:  # Hydra's own flags
         print_error(str(error))
-        return 2
+        return ExitCode.CONFIGURATION
     except KeyboardInterrupt:
-        return codes[-1] if codes and codes[-1] in (75, 130) else 130
+        return codes[-1] if codes and codes[-1] in by_signal else ExitCode.INTERRUPTED
     finally:
         sys.argv = before
-    return max(codes, default=0)
+    return max(codes, default=ExitCode.DONE)
 
 
-def _run_job(config, overrides, folder) -> int:
+def _run_job(config: Any, overrides: Sequence[str], folder: Path | None) -> int:
+    """Run or resume what one composed configuration says; its exit code."""
     from hydra.errors import HydraException
     from omegaconf import OmegaConf
-    from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+    from omegaconf.errors import OmegaConfBaseException
 
     from experiments.cli.recipes import replace_pieces
 
@@ -130,14 +126,8 @@ def _run_job(config, overrides, folder) -> int:
         replace_pieces(config, overrides)
         values = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
         values = with_current_targets(values)
-    except HydraException as error:
-        from experiments.cli.hydra_errors import describe_hydra_error
-
-        raise ValueError(describe_hydra_error(error, overrides)) from None
-    except MissingMandatoryValue as error:
-        raise ValueError(f"{error.full_key}: expected a value, got nothing") from None
-    except OmegaConfBaseException as error:
-        raise ValueError(str(error).splitlines()[0]) from None
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ValueError(_describe(error, overrides)) from None
     given = parse_overrides(overrides)
     if values.get("allow") and "allow" not in {override.key for override in given}:
         raise ValueError("allow: may be set only on the command line, got it from a file")
@@ -154,39 +144,10 @@ def _run_job(config, overrides, folder) -> int:
     return lifecycle.start(values, overrides, folder)
 
 
-def exit_code_of(call: Callable[[], int]) -> int:
-    """The exit code of a run; a mistake of the user's becomes a line on stderr."""
-    try:
-        return call()
-    except ValueError as error:
-        print_error(str(error))
-        return 2
-    except OSError as error:
-        print_error(f"{error.strerror}: {error.filename}" if error.filename else str(error))
-        return 4
-    except KeyboardInterrupt:
-        print_error("interrupted")
-        return 130
-    except Exception as error:
-        logged = [note for note in getattr(error, "__notes__", ()) if "run.log" in note]
-        first = next(iter(str(error).splitlines()), "")
-        print_error(
-            f"{type(error).__name__}: {first} {(logged or [_where_raised(error)])[-1].strip()}"
-        )
-        return 1
+def _describe(error: Exception, argv: Sequence[str]) -> str:
+    from experiments.cli.hydra_errors import describe_hydra_error
 
-
-def _where_raised(error) -> str:
-    """The line of the last code of the project's or the user's that raised."""
-    frames = traceback.extract_tb(error.__traceback__)
-    ours = [f for f in frames if "site-packages" not in f.filename] or frames
-    return f"({ours[-1].filename}:{ours[-1].lineno})"
-
-
-def print_error(message: str) -> None:
-    """One or two lines on stderr."""
-    lines = [line.strip() for line in message.strip().splitlines()]
-    print("scansim: " + "\n         ".join(lines), file=sys.stderr)
+    return describe_hydra_error(error, argv)
 
 
 if __name__ == "__main__":

@@ -1,63 +1,94 @@
-"""Hydra's objections to a command, in one line each, with the nearest valid choice."""
+"""Hydra's errors in one line each, with the nearest valid choice."""
 
-import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import OmegaConf
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-from experiments.cli.messages import suggest
+from experiments.cli.messages import nearest_choice, suggest
+from experiments.cli.overrides import parse_overrides
 from experiments.cli.provenance import ROOT
 
 CONF = ROOT / "conf"
 
 
-def describe_hydra_error(error, argv) -> str:
-    """Hydra's exception in one line, with the nearest valid choice."""
-    options = getattr(error, "options", None)
-    if options is not None:
-        group, _, option = error.missing_cfg_file.rpartition("/")
-        return f"{group}: unknown option {option!r}; {suggest(option, options)}"
+def describe_hydra_error(error: Exception, argv: Sequence[str]) -> str:
+    """An exception of Hydra or OmegaConf in one line, with the nearest valid choice.
+
+    Args:
+        error: the exception.
+        argv: the command from which the configuration is composed.
+    """
     text = str(error).splitlines()[0]
-    if text.startswith("Ambiguous value"):
-        return f"{text}: a sweep over several values needs -m, a list is [A,B]"
-    found = re.match(r"Could not override '([^'@]+)", text)
-    if found:
-        full = re.search(r"full_key: (\S+)", str(error.__cause__))
-        key = full[1] if full and full[1].startswith(found[1]) else found[1]
-        return f"{key}: unknown key; {_suggest_key(key, argv)}"
-    if hasattr(error, "override"):
-        return f"{error.override!r}: expected KEY=VALUE or GROUP=OPTION; {text}".replace("'++", "'")
+    if isinstance(error, MissingMandatoryValue):
+        return f"{error.full_key}: expected a value, got nothing"
+    if isinstance(error, MissingConfigException) and error.options is not None:
+        group, _, option = error.missing_cfg_file.rpartition("/")
+        return f"{group}: unknown option {option!r}; {suggest(option, error.options)}"
+    if isinstance(error, OverrideParseException):
+        override = error.override.removeprefix("++")
+        return f"{override!r}: expected KEY=VALUE or GROUP=OPTION; {text}"
+    if isinstance(error, HydraException):
+        if isinstance(error.__cause__, OmegaConfBaseException):
+            key = _whole_key(error.__cause__.full_key, argv)
+            return f"{key}: unknown key; {_suggest_key(key, argv)}"
+        # Hydra has no type for this error; the command shows the cause as well.
+        sweeps = _sweep_overrides(argv)
+        if sweeps:
+            return f"{sweeps[0]}: a sweep over several values needs -m, a list is [A,B]"
     return text
 
 
-def _suggest_key(key, argv) -> str:
+def _whole_key(full_key: str, argv: Sequence[str]) -> str:
+    """The key that the command gives, where an error names one that this lies in."""
+    keys = [override.key for override in parse_overrides(argv)]
+    return next((key for key in keys if f"{key}.".startswith(f"{full_key}.")), full_key)
+
+
+def _sweep_overrides(argv: Sequence[str]) -> list[str]:
+    """The overrides with several values, of a command that is no sweep."""
+    if {"-m", "--multirun"} & set(argv):
+        return []
+    texts = [override.text for override in parse_overrides(argv)]
+    parsed = OverridesParser.create().parse_overrides(texts)
+    return [override.input_line for override in parsed if override.is_sweep_override()]
+
+
+def _suggest_key(key: str, argv: Sequence[str]) -> str:
+    """Where an unknown key belongs, or the valid key most like it."""
     group, _, inside = key.partition(".")
-    elsewhere = [
-        f"{group}={f.stem}"
-        for f in sorted((CONF / group).glob("*.yaml"))
-        if inside in _dotted_keys(OmegaConf.to_container(OmegaConf.load(f)))
+    options = [
+        f"{group}={file.stem}"
+        for file in sorted((CONF / group).glob("*.yaml"))
+        if inside in _dotted_keys(OmegaConf.to_container(OmegaConf.load(file)))
     ]
-    if elsewhere:
-        return f"it belongs to {' or '.join(elsewhere)}"
-    groups = [p.name for p in CONF.iterdir() if p.is_dir()]
+    if options:
+        return f"it belongs to {' or '.join(options)}"
+    groups = [path.name for path in CONF.iterdir() if path.is_dir()]
+    chosen = [o.text.split(",")[0] for o in parse_overrides(argv) if o.text.split("=")[0] in groups]
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        # Of a sweep, the first choice.
-        config = compose("config", [a.split(",")[0] for a in argv if a.split("=")[0] in groups])
+        config = compose("config", chosen)  # of a sweep, its first values
     known = {*_dotted_keys(OmegaConf.to_container(config)), "experiment"}
-    while True:
+    siblings: list[str] = []
+    while not siblings:
         parent = key.rpartition(".")[0]
         siblings = [k for k in known if k.rpartition(".")[0] == parent and "_target_" not in k]
-        if siblings or not parent:
+        if not parent:
             break
-        key = parent  # the first part that is not known
-    hint = suggest(key, siblings)
-    if hint.startswith("did") or group in groups:
-        return hint
-    hint = suggest(key, known)
-    return hint if hint.startswith("did") else suggest(key, [k for k in known if "." not in k])
+        key = key if siblings else parent  # the first part that is not known
+    if nearest_choice(key, siblings) or group in groups:
+        return suggest(key, siblings)
+    if nearest_choice(key, known):
+        return suggest(key, known)
+    return suggest(key, [k for k in known if "." not in k])
 
 
-def _dotted_keys(tree, prefix=""):
+def _dotted_keys(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """All keys of a configuration with the path to them."""
     for key, value in tree.items():
         yield prefix + key
         if isinstance(value, dict):
