@@ -4,19 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.tree_util import Partial
 from scipy.linalg import expm
 from scipy.special import ellipj, ellipk
 
-from integrators import dormand_prince5, rk4
-from sim import rollout
-from sim.inputs import zero_order_hold
-from sim.models import cascaded_tanks, chain, duffing, kepler, linear, lorenz, pendulum
-
-
-def simulate(field, initial, dt, n, xs=None):
-    stepper = dormand_prince5(field, dt)
-    return rollout(stepper.step, stepper.init(initial), xs, length=n)[1]
+from sim.models import chain, duffing, kepler, linear, lorenz, pendulum
+from tests.sim.simulation import simulate
 
 
 def spread(energy):
@@ -24,8 +16,6 @@ def spread(energy):
 
 
 # ---------------------------------------------------------------- pendulum
-
-
 def test_pendulum_has_the_period_of_the_elliptic_integral_and_keeps_its_energy():
     params = pendulum.Params(length=0.7, mass=1.3, damping=0.0)
     amplitude, n = 2.5, 1000
@@ -50,8 +40,6 @@ def test_small_driven_pendulum_swings_with_the_linear_amplitude():
 
 
 # ---------------------------------------------------------------- chain
-
-
 def test_uniform_chain_moves_as_the_sum_of_its_modes():
     n, mass, stiffness, damping = 4, 2.0, 3.0, 0.2
     model = chain.model(n, chain.Params(mass, damping, stiffness))
@@ -107,8 +95,6 @@ def test_undamped_chain_keeps_its_energy():
 
 
 # ---------------------------------------------------------------- Duffing
-
-
 def test_free_duffing_is_a_jacobi_elliptic_function():
     params = duffing.Params(mass=2.0, damping=0.0, stiffness=3.0, cubic=5.0)
     a, dt, n = 1.2, 0.01, 500
@@ -135,8 +121,6 @@ def test_forced_duffing_follows_a_cosine_under_the_force_that_makes_one():
 
 
 # ---------------------------------------------------------------- Lorenz
-
-
 @pytest.mark.parametrize("side", [-1, 0, 1])
 def test_lorenz_rests_at_its_fixed_points(side):
     x = side * np.sqrt(8 / 3 * 27)
@@ -154,8 +138,6 @@ def test_lorenz_contracts_volume_everywhere_at_one_rate_and_is_symmetric():
 
 
 # ---------------------------------------------------------------- Kepler
-
-
 def test_kepler_orbit_closes_after_its_period():
     mu, a, e, n = 2.0, 1.5, 0.6, 2000
     params = kepler.Params(mu)
@@ -176,132 +158,7 @@ def test_default_kepler_orbit_has_the_published_invariants():
     assert float(kepler.angular_momentum(initial)) == pytest.approx(0.8, abs=1e-15)
 
 
-# ---------------------------------------------------------------- cascaded tanks
-
-TANKS = cascaded_tanks.Params(0.0669, 0.0472, 0.065, 0.636, 21.67, 10.0, 1.5, 3.0, 0.8, 0.05)
-
-
-def head(x):
-    """Of a reading not close to the knee."""
-    return x + TANKS.datum - TANKS.compression * np.maximum(TANKS.knee - x, 0.0)
-
-
-def lower_outflow(x):
-    return TANKS.lower * np.sqrt(head(x))
-
-
-def lower_level(flow):
-    """The reading, above the knee, whose outflow is the given flow."""
-    return (flow / TANKS.lower) ** 2 - TANKS.datum
-
-
-@jax.jit
-def fill(u, params=TANKS, start=5.0):
-    """The levels during 4000 s of one pump voltage."""
-    stepper = rk4(Partial(cascaded_tanks.cascaded_tanks, params), 2.0)
-    start = cascaded_tanks.State(start, start, start)
-    return rollout(stepper.step, stepper.init(start), jnp.full(2000, u))[1]
-
-
-def test_tanks_settle_where_inflow_is_outflow():
-    ys = fill(2.5)
-    inflow = TANKS.pump * 2.5
-    expected = [(inflow / TANKS.upper) ** 2, lower_level(inflow)]
-    np.testing.assert_allclose([ys.upper[-1], ys.lower[-1]], expected, rtol=1e-9)
-
-
-def test_water_is_conserved_below_the_rims():
-    low, high = [[1.0], [1.5], [0.0]], [[20.0], [9.0], [6.0]]
-    x1, x2, u = jnp.asarray(np.random.default_rng(0).uniform(low, high, (3, 40)))
-    x2 = jnp.where(jnp.abs(x2 - TANKS.knee) > 1.0, x2, 9.0)
-    dy = cascaded_tanks.cascaded_tanks(TANKS, 0.0, cascaded_tanks.State(x1, x2, x2), u)
-    volume = dy.lower * jnp.where(x2 < TANKS.knee, 1.0 + TANKS.compression, 1.0)
-    kept = TANKS.pump * u - lower_outflow(x2)
-    np.testing.assert_allclose(dy.upper + volume, kept, atol=1e-5)  # a level 1 V from the knee
-    assert (x2 < TANKS.knee).any()
-
-
-def test_the_head_is_the_volume_the_reading_stands_for():
-    """The slope of h, from an outflow, is what a change of the reading is divided by."""
-
-    def rate(x2, u=0.0):
-        return cascaded_tanks.cascaded_tanks(TANKS, 0.0, cascaded_tanks.State(4.0, x2, x2), u).lower
-
-    through = TANKS.upper * 2.0
-    readings = jnp.linspace(2.7, 3.3, 7)
-
-    def h(x2):  # of the outflow (k₁ √x₁ − ẋ₂ h′) = k₂ √h, with h′ by differences
-        slope = 1.0 + TANKS.compression / (1.0 + jnp.exp((x2 - TANKS.knee) / 0.1))
-        return ((through - rate(x2) * slope) / TANKS.lower) ** 2, slope
-
-    _, slope = h(readings)
-    np.testing.assert_allclose(jax.vmap(jax.grad(lambda x: h(x)[0]))(readings), slope, rtol=1e-9)
-
-
-def test_a_full_upper_tank_passes_on_what_it_gains():
-    inflow, through = TANKS.pump * 6.0, TANKS.upper * np.sqrt(TANKS.upper_top)
-    y = cascaded_tanks.State(TANKS.upper_top, 9.0, 9.0)
-    dy = cascaded_tanks.cascaded_tanks(TANKS, 0.0, y, 6.0)
-    assert float(dy.upper) == 0.0
-    into = through + TANKS.share * (inflow - through)
-    assert float(dy.lower) == pytest.approx(into - lower_outflow(9.0), abs=1e-14)
-
-
-def test_levels_stop_at_the_top():
-    ys = fill(6.0)
-    for levels, top in ((ys.upper, TANKS.upper_top), (ys.lower, TANKS.lower_top)):
-        assert top - 0.02 < float(levels[-1]) <= float(jnp.max(levels)) <= top
-    nothing_falls_in = fill(6.0, TANKS._replace(share=0.0))
-    through = TANKS.upper * np.sqrt(nothing_falls_in.upper[-1])
-    assert float(nothing_falls_in.lower[-1]) == pytest.approx(lower_level(through), rel=1e-4)
-
-
-def test_full_tanks_drain_when_the_pump_stops():
-    full = cascaded_tanks.State(TANKS.upper_top, TANKS.lower_top, TANKS.lower_top)
-    dy = cascaded_tanks.cascaded_tanks(TANKS._replace(upper=0.04), 0.0, full)
-    assert float(dy.upper) == -0.04 * np.sqrt(TANKS.upper_top)
-    expected = 0.04 * np.sqrt(TANKS.upper_top) - lower_outflow(TANKS.lower_top)
-    assert float(dy.lower) == pytest.approx(expected, abs=1e-14)
-
-
-def test_tanks_run_dry_with_finite_gradients():
-    def last(params, start):
-        ys = fill(0.0, params, start)
-        return ys.upper[-1] + ys.lower[-1]
-
-    value, grads = jax.value_and_grad(last, argnums=(0, 1))(TANKS, 1.0)
-    dry = TANKS.knee - (TANKS.knee + TANKS.datum) / (1 + TANKS.compression)  # where h is 0
-    assert float(value) == pytest.approx(dry, abs=1e-4)
-    assert all(np.isfinite(g) for g in jax.tree.leaves(grads))
-    at_zero = jax.jacfwd(cascaded_tanks.cascaded_tanks, argnums=2)(
-        TANKS, 0.0, cascaded_tanks.State(0.0, 0.0, 0.0), 0.0
-    )
-    assert all(np.isfinite(g) for g in jax.tree.leaves(at_zero))
-
-
-def test_the_reading_follows_where_the_level_leaves_its_play():
-    ys = fill(2.5)
-    apart = np.abs(ys.lower - ys.reading)
-    fastest = np.abs(np.diff(ys.lower, prepend=5.0)).max() / 2.0  # V/s
-    assert TANKS.play < apart.max() < TANKS.play + 2.0 * fastest
-    for reading, rate in ((5.0 - 0.9 * TANKS.play, 0.0), (5.0 + 3 * TANKS.play, -TANKS.play)):
-        y = cascaded_tanks.State(5.0, 5.0, reading)
-        got = cascaded_tanks.cascaded_tanks(TANKS, 0.0, y, 1.0).reading
-        assert float(got) == pytest.approx(rate, abs=1e-12)  # 2 w within 2 s
-
-
-def test_default_tanks_follow_the_training_record(shared):
-    t, u, y = np.loadtxt(shared / "data/cascaded_tanks_train.csv", delimiter=",", skiprows=1).T
-    model = cascaded_tanks.model()
-    stepper = rk4(model.field, 4.0)
-    _, ys = rollout(stepper.step, stepper.init(model.initial), zero_order_hold(t, u))
-    error = np.append(model.initial.reading, ys.reading) - y
-    assert np.sqrt(np.mean(error**2)) < 0.102
-
-
 # ---------------------------------------------------------------- linear
-
-
 def test_linear_system_is_the_matrix_exponential():
     A = [[0.0, 1.0, 0.0], [-2.0, -0.3, 1.0], [0.5, 0.0, -1.0]]
     B = [[0.0, 1.0], [1.0, 0.0], [2.0, 0.5]]
