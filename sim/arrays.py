@@ -8,6 +8,8 @@ from typing import Any
 import netCDF4
 import numpy as np
 
+from sim.files import replace_file
+
 KINDS = "iuf"  # whole numbers and real ones, as NetCDF has them
 
 
@@ -33,31 +35,29 @@ def write(
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     write(f"{folder}/a.nc", {"a.W": np.eye(2)}, {"kind": "gru"})
-    ...     read_array(f"{folder}/a.nc")
+    ...     read_arrays(f"{folder}/a.nc")
     ({'a.W': array([[1., 0.],
            [0., 1.]])}, {'kind': 'gru'})
     """
     path = Path(path)
-    part = path.with_name(path.name + ".part")
     arrays = {name: np.asarray(array) for name, array in arrays.items()}
     for name, array in arrays.items():
         if array.dtype.kind not in KINDS or array.dtype.itemsize < 4:
             raise ValueError(f"{name}: expected real numbers of 32 or 64 bits, got {array.dtype}")
     try:
-        with netCDF4.Dataset(part, "w", format="NETCDF4") as file:
+        with (
+            replace_file(path) as temporary,
+            netCDF4.Dataset(temporary, "w", format="NETCDF4") as file,
+        ):
             file.setncatts(dict(attributes))
             for name, array in arrays.items():
-                _put_string(file, name, array)
-        with open(part, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(part, path)
+                _put_array(file, name, array)
     except (OSError, RuntimeError) as error:
-        part.unlink(missing_ok=True)
         reason = getattr(error, "strerror", None) or str(error)
         raise OSError(f"{path}: cannot write the file: {reason}") from error
 
 
-def read_array(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def read_arrays(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """The arrays and the attributes that `write` wrote.
 
     Raises:
@@ -76,7 +76,7 @@ def read_array(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[str
         raise OSError(f"{path}: cannot read the file: {reason}") from error
 
 
-def _put_string(file, name, array):
+def _put_array(file, name, array):
     for size in array.shape:
         if f"n{size}" not in file.dimensions:
             file.createDimension(f"n{size}", size)

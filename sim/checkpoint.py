@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from sim.files import replace_file
 from sim.names import leaf_names
 
 
@@ -36,18 +37,12 @@ def save(path: str | os.PathLike, state: Checkpoint, run: dict[str, Any]) -> Non
         OSError: it cannot be written; the message names the file.
     """
     path = Path(path)
-    part = path.with_name(path.name + ".part")
     leaves = {f"leaf_{i}": np.asarray(x) for i, x in enumerate(jax.tree.leaves(state.carry))}
     facts = json.dumps({**run, **_structure(state.carry)})
     try:
-        with open(part, "wb") as file:
+        with replace_file(path) as temporary, open(temporary, "wb") as file:
             np.savez(file, facts=facts, step=state.step, records=state.records, **leaves)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-        _sync_folder(path.parent)
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise OSError(f"{path}: cannot write the checkpoint: {error.strerror or error}") from error
 
 
@@ -115,13 +110,3 @@ def _structure(carry, renamed=None):
         f"carry {name}": f"{x.dtype.name}[{','.join(map(str, x.shape))}]"
         for name, x in zip(names, leaves, strict=True)
     }
-
-
-def _sync_folder(folder):
-    # The rename itself must reach the disk; only POSIX can open a folder for that.
-    if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

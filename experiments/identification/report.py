@@ -63,7 +63,10 @@ def write_report(path: Path, fitted: FitReport, config_yaml: str) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    Path(path).write_text("\n".join(_report_page(fitted, config_yaml)), encoding="utf-8")
+    from sim.files import replace_file
+
+    with replace_file(path) as temporary:
+        temporary.write_text("\n".join(_report_page(fitted, config_yaml)), encoding="utf-8")
 
 
 def _report_page(fitted, config_yaml):

@@ -1,31 +1,21 @@
-"""The files of the task `estimate`: estimates and forecasts by name, whole or not at all."""
+"""Datasets written as files, whole or not at all."""
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 
-def write_dataset(path, dataset, attributes):
-    """Write the whole file or none."""
+def write_dataset(path: Path, dataset: Any, attributes: Mapping[str, Any]) -> None:
+    """Write an `xarray.Dataset` with global attributes, the whole file or none.
+
+    Raises:
+        OSError: it cannot be written; the message names the file.
+    """
+    from sim.files import replace_file
     from sim.netcdf import writer
 
     with (
-        _replace_file(path) as temporary,
+        replace_file(path) as temporary,
         writer(temporary, flush=dataset.sizes["time"], attributes=attributes) as append,
     ):
         append(0, dataset)
-
-
-@contextmanager
-def _replace_file(path: Path) -> Iterator[Path]:
-    """A path to write to that becomes ``path`` once all is on the disk."""
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.unlink(missing_ok=True)
-    try:
-        yield temporary
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -5,7 +5,6 @@ runs/<task>/<YYYYmmdd-HHMMSS>-<6 hex>/
 """
 
 import json
-import os
 import secrets
 from datetime import datetime
 from pathlib import Path
@@ -51,14 +50,11 @@ def check_empty(directory: Path) -> None:
 
 
 def write_json(path: Path, values: dict[str, Any]) -> None:
-    """Write atomically: a reader sees the old file or the new one, never a part."""
-    temporary = path.with_suffix(".tmp")
-    with open(temporary, "w", encoding="utf-8") as file:
-        json.dump(values, file, indent=2)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    """Write the values so that a reader sees the old file or the new one, never a part."""
+    from sim.files import replace_file  # with JAX, which help does without
+
+    with replace_file(path) as temporary:
+        temporary.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
 
 
 def update_run_json(directory: Path, **values: Any) -> dict[str, Any]:

@@ -34,8 +34,13 @@ class RunningErrors:
 def write_metrics(
     path: Path, scores: Mapping[str, Mapping[str, float]], quantities: Mapping
 ) -> None:
-    """One row for each metric and quantity, with its units."""
-    with open(path, "w", newline="", encoding="utf-8") as file:
+    """Write one row for each metric and quantity, with its units."""
+    from sim.files import replace_file
+
+    with (
+        replace_file(path) as temporary,
+        open(temporary, "w", newline="", encoding="utf-8") as file,
+    ):
         rows = csv.writer(file)
         rows.writerow(["metric", "quantity", "value", "units"])
         for metric, values in scores.items():

@@ -101,7 +101,7 @@ def load(path: str | os.PathLike, like: Any = None) -> Saved:
     """
     from sim import arrays  # as above
 
-    stored, attributes = arrays.read_array(path)
+    stored, attributes = arrays.read_arrays(path)
     if attributes.get("source") != "scansim" or "config" not in attributes:
         raise OSError(f"{path}: expected a network that `save` wrote, got another file")
     scaling = None

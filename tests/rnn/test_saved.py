@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sim import arrays
+from sim import arrays, files
 from sim.rnn import Scaling, StateScaling, gru_params, load, save
 
 PARAMS = {
@@ -114,7 +114,7 @@ def test_a_write_that_fails_leaves_the_file_before_it(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(arrays.os, "fsync", full)
+    monkeypatch.setattr(files.os, "fsync", full)
     with pytest.raises(OSError, match="network.nc: cannot write the file: No space left"):
         save(path, np.zeros(2))
     assert load(path).params[""].tolist() == [1, 1]

@@ -340,12 +340,12 @@ def test_time_that_does_not_increase_is_one_line(scansim, tmp_path, late):
 
 
 def test_a_write_that_fails_leaves_no_part_of_a_file(scansim, tmp_path, monkeypatch):
-    from experiments.records import dataset_file
+    from sim import files
 
     def full(*_):
         raise OSError("no space left on device")
 
-    monkeypatch.setattr(dataset_file.os, "fsync", full)
+    monkeypatch.setattr(files.os, "fsync", full)
     code, _, said = scansim("experiment=nile", "output.dir=kept", "output=data")
     assert code == 4 or "no space left" in said
     assert not list(tmp_path.glob("**/*.nc")) and not list(tmp_path.glob("**/*.part"))
