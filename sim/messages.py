@@ -1,4 +1,4 @@
-"""Words of messages: lists of names, and the name that was meant."""
+"""Parts of messages: lists of names, and the name that was meant."""
 
 import difflib
 from collections.abc import Iterable
@@ -14,12 +14,28 @@ def join_names(names: Iterable[str]) -> str:
     return f"{', '.join(rest)} and {last}" if rest else last
 
 
-def suggest(word: str, choices: Iterable[str]) -> str:
-    """The end of a message about a name that is none of the choices.
+def nearest_choice(word: object, choices: Iterable[object]) -> str | None:
+    """The choice that is most like ``word``, or that contains it; None if none is.
 
-    >>> suggest("mas", ["mass", "gain"]), suggest("x", ["mass", "gain"])
-    ("did you mean 'mass'?", 'expected one of mass, gain')
+    >>> nearest_choice("lenght", ["length", "mass"])
+    'length'
     """
-    choices = list(choices)
-    close = difflib.get_close_matches(word, choices, 1)
-    return f"did you mean {close[0]!r}?" if close else f"expected one of {', '.join(choices)}"
+    word, choices = str(word), sorted(map(str, choices))
+    similar = difflib.get_close_matches(word, choices, n=1, cutoff=0.55)
+    containing = [choice for choice in choices if len(word) > 2 and word in choice]
+    return next(iter(similar or containing), None)
+
+
+def suggest(word: object, choices: Iterable[object]) -> str:
+    """The end of an error message: the choice most like ``word``, or all of them.
+
+    >>> suggest("lenght", ["length", "mass"])
+    "did you mean 'length'?"
+    >>> suggest("colour", ["length", "mass"])
+    'known here: length, mass'
+    """
+    choices = sorted(map(str, choices))
+    choice = nearest_choice(word, choices)
+    if choice is not None:
+        return f"did you mean {choice!r}?"
+    return f"known here: {', '.join(choices)}" if choices else "nothing can be set here"

@@ -1,4 +1,8 @@
-"""Ends of error messages: the nearest valid choice."""
+"""Ends of error messages: the nearest valid choice.
+
+`sim.messages` has the same two functions: importing it loads JAX, which the command line needs
+only once a run begins.
+"""
 
 import difflib
 from collections.abc import Iterable

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from experiments.cli.tasks import project_tasks
 from experiments.run import run
 
 ROOT = str(Path(__file__).resolve().parents[3])
@@ -44,7 +45,7 @@ HEAVY = (
 @pytest.mark.parametrize(
     ("argv", "env", "says"),
     [
-        (["--help"], {}, "Exit codes: 0 done"),
+        (["--help"], {}, "Exit codes:"),
         (["--version"], {}, "scansim 0."),
         (["-sc", "query=bash"], {"COMP_LINE": "scansim model=pen"}, "model=pendulum"),
         (
@@ -249,8 +250,8 @@ def test_the_module_is_a_command(tmp_path):
             "scansim: design: biquad_peaking(w0, Q, gain, fs): missing a required argument: 'Q'",
         ),
         (
-            "task=filter design.cutoff=0.1 design.Q=2 design.gain=6 design.order=2 input=nile dt=null duration=null "
-            "design._target_=filters.iir.design.biquad_peaking",
+            "task=filter design.cutoff=0.1 design.Q=2 design.gain=6 design.order=2 input=nile "
+            "dt=null duration=null design._target_=filters.iir.design.biquad_peaking",
             2,
             "unexpected keyword argument 'N'",
         ),
@@ -266,7 +267,7 @@ def test_a_mistake_is_one_or_two_lines_and_leaves_nothing(scansim, tmp_path, arg
     assert not list(tmp_path.iterdir())
 
 
-def test_a_file_cannot_give_leave_to_run_a_package(scansim, tmp_path):
+def test_a_file_cannot_allow_a_package(scansim, tmp_path):
     (tmp_path / "conf" / "experiment").mkdir(parents=True)
     recipe = "# @package _global_\nallow: [os]\nmodel: {_target_: os.getcwd}\n"
     (tmp_path / "conf" / "experiment" / "sly.yaml").write_text(recipe)
@@ -275,20 +276,13 @@ def test_a_file_cannot_give_leave_to_run_a_package(scansim, tmp_path):
     assert "allow: may be set only on the command line" in err
 
 
-def test_help_names_every_option(scansim):
+def test_help_names_every_task_and_option(scansim):
     code, out, _ = scansim("--help")
     assert code == 0
-    for group in (
-        "experiment",
-        "model",
-        "integrator",
-        "estimator",
-        "design",
-        "data",
-        "fit",
-        "input",
-        "output",
-        "runtime",
-    ):
+    groups = {group for task in project_tasks().values() for group in task.all_groups}
+    for group in ("experiment", "output", "runtime", *groups):
         for name in os.listdir(os.path.join(ROOT, "conf", group)):
             assert f" {name.removesuffix('.yaml')} " in out
+    for name, task in project_tasks().items():
+        assert f" {name} " in out and task.summary in out
+    assert max(map(len, out.splitlines())) <= 100
