@@ -12,7 +12,7 @@ from sim.fit.problem.linearisation import Linearisation, linearise
 from sim.fit.problem.losses import residuals
 from sim.fit.problem.problem import Problem
 from sim.fit.problem.quadratic_model import convex_model, curvature
-from sim.fit.result import Fit, SearchState, Uncertainty
+from sim.fit.result import Fit, NoCovariance, SearchState, Uncertainty
 from sim.fit.solvers.status import CONVERGED, SEARCHING, STUCK
 from sim.fit.uncertainty.covariance import MAX_UNKNOWNS, effective_parameters
 from sim.fit.uncertainty.robust_covariance import HuberLinearisation, huber_linearisation
@@ -132,7 +132,7 @@ def _evaluate_minimum(problem, search, z) -> _Minimum:
     linearisation = search.linearisation if known else None
     most = MAX_UNKNOWNS_LINEARISED if known else MAX_UNKNOWNS
     if len(z) > most:
-        return _Minimum(without_covariance(problem, z, f"more than {most} unknowns"), linearisation)
+        return _Minimum(without_covariance(problem, z, NoCovariance(most)), linearisation)
     try:
         if problem.objective.is_likelihood:
             at_minimum = curvature(problem, z)
@@ -144,7 +144,4 @@ def _evaluate_minimum(problem, search, z) -> _Minimum:
         linearisation = linearisation or linearise(problem, z)
         return _Minimum(from_fisher_information(problem, z, linearisation), linearisation)
     except NoForwardMode:
-        uncertainty = without_covariance(
-            problem, z, "a model with jax.custom_vjp has no forward-mode derivative"
-        )
-        return _Minimum(uncertainty, linearisation)
+        return _Minimum(without_covariance(problem, z, NoCovariance(None)), linearisation)

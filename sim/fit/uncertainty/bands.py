@@ -1,4 +1,4 @@
-"""How far to trust a simulated trajectory."""
+"""Confidence bands of simulated trajectories, from the covariance of the parameters."""
 
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -16,13 +16,13 @@ from sim.records.experiment import Experiment
 
 
 class Band(NamedTuple):
-    """A simulated trajectory, or one of predictions, and how well the fit knows it.
+    """A simulated trajectory, or one of predictions, and its uncertainty.
 
     Attributes:
-        simulated, sd: (N, outputs), with a row for y0 where a simulation has one; sd is
-            the standard deviation of the simulated, without the noise of a measurement. Of a
-            `Prediction` it is each sample predicted from those before, NaN where missing.
-        degrees: of freedom of the σ² in it.
+        simulated, sd: (N, outputs), with a row for y0 where a simulation has one. sd is the
+            standard deviation of the simulated output, without measurement noise. For a
+            `Prediction`, each sample is predicted from those before; NaN where missing.
+        degrees: of freedom of the σ² in sd.
     """
 
     simulated: np.ndarray
@@ -30,7 +30,8 @@ class Band(NamedTuple):
     degrees: float = np.inf
 
     def interval(self, level: float = 0.95):
-        """(2, N, outputs): between these lies the noiseless output, each at a stated rate."""
+        """Lower and upper limit (2, N, outputs): each noiseless output lies between them with
+        probability ``level``."""
         reach = stdtrit(self.degrees, 0.5 + level / 2) * self.sd
         return np.stack([self.simulated - reach, self.simulated + reach])
 
@@ -38,41 +39,41 @@ class Band(NamedTuple):
 def bands(found: Fit, experiment: int | Experiment = 0, state: Any = None) -> Band:
     """sd(ŷ_k)² = J_k cov(z) J_kᵀ,   J_k = ∂ŷ_k/∂z
 
-    One forward-mode pass for each direction of z, one after the other: memory is that of a
+    One forward-mode pass for each direction of z, one after the other: the memory is that of a
     few trajectories.
 
     Args:
-        found: of a `Simulation`, or of a `Prediction`, whose sd is what the parameters alone
-            put on the predictions of its filter. Its uncertainty is what the band shows.
-        experiment: which of those that were fitted, by number; or another one.
-        state: the initial state of another one, taken as known.
+        found: a fit of a `Simulation`, or of a `Prediction`; for the latter, sd is the
+            uncertainty of the filter's predictions from that of the parameters alone. The band
+            follows from ``found.uncertainty``.
+        experiment: the index of a fitted experiment, or another `Experiment`.
+        state: the initial state of another experiment, taken as known.
 
     Raises:
-        ValueError: no such experiment.
+        ValueError: there is no such experiment.
 
     Reference: G. A. F. Seber and C. J. Wild, *Nonlinear Regression*, Wiley 1989,
     section 5.1.
 
     >>> from sim import Stepper
     >>> from sim.fit import Simulation, fit
-    >>> def model(p):   # what is seen is p, throughout
+    >>> def model(p):   # its output is p["level"] at all times
     ...     return Stepper(jnp.asarray, lambda s, _: (s, p["level"]))
     >>> e = Experiment(None, jnp.array([[1.0], [2.0], [3.0]]))
     >>> found = fit(Simulation(model), {"level": 1.0}, e, states=0.0, free_states=False)
     >>> bands(found).sd.round(3).tolist()   # 1 / √3
     [[0.577], [0.577], [0.577]]
     """
-    problem = found.problem
-    z = found.minimum
-    theta, _ = problem.split_vector(z)
+    problem, z = found.problem, found.minimum
+    theta, _ = problem.parts(z)
     n, m = len(theta), problem.states.size
-    W, reach = found.uncertainty.root, found.uncertainty.degrees
+    W, degrees = found.uncertainty.root, found.uncertainty.degrees
     if W is None:
         factor = covariance_factor(problem, z, linearisation_at_minimum(found))
-        W, reach = factor.W, factor.degrees
+        W, degrees = factor.W, factor.degrees
     if isinstance(experiment, Experiment):
         problem = replace(problem, states=problem.states._replace(free=False))
-        own, e, s, size = np.arange(n), experiment, theta[:0], jnp.ones_like(theta)
+        rows, s, unit = np.arange(n), theta[:0], jnp.ones_like(theta)
         given = jax.tree.map(lambda leaf: jnp.asarray(leaf, z.dtype), state)
     else:
         if experiment not in range(len(problem.order)):
@@ -80,29 +81,32 @@ def bands(found: Fit, experiment: int | Experiment = 0, state: Any = None) -> Ba
                 f"experiment: expected a number below {len(problem.order)} or an "
                 f"Experiment, got {experiment!r}"
             )
-        given, e = problem.per_experiment(z)[1][experiment]
-        at = n + m * problem.order.index(experiment)
-        own, size = np.r_[:n, at : at + m], problem.unit[at : at + m]
-        s, size = size * z[at : at + m], jnp.concatenate([jnp.ones_like(theta), size])
-    directions = jnp.asarray(W[own].T, z.dtype) * size[None]
-    simulated, sd = _propagate_band(problem, jnp.concatenate([theta, s]), e, given, directions)
-    return Band(np.asarray(simulated), np.asarray(sd), reach)
+        first = n + m * problem.order.index(experiment)
+        numbers = slice(first, first + m)
+        given, experiment = problem.each(z)[1][experiment]
+        rows, unit = np.r_[:n, numbers], problem.unit[numbers]
+        s, unit = unit * z[numbers], jnp.concatenate([jnp.ones_like(theta), unit])
+    directions = jnp.asarray(W[rows].T, z.dtype) * unit[None]
+    both = jnp.concatenate([theta, s])
+    simulated, sd = _propagate_band(problem, both, experiment, given, directions)
+    return Band(np.asarray(simulated), np.asarray(sd), degrees)
 
 
 @jax.jit
 def _propagate_band(problem, both, e, given, directions):
-    n = problem.parameter_count
+    """The outputs at ``both``, parameters and state, and their standard deviation."""
+    n = sum(problem.declared.sizes)
 
-    def simulated(both):
-        p, x0 = problem.parameters(both[:n]), problem.states.unpack(both[n:], given)
-        if problem.objective.is_likelihood:
+    def outputs(both):
+        p, x0 = problem.parameters(both[:n]), problem.states.state(both[n:], given)
+        if is_likelihood(problem.objective):
             return e.y - problem.objective.run(p, x0, e)[1].innovation
         return run_outputs(problem.objective, p, x0, e)
 
-    def one_more(squares, direction):
-        moved = jax.jvp(simulated, (both,), (direction,))[1]
-        return squares + moved * moved, None
+    def add_square(squares, direction):
+        slope = jax.jvp(outputs, (both,), (direction,))[1]
+        return squares + slope * slope, None
 
-    best = simulated(both)
-    squares, _ = rollout(one_more, jnp.zeros_like(best), directions)
+    best = outputs(both)
+    squares, _ = rollout(add_square, jnp.zeros_like(best), directions)
     return best, jnp.where(jnp.isnan(best), jnp.nan, jnp.sqrt(squares))

@@ -1,4 +1,4 @@
-"""Of what was searched, how each number scatters: by the noise of the data, and by priors."""
+"""Covariance of the estimates, from the noise of the data and the priors."""
 
 from typing import NamedTuple
 
@@ -11,71 +11,75 @@ from sim.fit.problem.linearisation import Linearisation, linearise
 from sim.fit.problem.losses import forward_mode, prior_loss, prior_rows
 from sim.fit.problem.quadratic_model import quadratic_model
 from sim.fit.result import Fit
-from sim.fit.uncertainty import active_bounds
+from sim.fit.uncertainty.active_bounds import at_active_bound
 
-# A direction is open where its share of the Fisher information is below this; at the
+# A direction is undetermined where its share of the Fisher information is below this; below the
 # square of it the search itself cannot tell.
 OPEN_INFORMATION = 1e-7
-# Unknowns up to which a search ends with a covariance.
+# The largest number of unknowns for which a covariance is computed.
 MAX_UNKNOWNS = 300
 
 
 class CovarianceFactor(NamedTuple):
-    """A covariance by its root.
+    """A factor W of the covariance of z.
 
     Attributes:
         W: (n, k), cov z = W Wᵀ.
-        unseen, scale: of scale · z the directions that nothing determines, (·, n); the scale is
-            infinite of a number that a bound holds, which is as if it were fixed.
+        null_directions: (·, n), of scale · z, which neither data nor priors determine.
+        scale: (n,), infinite for a number at an active bound, which counts as fixed.
         degrees: of freedom of σ²; infinite of a likelihood.
-        variance: σ² of the data in units of their weights; 1 of a likelihood, which has its
+        variance: σ² of the data in units of their weights; 1 for a likelihood, which has its
             noise inside.
-        bare: W₀ (n, k), W₀ W₀ᵀ = (JᵀJ)⁻¹ with the rows of priors among J.
+        unscaled: W₀ (n, k), W₀ W₀ᵀ = (JᵀJ)⁻¹ with the rows of priors among those of J.
     """
 
     W: np.ndarray
-    unseen: np.ndarray
+    null_directions: np.ndarray
     scale: np.ndarray
     degrees: float
     variance: float
-    bare: np.ndarray
+    unscaled: np.ndarray
 
-    def share(self, j: int) -> float:
-        """cov z_jj / (JᵀJ)⁻¹_jj: σ² of a number that the data tell, or a bound
-        holds, 1 of one that a prior does."""
-        bare = np.linalg.norm(self.bare[j])
-        return float((np.linalg.norm(self.W[j]) / bare) ** 2) if bare > 0 else self.variance
+    def variance_ratio(self, j: int) -> float:
+        """cov z_jj / (JᵀJ)⁻¹_jj: σ² for a number that the data determine, or at an active bound;
+        1 for one that a prior determines."""
+        norm = np.linalg.norm(self.unscaled[j])
+        return float((np.linalg.norm(self.W[j]) / norm) ** 2) if norm > 0 else self.variance
 
 
-def covariance_factor(problem, z, at) -> CovarianceFactor:
+def covariance_factor(problem, z, linearisation: Linearisation) -> CovarianceFactor:
     """cov z = A⁻¹ (σ² D + P) A⁻¹,   A = D + P,   σ² = Σ r² / (m − n + tr A⁻¹P)
 
-    D is JᵀJ of the rows of data, whose noise is known by their residuals, and P that of the
-    priors, whose standard deviations are stated. Without any this is σ² (JᵀJ)⁻¹; once outputs
-    are weighted by their noise, σ = 1, it is A⁻¹. Of the n unknowns tr A⁻¹P are held by priors.
+    D is JᵀJ of the rows of data, whose noise is estimated from their residuals, and P that of the
+    priors, whose standard deviations are given. Without priors this is σ² (JᵀJ)⁻¹; where the
+    outputs are weighted by their noise, σ = 1, it is A⁻¹. The priors determine tr A⁻¹P of the n
+    unknowns.
 
     Args:
-        problem, z, at: the problem, its minimum, and `linearise` there.
+        problem, z, linearisation: the problem, its minimum, and `linearise` there.
 
     Reference: D. J. C. MacKay, "Bayesian interpolation", Neural Computation 4 (1992) 415-447,
     section 4.
     """
-    bare, unseen, scale = _whiten(at, active_bounds.at_active_bound(problem, z, at.R, at.loss))
-    if problem.objective.is_likelihood:
-        return CovarianceFactor(bare, unseen, scale, np.inf, 1.0, bare)
-    held = _prior_shares(problem, z, bare)
-    degrees = max(problem.samples - problem.unknowns + np.trace(held), 1)
-    variance = 2 * max(float(at.loss) - float(prior_loss(problem, z)), 0.0) / degrees
-    if not problem.prior_count:
-        return CovarianceFactor(np.sqrt(variance) * bare, unseen, scale, degrees, variance, bare)
-    shares, Q = np.linalg.eigh(held)
-    shares = np.clip(shares, 0, 1)
-    W = bare @ Q * np.sqrt(variance * (1 - shares) + shares)
-    return CovarianceFactor(W, unseen, scale, degrees, variance, bare)
+    at_bound = at_active_bound(problem, z, linearisation.R, linearisation.loss)
+    unscaled, null_directions, scale = _whiten(linearisation, at_bound)
+    if is_likelihood(problem.objective):
+        return CovarianceFactor(unscaled, null_directions, scale, np.inf, 1.0, unscaled)
+    prior_shares = _prior_shares(problem, z, unscaled)
+    degrees = max(problem.samples - problem.unknowns + np.trace(prior_shares), 1)
+    data_loss = float(linearisation.loss) - float(prior_loss(problem, z))
+    variance = 2 * max(data_loss, 0.0) / degrees
+    if problem.known:
+        shares, Q = np.linalg.eigh(prior_shares)
+        shares = np.clip(shares, 0, 1)
+        W = unscaled @ Q * np.sqrt(variance * (1 - shares) + shares)
+    else:
+        W = np.sqrt(variance) * unscaled
+    return CovarianceFactor(W, null_directions, scale, degrees, variance, unscaled)
 
 
 def linearisation_at_minimum(fit: Fit) -> Linearisation:
-    """What the fit keeps; one evaluation of the model where it keeps none."""
+    """The linearisation that the fit keeps, or a new one where it keeps none."""
     if fit.linearisation is not None:
         return fit.linearisation
     return quadratic_model(fit.problem, fit.minimum)
@@ -93,34 +97,33 @@ def effective_parameters(problem, z, linearisation: Linearisation | None = None)
         return problem.unknowns
     try:
         linearisation = linearisation or linearise(problem, z)
-        bare = _whiten(linearisation, np.zeros(len(z), bool))[0]
-        return problem.unknowns - float(np.trace(_prior_shares(problem, z, bare)))
+        unscaled = _whiten(linearisation, np.zeros(len(z), bool))[0]
+        return problem.unknowns - float(np.trace(_prior_shares(problem, z, unscaled)))
     except NoForwardMode:
         return problem.unknowns
 
 
-def _whiten(at, bound):
-    """W₀ (n, k), the directions (n − k, n) of scale · z that nothing determines, that scale (n,),
-    without those that are ``bound`` (n,)."""
-    R = np.where(bound, 0, np.asarray(at.R, float))
+def _whiten(linearisation, at_bound):
+    """W₀ (n, k), the null directions (n − k, n) and the scale (n,) of a `CovarianceFactor`."""
+    R = np.where(at_bound, 0, np.asarray(linearisation.R, float))
     scale = np.linalg.norm(R, axis=0)
-    dead = scale <= OPEN_INFORMATION**2 * max(scale.max(), np.finfo(float).tiny)
-    scale = np.where(dead, 1.0, scale)
-    scale[bound] = np.inf
+    without_effect = scale <= OPEN_INFORMATION**2 * max(scale.max(), np.finfo(float).tiny)
+    scale = np.where(without_effect, 1.0, scale)
+    scale[at_bound] = np.inf
     _, s, V = np.linalg.svd(R / scale)
-    kept = s > OPEN_INFORMATION * s[0]
-    return (V[kept].T / s[kept]) / scale[:, None], V[~kept], scale
+    determined = s > OPEN_INFORMATION * s[0]
+    return (V[determined].T / s[determined]) / scale[:, None], V[~determined], scale
 
 
-def _prior_shares(problem, z, bare) -> np.ndarray:
-    """W₀ᵀ P W₀ (k, k), the part of priors in each direction, between 0 and 1."""
-    if not problem.prior_count:
-        return np.zeros((bare.shape[1],) * 2)
-    rows = np.asarray(_prior_slopes(problem, z), float) @ bare
+def _prior_shares(problem, z, unscaled) -> np.ndarray:
+    """W₀ᵀ P W₀ (k, k), the share of the priors in each direction, between 0 and 1."""
+    if not problem.known:
+        return np.zeros((unscaled.shape[1],) * 2)
+    rows = np.asarray(_prior_slopes(problem, z), float) @ unscaled
     return rows.T @ rows
 
 
 @jax.jit
 def _prior_slopes(problem, z):
-    """Of the rows of all priors along z, (rows, n)."""
+    """The derivatives of the rows of all priors with respect to z, (rows, n)."""
     return forward_mode(jax.jacfwd(lambda z: jnp.concatenate(prior_rows(problem, z))), z)

@@ -14,37 +14,38 @@ from sim.fit.result import Fit
 
 
 def score(robust, r):
-    """ψ = ½ dρ/dr, and its slope, each shaped as r."""
+    """ψ = ½ dρ/dr and its derivative ψ′, each with the shape of r."""
 
     def psi(r):
-        counted, slope = jax.jvp(robust, (r,), (jnp.ones_like(r),))
-        return counted * slope
+        weighted, slope = jax.jvp(robust, (r,), (jnp.ones_like(r),))
+        return weighted * slope
 
     return jax.jvp(psi, (r,), (jnp.ones_like(r),))
 
 
 class HuberLinearisation(NamedTuple):
-    """The sum of squares whose minimum scatters as that of a robust loss does.
+    """The sum of squares whose minimum has the covariance of a robust loss.
 
     Attributes:
-        problem: with its weights times √h, h = the mean of ψ′(r) of each output.
-        z, at: its minimum, and what is known there: of the errors ψ(r) / √h.
+        problem: with its weights times √h, where h is the mean of ψ′(r) of each output.
+        z: its minimum (n,).
+        linearisation: of the errors ψ(r) / √h there.
     """
 
     problem: Problem
     z: Any
-    at: Linearisation
+    linearisation: Linearisation
 
 
 def huber_linearisation(problem: Problem, z) -> HuberLinearisation:
-    """cov z = h⁻² ψ² (JᵀJ)⁻¹ of each output, by its errors in place of ψ².
+    """cov z = h⁻² ψ² (JᵀJ)⁻¹ of each output, with ψ² from its errors.
 
     Reference: P. J. Huber and E. M. Ronchetti, *Robust Statistics*, 2nd ed., Wiley 2009,
     section 7.6.
     """
     r = jnp.asarray(np.concatenate(residuals(problem, z)), z.dtype) * problem.weights[None]
-    psi, slope = map(np.asarray, _jit_score(problem.objective.robust, r))
-    # Far from a minimum the slope of a redescending ψ may be anything.
+    psi, slope = map(np.asarray, _jit_score(problem.robust, r))
+    # Far from a minimum the slope of a redescending ψ may have any sign.
     h = np.maximum(np.nanmean(slope, axis=0), 0.05)
     loss = 0.5 * np.nansum(psi**2 / h) + float(prior_loss(problem, z))
     plain = replace(
@@ -56,7 +57,7 @@ def huber_linearisation(problem: Problem, z) -> HuberLinearisation:
 
 
 def huber_at_minimum(fit: Fit) -> HuberLinearisation:
-    """What the fit keeps; an evaluation of the model where it keeps none."""
+    """The sum of squares that the fit keeps, or a new one where it keeps none."""
     return huber_linearisation(fit.problem, fit.minimum) if fit.huber is None else fit.huber
 
 

@@ -83,7 +83,7 @@ def test_what_only_a_product_settles_is_said():
     assert np.isclose(found.params["gain"] * found.params["area"], 1.0, atol=0.02)
     assert sorted(found.uncertainty.open) == [
         "area and gain: the data determine only a combination of them, not each",
-        "idle has no effect on the outputs: the data say nothing of it",
+        "idle has no effect on the outputs: the data do not determine it",
     ]
     error = dict(zip(found.uncertainty.names, found.uncertainty.standard_error, strict=True))
     assert np.isinf([error["area"], error["gain"], error["idle"]]).all()

@@ -8,7 +8,7 @@ import pytest
 from sim import Stepper
 from sim.fit import Bounded, Experiment, Free, Positive, Simulation
 from sim.fit.problem.assemble import build_problem
-from sim.fit.result import Uncertainty
+from sim.fit.result import NoCovariance, Uncertainty
 from sim.fit.uncertainty.standard_errors import without_covariance
 
 
@@ -54,7 +54,7 @@ def test_ranges_stand_in_the_order_of_the_names():
     problem, z = build_problem(
         Simulation(model), start, es, kinds, {"x": 2.0}, state_kinds={"x": "positive"}
     )
-    found = without_covariance(problem, z, "nothing was asked")
+    found = without_covariance(problem, z, NoCovariance(3))
     lower = dict(zip(found.names, found.bounds[:, 0], strict=True))
     assert lower == {
         "L[0, 0]": 0,
