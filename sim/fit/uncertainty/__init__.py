@@ -1,4 +1,4 @@
-"""How far to trust a fit: covariances, intervals, bands and profiles.
+"""The uncertainty of a fit: covariances, intervals, bands and profiles.
 
 The searches import from here; this room imports `problem`, `parameters` and `solvers`.
 """
@@ -10,6 +10,8 @@ __all__ = [
     "coloured_residuals",
     "covariance",
     "profile_likelihood",
+    "profile_places",
     "robust_covariance",
+    "searched_numbers",
     "standard_errors",
 ]

@@ -8,7 +8,6 @@ import numpy as np
 
 from sim.fit.parameters.constraints import Bounded
 from sim.fit.parameters.vector import index_suffix, state_name
-from sim.fit.problem.objectives import is_likelihood
 from sim.fit.result import ActiveBound
 
 # A bound is active where the parameter is nearer to it than this share of the span (of the start's
@@ -35,8 +34,8 @@ def at_active_bound(problem, z, R=None, loss=0.0) -> np.ndarray:
     for near in _near_bounds(problem, z):
         mask[near.index] = True
     if R is not None:
-        count = max(problem.samples + problem.known - problem.unknowns, 1)
-        sd = 1.0 if is_likelihood(problem.objective) else np.sqrt(2 * float(loss) / count)
+        count = max(problem.samples + problem.prior_count - problem.unknowns, 1)
+        sd = 1.0 if problem.objective.is_likelihood else np.sqrt(2 * float(loss) / count)
         # A step of about 1 in z goes all the way that is left to the bound.
         mask &= np.linalg.norm(np.asarray(R, float), axis=0) <= SMALL_EFFECT * sd
     return mask
@@ -48,14 +47,14 @@ def list_active_bounds(problem, z, mask) -> tuple[ActiveBound, ...]:
 
 
 def _near_bounds(problem, z) -> Iterator[NearBound]:
-    params, experiments = problem.each(z)
-    yield from _near_bounds_of_tree(problem.declared, params, problem.start, 0)
-    first, order = sum(problem.declared.sizes), iter(problem.order)
-    for group, given in zip(problem.groups, problem.given, strict=True):
+    params, experiments = problem.per_experiment(z)
+    yield from _near_bounds_of_tree(problem.layout, params, problem.start, 0)
+    first, order = problem.parameter_count, iter(problem.order)
+    for group, given in zip(problem.groups, problem.initial_states, strict=True):
         for k in range(len(group.y) if problem.states.free else 0):
             i, start = next(order), jax.tree.map(lambda leaf, k=k: leaf[k], given)
             state = experiments[i][0]
-            yield from _near_bounds_of_tree(problem.states.declared, state, start, first, i)
+            yield from _near_bounds_of_tree(problem.states.layout, state, start, first, i)
             first += problem.states.size
 
 

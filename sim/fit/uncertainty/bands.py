@@ -65,7 +65,7 @@ def bands(found: Fit, experiment: int | Experiment = 0, state: Any = None) -> Ba
     [[0.577], [0.577], [0.577]]
     """
     problem, z = found.problem, found.minimum
-    theta, _ = problem.parts(z)
+    theta, _ = problem.split_vector(z)
     n, m = len(theta), problem.states.size
     W, degrees = found.uncertainty.root, found.uncertainty.degrees
     if W is None:
@@ -83,7 +83,7 @@ def bands(found: Fit, experiment: int | Experiment = 0, state: Any = None) -> Ba
             )
         first = n + m * problem.order.index(experiment)
         numbers = slice(first, first + m)
-        given, experiment = problem.each(z)[1][experiment]
+        given, experiment = problem.per_experiment(z)[1][experiment]
         rows, unit = np.r_[:n, numbers], problem.unit[numbers]
         s, unit = unit * z[numbers], jnp.concatenate([jnp.ones_like(theta), unit])
     directions = jnp.asarray(W[rows].T, z.dtype) * unit[None]
@@ -95,11 +95,11 @@ def bands(found: Fit, experiment: int | Experiment = 0, state: Any = None) -> Ba
 @jax.jit
 def _propagate_band(problem, both, e, given, directions):
     """The outputs at ``both``, parameters and state, and their standard deviation."""
-    n = sum(problem.declared.sizes)
+    n = problem.parameter_count
 
     def outputs(both):
-        p, x0 = problem.parameters(both[:n]), problem.states.state(both[n:], given)
-        if is_likelihood(problem.objective):
+        p, x0 = problem.parameters(both[:n]), problem.states.unpack(both[n:], given)
+        if problem.objective.is_likelihood:
             return e.y - problem.objective.run(p, x0, e)[1].innovation
         return run_outputs(problem.objective, p, x0, e)
 

@@ -67,7 +67,7 @@ def coloured_uncertainty(found: Fit) -> Uncertainty:
     """
     _check_suitable(found)
     problem, z, linearisation = found.problem, found.minimum, linearisation_at_minimum(found)
-    robust, weights = problem.robust, problem.weights
+    robust, weights = problem.objective.robust, problem.weights
     if robust is not None:
         problem, _, linearisation = huber_at_minimum(found)
     factor = covariance_factor(problem, z, linearisation)
@@ -87,7 +87,7 @@ def coloured_uncertainty(found: Fit) -> Uncertainty:
     between = _cross_covariance(r, noise)
     K = sum(_sandwich(rows.J, noise, between) for rows in experiments)
     K /= max(1 - np.trace(K) / np.nansum(r * r), 0.1)
-    if problem.known:  # a prior has its own standard deviation, and no memory
+    if problem.prior_count:  # a prior has its own standard deviation, and no memory
         P = np.eye(len(K)) - sum(np.einsum("kia,kib->ab", rows.J, rows.J) for rows in experiments)
         K, prior_parameters = K + P, np.trace(P)
     shares, Q = np.linalg.eigh((K + K.T) / 2)
@@ -99,7 +99,7 @@ def coloured_uncertainty(found: Fit) -> Uncertainty:
 
 def _check_suitable(fit: Fit) -> None:
     """Raise ValueError unless it is a fit of a simulation in one piece, with a covariance."""
-    if is_likelihood(fit.problem.objective):
+    if fit.problem.objective.is_likelihood:
         raise ValueError(
             "found: expected a fit of a simulation, got one of a likelihood, whose "
             "filter models the noise"
@@ -113,7 +113,7 @@ def _check_suitable(fit: Fit) -> None:
 
 def _weighted_rows(problem, z, W) -> list[WeightedRows]:
     """The rows of each experiment, along the columns of W."""
-    n, m, experiments = sum(problem.declared.sizes), problem.states.size, []
+    n, m, experiments = problem.parameter_count, problem.states.size, []
     W = W * np.r_[np.ones(n), np.asarray(problem.unit[n:], float)][:, None]
     first = n
     for group, (errors, slopes) in zip(problem.groups, _errors_and_slopes(problem, z), strict=True):
@@ -133,7 +133,7 @@ def _weighted_rows(problem, z, W) -> list[WeightedRows]:
 def _errors_and_slopes(problem, z):
     """For each group the weighted errors (E, N · outputs), and their derivatives with respect to
     (θ, s)."""
-    theta, states = problem.parts(z)
+    theta, states = problem.split_vector(z)
 
     def rows_of_group(group, given, s):
         size = (group.y.shape[1] + (group.y0 is not None)) * group.y.shape[2]
@@ -145,7 +145,8 @@ def _errors_and_slopes(problem, z):
         return jax.vmap(rows_of_experiment)(s, group, given)
 
     return [
-        rows_of_group(*group) for group in zip(problem.groups, problem.given, states, strict=True)
+        rows_of_group(*group)
+        for group in zip(problem.groups, problem.initial_states, states, strict=True)
     ]
 
 

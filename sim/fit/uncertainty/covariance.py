@@ -63,13 +63,13 @@ def covariance_factor(problem, z, linearisation: Linearisation) -> CovarianceFac
     """
     at_bound = at_active_bound(problem, z, linearisation.R, linearisation.loss)
     unscaled, null_directions, scale = _whiten(linearisation, at_bound)
-    if is_likelihood(problem.objective):
+    if problem.objective.is_likelihood:
         return CovarianceFactor(unscaled, null_directions, scale, np.inf, 1.0, unscaled)
     prior_shares = _prior_shares(problem, z, unscaled)
     degrees = max(problem.samples - problem.unknowns + np.trace(prior_shares), 1)
     data_loss = float(linearisation.loss) - float(prior_loss(problem, z))
     variance = 2 * max(data_loss, 0.0) / degrees
-    if problem.known:
+    if problem.prior_count:
         shares, Q = np.linalg.eigh(prior_shares)
         shares = np.clip(shares, 0, 1)
         W = unscaled @ Q * np.sqrt(variance * (1 - shares) + shares)
@@ -117,7 +117,7 @@ def _whiten(linearisation, at_bound):
 
 def _prior_shares(problem, z, unscaled) -> np.ndarray:
     """W₀ᵀ P W₀ (k, k), the share of the priors in each direction, between 0 and 1."""
-    if not problem.known:
+    if not problem.prior_count:
         return np.zeros((unscaled.shape[1],) * 2)
     rows = np.asarray(_prior_slopes(problem, z), float) @ unscaled
     return rows.T @ rows

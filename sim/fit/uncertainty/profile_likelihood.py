@@ -10,7 +10,6 @@ import numpy as np
 from scipy.special import stdtrit
 
 from sim.fit.parameters.constraints import Bounded, Free, Positive, PositiveDefinite
-from sim.fit.problem.objectives import is_likelihood
 from sim.fit.problem.quadratic_model import quadratic_model
 from sim.fit.result import Fit
 from sim.fit.solvers import levenberg_marquardt as lm
@@ -113,7 +112,7 @@ def profile(
     best, at_bound = float(z[j]), np.isinf(factor.scale[j])
     if values is None and at_bound:
         slope = np.abs(np.asarray(values_and_slopes(problem, z)[1][i, j], float))
-        likelihood = is_likelihood(problem.objective)
+        likelihood = problem.objective.is_likelihood
         distance = distance_from_bound(linearisation, j, slope, factor, bound - loss, likelihood)
         values_at = values_beyond(kind, value_of(best), distance)
         below, above = places_of_values(best, values_at, place_of, name)

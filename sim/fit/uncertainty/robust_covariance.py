@@ -44,7 +44,7 @@ def huber_linearisation(problem: Problem, z) -> HuberLinearisation:
     section 7.6.
     """
     r = jnp.asarray(np.concatenate(residuals(problem, z)), z.dtype) * problem.weights[None]
-    psi, slope = map(np.asarray, _jit_score(problem.robust, r))
+    psi, slope = map(np.asarray, _jit_score(problem.objective.robust, r))
     # Far from a minimum the slope of a redescending ψ may have any sign.
     h = np.maximum(np.nanmean(slope, axis=0), 0.05)
     loss = 0.5 * np.nansum(psi**2 / h) + float(prior_loss(problem, z))

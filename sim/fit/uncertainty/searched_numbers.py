@@ -12,10 +12,10 @@ from sim.fit.parameters.vector import free_names, state_name
 
 def searched_names(problem) -> tuple[str, ...]:
     """The name of each number, (P,)."""
-    names = free_names(problem.declared)
+    names = free_names(problem.layout)
     if not problem.states.free:
         return names
-    layout = problem.states.declared
+    layout = problem.states.layout
     return names + tuple(
         state_name(layout, i, name) for i in problem.order for name in free_names(layout)
     )
@@ -23,15 +23,15 @@ def searched_names(problem) -> tuple[str, ...]:
 
 def searched_values(problem, z):
     """The value of each number at z, (P,)."""
-    theta, states = problem.parts(z)
-    values = _free_leaves(problem.declared, problem.parameters(theta))
+    theta, states = problem.split_vector(z)
+    values = _free_leaves(problem.layout, problem.parameters(theta))
     if problem.states.free:
-        layout = problem.states.declared
+        layout = problem.states.layout
 
         def state_values(s, given):
-            return jnp.concatenate(_free_leaves(layout, problem.states.state(s, given)))
+            return jnp.concatenate(_free_leaves(layout, problem.states.unpack(s, given)))
 
-        for given, s in zip(problem.given, states, strict=True):
+        for given, s in zip(problem.initial_states, states, strict=True):
             values.append(jax.vmap(state_values)(s, given).ravel())
     return jnp.concatenate(values)
 
@@ -54,8 +54,8 @@ def searched_constraints(problem) -> list[Constraint]:
 
 def _free_rows(problem):
     """Constraint and shape of each leaf that is searched."""
-    states = [problem.states.declared] * len(problem.order) if problem.states.free else []
-    for layout in (problem.declared, *states):
+    states = [problem.states.layout] * len(problem.order) if problem.states.free else []
+    for layout in (problem.layout, *states):
         for kind, shape in zip(layout.kinds, layout.shapes, strict=True):
             if not isinstance(kind, Fixed | Tied):
                 yield kind, shape
