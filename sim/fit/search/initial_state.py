@@ -101,4 +101,4 @@ def initial_state(
         )
     while int(search.steps) < steps and int(search.status) == SEARCHING:
         search = step(problem, search, tolerance)
-    return states.state(search.z, guess)
+    return states.unpack(search.z, guess)
