@@ -1,101 +1,124 @@
-"""From a fit to what is kept of it: traces, scores, residual tests and words."""
+"""The report of a fit: traces, scores, residual tests, uncertainty and findings."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from experiments.fit.search import reword_error
-from experiments.identification.result_file import FitReport
+from experiments.fit.findings import ColouredResidual, NoProfile, ProfilesTooNarrow
+from experiments.fit.search import CONFIG_KEYS
+from experiments.identification.fit_report import FitReport
+from experiments.identification.parameters import INTERVAL_LEVEL, parameter_estimates
+from experiments.identification.prepared import Prepared
 from experiments.identification.scoring import (
-    INTERVAL_LEVEL,
     data_warnings,
+    is_white,
     make_trace,
     published_comparison,
     residual_tests,
-    to_report,
+    score_records,
     with_band,
 )
 
 
-def evaluate(task: Any, found: Any, seconds: Mapping[str, float]) -> FitReport:
-    """Everything that is kept; the tests are opened here, once, and nothing is chosen by them.
+def evaluate(prepared: Prepared, fit: Any, seconds: Mapping[str, float]) -> FitReport:
+    """The report of a `sim.fit.Fit`.
 
-    A record that cannot be scored is a finding: the fit is not lost with it.
+    The tests are read here for the first time, and nothing is chosen by them. A record that
+    cannot be scored is a finding, so that the fit is not lost.
     """
     from sim.fit.problem.free_run import free_run
-    from sim.fit.search.initial_state import initial_state
     from sim.fit.uncertainty.bands import bands
 
-    data, traces, said = task.data, [], [found.message]
-    whole = len(found.problem.order) == len(data.training)  # not segments that stayed apart
-    for sampled, x0 in zip(data.training, found.states, strict=True):
-        simulated = free_run(task.objective, found.params, x0, task.experiment(sampled))
-        traces.append(make_trace(task, sampled, simulated))
+    objective, options = prepared.setup.objective, prepared.options
+    traces = [
+        make_trace(prepared, record, free_run(objective, fit.params, state, record.experiment))
+        for record, state in zip(prepared.records.training, fit.states, strict=True)
+    ]
     # Where a state is not searched, its error fades over the first samples.
-    skip = 0 if task.search.states == "free" else data.training[0].part.known
-    checks = residual_tests(traces[0], skip)
-    found = with_coloured_uncertainty(found, checks, said)
-    if task.search.bands and whole:
-        traces = [with_band(task, one, bands(found, i).sd) for i, one in enumerate(traces)]
-    tests = []
-    for sampled in (*data.validation, *data.tests):
-        part, test = sampled.part, sampled.y.shape[1] == 0
-        try:
-            sampled = data.opened(sampled) if test else sampled
-            e = task.experiment(sampled)
-            x0 = initial_state(task.objective, found.params, e, part.known, task.state)
-            simulated = free_run(task.objective, found.params, x0, e)
-            traces.append(make_trace(task, sampled, simulated, part.known))
-            tests += [traces[-1]] if test else []
-        except (OSError, ValueError) as error:
-            said.append(f"{part.name} was not scored: {reword_error(error)}")
-    said += found.uncertainty.open
-    said += data_warnings(task)
-    done = to_report(task, found, traces, checks, said, seconds, published_comparison(data, tests))
-    return with_profiles(done, found, task.search.profile) if task.search.profile else done
+    skip = 0 if options.states == "free" else prepared.records.training[0].known
+    residuals = residual_tests(traces[0], skip)
+    findings: list[Any] = [fit.message]
+    if not is_white(prepared.data.outputs, residuals):
+        fit, coloured = with_coloured_uncertainty(fit)
+        findings += coloured
+    # Segments that stayed apart have no band over the whole record.
+    if options.bands and len(fit.problem.order) == len(traces):
+        traces = [with_band(trace, bands(fit, i).sd) for i, trace in enumerate(traces)]
+    scored, tests, unscored = _score_other_records(prepared, fit)
+    estimates = parameter_estimates(prepared.setup, fit)
+    findings += [*unscored, *fit.uncertainty.open, *data_warnings(prepared)]
+    profiles = np.zeros((0, 2))
+    if options.profile:
+        profiles, failed = profile_intervals(fit, estimates.names, options.profile)
+        findings += failed
+        if any(isinstance(finding, ColouredResidual) for finding in findings):
+            findings.append(ProfilesTooNarrow())
+    return FitReport(
+        prepared.title,
+        (*traces, *scored),
+        **estimates._asdict(),
+        loss=np.asarray(fit.loss),
+        tests=residuals,
+        findings=tuple(findings),
+        published=published_comparison(prepared, tests),
+        seconds=dict(seconds),
+        profile=profiles,
+    )
 
 
-def with_coloured_uncertainty(found: Any, checks: Mapping[str, tuple], said: list[str]) -> Any:
-    """The fit, with the uncertainty of coloured residuals where these are not white at 5 %, which
-    is then said."""
+def _score_other_records(prepared, fit):
+    """Traces of validation and tests, those of the tests alone, and what was not scored."""
+    from sim.fit.problem.free_run import free_run
+    from sim.fit.search.initial_state import initial_state
+
+    objective, params = prepared.setup.objective, fit.params
+
+    def score(record):
+        state = initial_state(
+            objective, params, record.experiment, record.known, prepared.setup.state
+        )
+        simulated = free_run(objective, params, state, record.experiment)
+        return make_trace(prepared, record, simulated, record.known)
+
+    return score_records(prepared.records, score, CONFIG_KEYS)
+
+
+def with_coloured_uncertainty(fit: Any) -> tuple[Any, list[ColouredResidual]]:
+    """The fit with the uncertainty of coloured residuals, and a finding that says so.
+
+    A fit without a covariance, or of a likelihood, stays as it is, without a finding.
+    """
     from sim.fit.uncertainty.coloured_residuals import coloured_uncertainty
 
-    white = found.uncertainty
-    failed = [p for name, (*_, p) in checks.items() if name.startswith("whiteness ") and p < 0.05]
-    if not failed or white.covariance is None or found.problem.objective.is_likelihood:
-        return found
+    white = fit.uncertainty
+    if white.covariance is None or fit.problem.objective.is_likelihood:
+        return fit, []
     try:
-        own = coloured_uncertainty(found)
+        coloured = coloured_uncertainty(fit)
     except ValueError:  # of segments that stayed apart
-        said.append(
-            "the residual is not white: the intervals, which take it as white, are too narrow"
-        )
-        return found
+        return fit, [ColouredResidual(None)]
     known = np.isfinite(white.standard_error) & (white.standard_error > 0)
-    ratio = (
-        np.median(own.standard_error[known] / white.standard_error[known]) if known.any() else 1.0
-    )
-    said.append(
-        f"the residual is not white: the intervals count its memory, and are {ratio:.1f} times as "
-        "wide as they would be without; what a wrong model shifts they do not hold"
-    )
-    return found._replace(uncertainty=own)
+    ratios = coloured.standard_error[known] / white.standard_error[known]
+    widening = float(np.median(ratios)) if known.any() else 1.0
+    return fit._replace(uncertainty=coloured), [ColouredResidual(widening)]
 
 
-def with_profiles(done: FitReport, found: Any, names: Sequence[str]) -> FitReport:
-    """With the intervals of some parameters by the profile likelihood; one that cannot be told
-    is a finding."""
+def profile_intervals(
+    fit: Any, names: Sequence[str], profiled: Sequence[str]
+) -> tuple[np.ndarray, list[NoProfile]]:
+    """Intervals (P, 2) by the profile likelihood, NaN for parameters that are not ``profiled``.
+
+    Returns:
+        The intervals in the order of ``names``, and a finding for each that fails.
+    """
     from sim.fit import profile
 
-    ends, said = np.full((len(done.names), 2), np.nan), []
-    for name in names:
+    intervals, failed = np.full((len(names), 2), np.nan), []
+    for name in profiled:
         try:
-            ends[done.names.index(name)] = profile(found, name, level=INTERVAL_LEVEL).interval
+            interval = profile(fit, name, level=INTERVAL_LEVEL).interval
+            intervals[names.index(name)] = interval
         except ValueError as error:
-            said.append(f"{name} has no profile: {error}")
-    if any(text.startswith("the residual is not white") for text in done.said):
-        said.append(
-            "the intervals by profile take the residual as white, which it is not: they are too narrow"
-        )
-    return done._replace(profile=ends, said=(*done.said, *said))
+            failed.append(NoProfile(name, str(error)))
+    return intervals, failed

@@ -1,4 +1,4 @@
-"""Options of a fit, as the group fit of a configuration states them."""
+"""The options of a fit, as the group ``fit`` of a configuration sets them."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -9,20 +9,22 @@ LOSSES = ("squares", "huber", "student_t")
 
 
 class FitOptions(NamedTuple):
-    """How to search: see `sim.fit.search.fit`, `sim.fit.search.multistart` and `sim.fit.search.multiple_shooting`.
+    """How to search; see `sim.fit.search.fit`, `multistart`, `shoot` and `staged` of `sim.fit`.
 
     Attributes:
         parameters: kinds by name: positive, fixed, [lower, upper], "= other", or mean and sd;
-            under "states" those of the initial states.
-        states: free; fixed, as the model's initial state; or first, from the first samples
-            of each experiment.
-        steps, tolerance: evaluations at most, and the fall of the loss not to go on for.
-        starts, width: of how many the best is taken, and how far they spread.
-        segments: of multiple shooting; 1 is none.
-        stages: names of parameters that are set free one list after another; () is none.
-        bands: whether the simulations of the training records get their standard deviation.
-        profile: parameters that get an interval by the profile likelihood too.
-        loss: squares; or huber or student_t, of which a few gross errors are no large part.
+            those of the initial states are under "states".
+        states: free; fixed, at the model's initial state; or first, estimated once from the
+            first samples of each experiment.
+        steps: evaluations at most.
+        tolerance: the relative fall of the loss that is too small to go on for.
+        starts: how many starts, of which the best result is kept.
+        width: how far the starts spread.
+        segments: how many segments multiple shooting cuts the records into; 1 means none.
+        stages: lists of parameters that are set free one list after another; () means none.
+        bands: whether the simulations of the training records get a standard deviation.
+        profile: parameters that also get an interval by the profile likelihood.
+        loss: squares; or huber or student_t, which limit the effect of gross errors.
     """
 
     parameters: Mapping[str, Any]
@@ -38,10 +40,10 @@ class FitOptions(NamedTuple):
     loss: str = "squares"
 
     @property
-    def several(self) -> str:
-        """The key that makes this a search of several, which keeps no checkpoint; or empty."""
-        found = {"starts": self.starts > 1, "segments": self.segments > 1, "stages": self.stages}
-        return next((name for name, more in found.items() if more), "")
+    def without_checkpoint(self) -> str:
+        """The key by which the search saves no state, or an empty text."""
+        keys = {"starts": self.starts > 1, "segments": self.segments > 1, "stages": self.stages}
+        return next((key for key, is_set in keys.items() if is_set), "")
 
 
 def fit_options(
@@ -57,10 +59,10 @@ def fit_options(
     profile: tuple[str, ...] = (),
     loss: str = "squares",
 ) -> FitOptions:
-    """A `FitOptions`.
+    """Check the options of a fit, see `FitOptions`.
 
     Raises:
-        ValueError: a number is too small, or two ways to search are named at once.
+        ValueError: a number is too small, a word is unknown, or two ways to search are chosen.
     """
     if states not in ("free", "fixed", "first"):
         raise ValueError(

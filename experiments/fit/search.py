@@ -1,118 +1,114 @@
-"""The search for parameters: begun before a run is, stopped between evaluations, and resumed."""
+"""The search for parameters: prepared before a run, stopped between evaluations, and resumed."""
 
 import signal
 import time as clock
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from experiments.cli.messages import suggest
+from experiments.fit.findings import NonFiniteFit
+from experiments.fit.options import FitOptions
+from experiments.identification.config_keys import RECORD_KEYS, reword_error
+from experiments.identification.experiments import RecordedExperiment
+from experiments.identification.objective import FitSetup
+from experiments.identification.search import PreparedSearch, run_with_checkpoints
 
-EVALUATIONS_BETWEEN_CHECKPOINTS = 5  # evaluations between two checkpoints
-CONFIG_KEYS = {  # an argument of `sim.fit`, and what it is in a configuration
+EVALUATIONS_BETWEEN_CHECKPOINTS = 5
+CONFIG_KEYS = RECORD_KEYS | {  # an argument of `sim.fit` to the key that gives it
     "parameters": "fit.parameters",
     "start": "model.params",
-    "experiments": "data",
     "states": "fit.states",
     "state_kinds": "fit.parameters.states",
-    "guess": "model.initial",
-    "n": "data: known",
-    "y": "data.output",
     "segments": "fit.segments",
     "stages": "fit.stages",
     "starts": "fit.starts",
     "steps": "fit.steps",
     "width": "fit.width",
-    "u": "data.input",
-    "t": "data.time",
-    "observe": "data.observed",
     "profile": "fit.profile",
 }
 
 
-class PreparedSearch(NamedTuple):
-    """A problem that was held against the data, and the seconds that this took.
-
-    Attributes:
-        arguments, settings: as `sim.fit.search.fit` takes them.
-        found: a fit of no steps, where the search is one that can be resumed; or None.
-    """
-
-    arguments: tuple
-    settings: Mapping[str, Any]
-    found: Any
-    seconds: float
-
-
-class Checkpoint(NamedTuple):
-    """What a checkpoint holds: the search, and the loss after each evaluation."""
-
-    search: Any
-    losses: np.ndarray
-
-
 class Interrupted(Exception):
-    """A signal came during a search that keeps no checkpoint."""
+    """A signal came during a search that saves no state."""
 
 
 def prepare_search(
-    how: Any, objective: Any, start: Any, state: Any, experiments: list, known: list[int]
+    options: FitOptions, setup: FitSetup, records: Sequence[RecordedExperiment]
 ) -> PreparedSearch:
-    """Make the first evaluation, so that what is wrong is said before anything is written.
-
-    Args:
-        how: the `Search`.
-        objective, start, state, experiments: of `sim.fit.search.fit`; one state for all.
-        known: samples at the start of each experiment, for ``states`` first.
+    """Make the first evaluation, so that mistakes are found before anything is written.
 
     Raises:
-        ValueError: in words of the configuration.
+        ValueError: the options, the model and the records do not suit each other; the message
+            names the key of the configuration.
+        DivergenceError: the model diverges at the start.
     """
+    from sim.fit.problem.errors import DivergenceError
+
+    try:
+        return _prepare_search(options, setup, records)
+    except DivergenceError as error:
+        raise DivergenceError(reword_error(error, CONFIG_KEYS)) from None
+    except ValueError as error:
+        raise ValueError(reword_error(error, CONFIG_KEYS)) from None
+
+
+def _prepare_search(options, setup, records):
     from sim.fit import fit, initial_state
     from sim.fit.problem.assemble import build_problem
     from sim.fit.search.stages import check_stages
 
     tic = clock.perf_counter()
-    states = [state] * len(experiments)
+    objective, start = setup.objective, setup.start
+    experiments = [record.experiment for record in records]
     arguments = (objective, start, experiments)
-    kinds = dict(how.parameters)
-    of_states = {} if hasattr(start, "states") else kinds.pop("states", {})
-    settings: dict = {
+    kinds = dict(options.parameters)
+    state_kinds = {} if _has_part(start, "states") else kinds.pop("states", {})
+    states = [setup.state] * len(experiments)
+    if options.states == "first":
+        states = [
+            initial_state(objective, start, record.experiment, record.known, setup.state)
+            for record in records
+        ]
+    settings: dict[str, Any] = {
         "parameters": kinds,
-        "state_kinds": of_states,
-        "steps": how.steps,
-        "tolerance": how.tolerance,
+        "state_kinds": state_kinds,
+        "tolerance": options.tolerance,
+        "states": states,
     }
-    try:
-        if how.states == "first":
-            each = zip(experiments, known, strict=True)
-            states = [initial_state(objective, start, e, n, state) for e, n in each]
-        settings["states"] = states
-        found = None
-        _check_profile(how.profile, start, kinds)
-        if how.stages:
-            check_stages(how.stages, start, kinds)
-        longest = max(len(e.y) for e in experiments)
-        if how.segments > longest:
-            raise ValueError(
-                f"segments: expected at most the {longest} steps of the longest experiment, got "
-                f"{how.segments}"
-            )
-        if how.starts > 1 or how.segments > 1:
-            build_problem(*arguments, kinds, states, state_kinds=of_states)
-        else:
-            settings["free_states"] = how.states == "free"
-            found = fit(*arguments, **(settings | {"steps": 0}))
-            found = None if how.stages else found
-    except ValueError as error:
-        raise ValueError(reword_error(error)) from None
-    return PreparedSearch(arguments, settings, found, clock.perf_counter() - tic)
+    _check_profile(options.profile, start, kinds)
+    if options.stages:
+        check_stages(options.stages, start, kinds)
+    longest = max(len(e.y) for e in experiments)
+    if options.segments > longest:
+        raise ValueError(
+            f"segments: expected at most the {longest} steps of the longest experiment, got "
+            f"{options.segments}"
+        )
+    initial = None
+    if options.starts > 1 or options.segments > 1:
+        build_problem(*arguments, kinds, states, state_kinds=state_kinds)
+    else:
+        settings["free_states"] = options.states == "free"
+        initial = fit(*arguments, **settings, steps=0)
+        initial = None if options.stages else initial
+    seconds = clock.perf_counter() - tic
+    return PreparedSearch(arguments, settings, initial, seconds, tuple(range(len(records))))
+
+
+def _has_part(start, name):
+    """Whether a pytree of parameters has a part of this name."""
+    from jax.tree_util import keystr, tree_flatten_with_path
+
+    paths = (path for path, _ in tree_flatten_with_path(start)[0] if path)
+    return any(keystr(path[:1], simple=True) == name for path in paths)
 
 
 def _check_profile(names, start, kinds):
+    """Raise ValueError unless all names are those of searched parameters."""
     from sim.fit.parameters.vector import free_names, parameter_layout
 
     for name in names:
@@ -121,104 +117,92 @@ def _check_profile(names, start, kinds):
             raise ValueError(f"profile: no parameter {name!r} is searched; {suggest(name, known)}")
 
 
-def reword_error(error: Exception) -> str:
-    """A message of `sim.fit` with the key of the configuration in front.
-
-    >>> reword_error(ValueError("start: expected a model that can be differentiated there"))
-    'model.params: expected a model that can be differentiated there'
-    """
-    name, colon, rest = str(error).partition(":")
-    return f"{CONFIG_KEYS.get(name, name)}{colon}{rest}"
-
-
 def run_search(
-    how: Any, problem: PreparedSearch, seed: int, folder: Path, resume: bool, stop: Callable
+    options: FitOptions,
+    prepared: PreparedSearch,
+    seed: int,
+    folder: Path,
+    resume: bool,
+    stop: Callable[[], bool],
 ) -> tuple[Any, dict[str, float]]:
-    """The fit, and its seconds. Between rounds it is kept in a checkpoint, and goes on from it.
+    """The fit, and the seconds of its phases.
+
+    Args:
+        options: how to search.
+        prepared: the first evaluation.
+        seed: of the starts, where there are several.
+        folder: where the checkpoint is.
+        resume: whether to go on from the checkpoint.
+        stop: whether the search must end after this evaluation.
 
     Raises:
-        Ended: a signal came during a search that keeps no checkpoint.
-        ValueError: in words of the configuration.
+        Interrupted: a signal came during a search that saves no state.
+        ValueError: the search fails, with a key of the configuration in front.
     """
-    from sim.fit import load, multistart, save, shoot, staged
-
-    tic = clock.perf_counter()
-    seconds = {"compile": problem.seconds}
-    if problem.found is None:
-        try:
-            with _stop_at_once():
-                if how.starts > 1:
-                    found = multistart(
-                        *problem.arguments,
-                        how.starts,
-                        width=how.width,
-                        seed=seed,
-                        **problem.settings,
-                    )
-                    found = found.best._replace(message=found.message)
-                elif how.stages:
-                    found = staged(*problem.arguments, how.stages, **problem.settings)
-                else:
-                    found = shoot(*problem.arguments, how.segments, **problem.settings)
-        except ValueError as error:
-            raise ValueError(reword_error(error)) from None
-        return found, {"search": clock.perf_counter() - tic}
     from sim.fit import fit
 
-    path = folder / "latest.npz"
-    path.parent.mkdir(exist_ok=True)
-    found, losses = problem.found, np.full(how.steps + 1, np.nan)
-    losses[0] = found.loss[0]
-    kept = Checkpoint(found.search, losses)
-    if resume:
-        kept = load(path, kept)
-    else:
-        save(path, kept)
-    done = -1
-    while not stop() and done != int(kept.search.search.steps):
-        done = int(kept.search.search.steps)
-        settings = dict(problem.settings) | {
-            "steps": min(done + EVALUATIONS_BETWEEN_CHECKPOINTS, how.steps)
-        }
-        found = fit(*problem.arguments, **settings, search=kept.search)
-        kept.losses[done + 1 : done + len(found.loss)] = found.loss[1:]
-        kept = Checkpoint(found.search, kept.losses)
-        save(path, kept)
-    losses = kept.losses[: int(kept.search.search.steps) + 1]
-    return found._replace(loss=losses), seconds | {"search": clock.perf_counter() - tic}
+    tic = clock.perf_counter()
+    if prepared.initial is None:
+        try:
+            with _stop_at_once():
+                result = _run_at_once(options, prepared, seed)
+        except ValueError as error:
+            raise ValueError(reword_error(error, CONFIG_KEYS)) from None
+        return result, {"search": clock.perf_counter() - tic}
+    result, losses = run_with_checkpoints(
+        fit,
+        prepared,
+        options.steps,
+        folder,
+        resume,
+        stop,
+        is_due=lambda step: step % EVALUATIONS_BETWEEN_CHECKPOINTS == 0,
+    )
+    seconds = {"compile": prepared.seconds, "search": clock.perf_counter() - tic}
+    return result._replace(loss=losses), seconds
 
 
-def non_finite_message(found: Any) -> str:
-    """Where a fit ended because no step to come is finite, in words; else empty."""
+def _run_at_once(options, prepared, seed):
+    """The fit by a search that saves no state."""
+    from sim.fit import multistart, shoot, staged
+
+    settings = dict(prepared.settings) | {"steps": options.steps}
+    if options.starts > 1:
+        settings |= {"width": options.width, "seed": seed}
+        result = multistart(*prepared.arguments, options.starts, **settings)
+        return result.best._replace(message=result.message)
+    if options.stages:
+        return staged(*prepared.arguments, options.stages, **settings)
+    return shoot(*prepared.arguments, options.segments, **settings)
+
+
+def non_finite_end(fit: Any) -> NonFiniteFit | None:
+    """How a fit ended, if it did because no place that it could go on to is finite."""
     from sim.fit.problem.linearisation import linearise
     from sim.fit.solvers import levenberg_marquardt as lm
 
-    search = found.search.search
+    search = fit.search.search
     if int(search.status) != lm.STUCK or int(search.non_finite) < int(search.rejected):
-        return ""
-    ahead = linearise(
-        found.problem, lm.propose(search)
-    )  # of those refused it is not kept which diverged
+        return None
+    # The state does not tell which of the rejected places were not finite: the next one does.
+    ahead = linearise(fit.problem, lm.propose(search))
     if np.isfinite(float(ahead.loss)) and np.isfinite(np.asarray(ahead.R)).all():
-        return ""
-    return (
-        f"the loss turned non-finite wherever the search would go on, after evaluation {int(search.steps)}: "
-        "the last good parameters are kept"
-    )
+        return None
+    return NonFiniteFit(int(search.steps))
 
 
 @contextmanager
 def _stop_at_once() -> Iterator[None]:
-    """A signal ends what has no checkpoint at the next evaluation, not at its end."""
+    """A signal ends the search at once, with `Interrupted`."""
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
 
-    def ended(number, frame):
+    def interrupt(number, frame):
         if callable(before[number]):
             before[number](number, frame)
         raise Interrupted
 
     for number in before:
-        signal.signal(number, ended)
+        signal.signal(number, interrupt)
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""Recorded experiments to fit a model to, and those to test it on, as a configuration names them."""
+"""The records of a fit or a training, as the group ``data`` of a configuration names them."""
 
 import hashlib
 import re
@@ -9,6 +9,8 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from experiments.identification import checks
+from experiments.identification.findings import NO_TEST_FILE
 from experiments.records import columns as recorded
 from experiments.records.packaged import _load_package
 
@@ -16,13 +18,13 @@ HOLDS = Literal["zero_order", "first_order", "cubic", "band_limited"]
 
 
 class Part(NamedTuple):
-    """Rows of a record, as one experiment.
+    """Rows of a record that make one experiment.
 
     Attributes:
-        name: what it is called in the tables.
-        rows: the first, and the first that is no longer of it; null is all of the record.
-        known: samples at its start from which a test estimates its initial state.
-        path: its file; null is ``data.path``, or ``data.test_path`` for a test.
+        name: its name in the tables.
+        rows: the first row, and the row after the last; null means all rows.
+        known: the number of samples at its start from which a test estimates its initial state.
+        path: its file; null means ``data.path``, or ``data.test_path`` for a test.
     """
 
     name: str = "training"
@@ -32,7 +34,7 @@ class Part(NamedTuple):
 
 
 class SampledRecord(NamedTuple):
-    """One experiment, read: time (T,) in s or None, u (T, inputs) and y (T, outputs)."""
+    """One part as read: time (T,) in s or None, u (T, inputs) and y (T, outputs)."""
 
     part: Part
     path: str
@@ -42,25 +44,26 @@ class SampledRecord(NamedTuple):
 
 
 class Data(NamedTuple):
-    """What a fit is given. The outputs of a test are read when asked for, after the fit.
+    """The records of a search. The outputs of its tests are read only after it.
 
     Attributes:
-        training, validation: the experiments.
-        tests: those to test on, their y empty.
-        opened: a test with its outputs.
+        training, validation: the records, read.
+        tests: the records to test on, with an empty y.
+        open_test: reads one of ``tests`` again, with its outputs.
         inputs, outputs: the names of the columns.
-        observed: for each output, the quantity of the model; None is its first ones.
-        hold: what an input does between samples.
-        dt: of the package that the record comes from, s, or None.
-        published: method to score column to score; unit and scale of these scores.
-        column_units: of those columns of which the file tells them.
-        said: what to know of it, in words.
+        observed: for each output, the quantity of the model; None means its first ones.
+        hold: how an input goes on between samples.
+        dt: the sample interval that the package of the record states, s, or None.
+        published: method to test to score.
+        units, scale: of the published scores, see `data`.
+        column_units: the units of columns, as far as a file states them.
+        warnings: findings about the records.
     """
 
     training: tuple[SampledRecord, ...]
     validation: tuple[SampledRecord, ...]
     tests: tuple[SampledRecord, ...]
-    opened: Callable[[SampledRecord], SampledRecord]
+    open_test: Callable[[SampledRecord], SampledRecord]
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     observed: tuple[str, ...] | None
@@ -70,7 +73,7 @@ class Data(NamedTuple):
     units: str
     scale: float
     column_units: Mapping[str, str]
-    said: tuple[str, ...]
+    warnings: tuple[str, ...]
 
 
 def data(
@@ -90,79 +93,85 @@ def data(
     units: str = "",
     scale: float = 1.0,
 ) -> Data:
-    """Read what is fitted.
+    """Read the records of a fit or a training.
 
     Args:
         path: a CSV file with a line of column names, or a NetCDF file; or several files,
-            each an experiment.
-        test_path: the file of the tests, where it is another one.
-        about: what the record is and where it is published, said when there is no path.
+            each of which is an experiment.
+        test_path: the file of the tests, if it is another one.
+        about: what the record is and where it is published; the message about a missing
+            path shows it.
         package: the function of the package nonlinear_benchmarks that loads the record
             where there is no path and the package is installed.
-        time: name of the column of times in s; None for a record without one.
+        time: the column of times in s; None for a record without one.
         input, output: names of columns; an empty field of an output is a missing sample.
-        observed: for each output, the quantity of the model that was measured.
-        hold: what an input does between samples.
-        train, validation, test: parts of the record; several are several experiments.
-        published: method to score column to published score, to print beside this one's.
-        units, scale: of the published scores, and how many of them make one of the output.
+        observed: for each output, the quantity of the model that it measures.
+        hold: how an input goes on between samples.
+        train, validation, test: parts of the record; each part is an experiment.
+        published: method to test to published score, printed beside the score of this fit.
+        units, scale: the unit of the published scores, and how many of it make one unit of
+            the output.
 
     Raises:
-        ValueError: no path, no such column, or rows beyond the record.
-        OSError: no such file, or one that cannot be read as numbers.
+        ValueError: there is no path or no such column, or rows are beyond the record.
+        OSError: there is no such file, or it cannot be read as numbers.
     """
     inputs, outputs, observed = _as_names(input), _as_names(output), _as_names(observed) or None
     if not outputs:
         raise ValueError("output: expected at least one column, got an empty list")
     if not train:
         raise ValueError("train: expected at least one part, got an empty list")
-    _check_distinct("input", "column", inputs)
-    _check_distinct("output", "column", outputs)
-    _check_published(published or {})
+    checks.check_distinct("input", "column", inputs)
+    checks.check_distinct("output", "column", outputs)
+    checks.check_published(published or {})
     paths, read, dt = _as_names(path), _read_file, None
     if not paths:
         paths, read, dt = _load_package(package, about, inputs, outputs)
         time, paths, test_path = None, paths[:1], (*paths[1:], None)[0]
     read = cache(read)
     clock = () if time is None else (("input.time", time),)
-    enter = clock + tuple(("input.input", name) for name in inputs)
-    seen = tuple(("input.output", name) for name in outputs)
+    driving = clock + tuple(("input.input", name) for name in inputs)
+    observing = tuple(("input.output", name) for name in outputs)
 
-    def sampled(part, path, opened=True):
-        found = _in_data_words(read, path, enter + seen if opened or not enter else enter)
-        rows = _row_slice(part, len(next(iter(found.values()))), path)
-        table = {name: column[rows] for name, column in found.items()}
-        count = len(next(iter(table.values())))
-        u = np.stack([table[n] for n in inputs], 1) if inputs else np.zeros((count, 0))
-        y = np.stack([table[n] for n in outputs], 1) if opened else np.zeros((count, 0))
-        _check_finite(u, y, inputs, outputs, path, part.name)
-        return SampledRecord(part, path, None if time is None else table[time], u, y)
+    def read_part(part, path, with_outputs=True):
+        named = driving + observing if with_outputs or not driving else driving
+        columns = _in_data_words(read, path, named)
+        count = len(next(iter(columns.values())))
+        rows = _row_slice(part, count, path)
+        count = len(range(count)[rows])
+        u = np.stack([columns[n][rows] for n in inputs], 1) if inputs else np.zeros((count, 0))
+        y = np.zeros((count, 0))
+        if with_outputs:
+            y = np.stack([columns[n][rows] for n in outputs], 1)
+        checks.check_finite(u, y, inputs, outputs, path, part.name)
+        return SampledRecord(part, path, None if time is None else columns[time][rows], u, y)
 
-    several = len(paths) > 1
-    training = [
-        sampled(
-            part._replace(name=f"{part.name} {i + 1}" if several else part.name), part.path or file
-        )
-        for i, file in enumerate(paths)
-        for part in train
-    ]
-    held = [sampled(part, part.path or paths[0]) for part in validation]
-    for part in (*(s.part for s in training), *validation, *test):
+    training = [(part, part.path or file) for file in paths for part in train]
+    if len(paths) > 1:
+        training = [
+            (part._replace(name=f"{part.name} {1 + i // len(train)}"), path)
+            for i, (part, path) in enumerate(training)
+        ]
+    records = [read_part(part, path) for part, path in training]
+    held_out = [read_part(part, part.path or paths[0]) for part in validation]
+    parts = [*(part for part, _ in training), *validation, *test]
+    for part in parts:
         if part.known < 0:
             raise ValueError(
                 f"data: {part.name}: expected known samples of at least 0, got {part.known}"
             )
-    _check_distinct(
-        "data", "part", [part.name for part in (*(s.part for s in training), *validation, *test)]
-    )
-    own = test_path or any(p.rows is not None or p.path for p in test)  # not the training again
-    tests = [sampled(p, p.path or test_path or paths[0], False) for p in test if own]
-    said = () if own or not test else ("no test was scored: name its file with data.test_path",)
+    checks.check_distinct("data", "part", [part.name for part in parts])
+    # Without a file or rows of its own a test would be the training record again.
+    scored = test_path or any(part.rows is not None or part.path for part in test)
+    tests = [
+        read_part(part, part.path or test_path or paths[0], with_outputs=False)
+        for part in (test if scored else ())
+    ]
     return Data(
-        tuple(training),
-        tuple(held),
+        tuple(records),
+        tuple(held_out),
         tuple(tests),
-        lambda t: sampled(t.part, t.path),
+        lambda record: read_part(record.part, record.path),
         inputs,
         outputs,
         observed,
@@ -171,29 +180,13 @@ def data(
         published or {},
         units,
         scale,
-        _read_units(training[0].path, (*inputs, *outputs)),
-        said,
+        _read_units(records[0].path, (*inputs, *outputs)),
+        (NO_TEST_FILE,) if test and not scored else (),
     )
 
 
-def _as_names(given) -> tuple[str, ...]:
-    return (given,) if isinstance(given, str) else tuple(given or ())
-
-
-def _check_distinct(key, what, names):
-    twice = next((name for i, name in enumerate(names) if name in names[:i]), None)
-    if twice is not None:
-        raise ValueError(f"{key}: expected each {what} once, got two of the name {twice!r}")
-
-
-def _check_published(published):
-    """Nothing, where they can be printed: it is said before a search, not after."""
-    for method, scores in published.items():
-        numbers = scores.values() if isinstance(scores, Mapping) else ("",)
-        if not all(isinstance(x, int | float) for x in numbers):
-            raise ValueError(
-                f"published: expected numbers by the name of a test, got {method}: {scores}"
-            )
+def _as_names(names) -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) else tuple(names or ())
 
 
 def _read_file(path, named):
@@ -220,6 +213,7 @@ def reword_group(message: str) -> str:
 
 
 def _row_slice(part, count, path):
+    """The rows of a part in a record of ``count`` rows."""
     if part.rows is None:
         return slice(None)
     if len(part.rows) != 2:
@@ -234,30 +228,13 @@ def _row_slice(part, count, path):
     return slice(first, last)
 
 
-def _check_finite(u, y, inputs, outputs, path, part):
-    if not np.isfinite(u).all():
-        k, i = np.argwhere(~np.isfinite(u))[0]
-        raise OSError(
-            f"data.input: {path}: column {inputs[i]!r} has no finite value in sample {k} "
-            f"of {part}; an input cannot have gaps"
-        )
-    for name, column in zip(outputs, y.T, strict=False):
-        if np.isnan(column).all():
-            raise OSError(f"data.output: {path}: column {name!r} has no value in {part}")
-        if np.isinf(column).any():
-            raise OSError(
-                f"data.output: {path}: column {name!r} is infinite in sample "
-                f"{int(np.argmax(np.isinf(column)))} of {part}"
-            )
-
-
 def data_hash(data: Data) -> str:
-    """12 hex digits of the records that a search sees, by which it knows them again."""
-    found = hashlib.sha256()
-    for sampled in (*data.training, *data.validation):
-        for table in (sampled.u, sampled.y):
-            found.update(repr(table.shape).encode() + np.ascontiguousarray(table).tobytes())
-    return found.hexdigest()[:12]
+    """12 hex digits of the records of the search, by which a resumed run recognises them."""
+    digest = hashlib.sha256()
+    for record in (*data.training, *data.validation):
+        for table in (record.u, record.y):
+            digest.update(repr(table.shape).encode() + np.ascontiguousarray(table).tobytes())
+    return digest.hexdigest()[:12]
 
 
 def _read_units(path, columns):

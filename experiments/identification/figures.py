@@ -1,12 +1,12 @@
-"""Figures of the report: records with their simulations, residual tests, losses."""
+"""Figures of the report: records and their simulations, residual tests, losses."""
 
 import numpy as np
 
-from experiments.identification.result_file import ExperimentTrace
+from experiments.identification.fit_report import ExperimentTrace
 
 ZOOM = 300  # samples around the largest residual
-INK = "#010203"  # becomes the colour of the text, in a light and in a dark page
-MEASURED, SIMULATED, RESIDUAL = "#8c8c8c", "#2f7fd0", "#cc5b2b"  # seen on white and on black
+INK = "#010203"  # the report replaces it by the colour of its text
+MEASURED, SIMULATED, RESIDUAL = "#8c8c8c", "#2f7fd0", "#cc5b2b"  # visible on white and black
 
 
 def _blank_figure(width, height):
@@ -25,7 +25,7 @@ def _style_axes(axes):
 
 
 def draw_trace(trace: ExperimentTrace, bins: int):
-    """Inputs, then each output and below it its residual; whole, and a part of it."""
+    """Inputs, then each output and its residual: the whole record, and a part of a long one."""
     rows = [(0.8, "input", name) for name in trace.inputs]
     for name in trace.measured:
         rows += [(1.7, "output", name), (0.9, "residual", name)]
@@ -42,15 +42,15 @@ def draw_trace(trace: ExperimentTrace, bins: int):
         },
     )
     for axes, part in zip(grid.T, parts, strict=True):
-        for one, (_, kind, name) in zip(axes, rows, strict=True):
-            _draw_panel(one, trace, kind, name, part, bins)
-            one.margins(x=0)
-            _style_axes(one)
+        for panel, (_, kind, name) in zip(axes, rows, strict=True):
+            _draw_panel(panel, trace, kind, name, part, bins)
+            panel.margins(x=0)
+            _style_axes(panel)
         axes[-1].set_xlabel("time (s)")
-    for one, (_, kind, name) in zip(grid[:, 0], rows, strict=True):
+    for panel, (_, kind, name) in zip(grid[:, 0], rows, strict=True):
         units = trace.units.get(name, "1")
-        words = "residual" if kind == "residual" else name
-        one.set_ylabel(words if units == "1" else f"{words} ({units})", parse_math=False)
+        label = "residual" if kind == "residual" else name
+        panel.set_ylabel(label if units == "1" else f"{label} ({units})", parse_math=False)
     figure.align_ylabels(grid[:, 0])
     return figure
 
@@ -98,7 +98,7 @@ def _draw_panel(axes, trace, kind, name, part, bins):
 
 
 def bin_ranges(time: np.ndarray, values: np.ndarray, bins: int):
-    """The middle time, the least and the greatest value of each of at most ``bins`` parts.
+    """The middle time, the minimum and the maximum of each of at most ``bins`` parts.
 
     >>> bin_ranges(np.arange(4.0), np.array([1.0, np.nan, -3.0, 2.0]), 2)
     (array([0.5, 2.5]), array([ 1., -3.]), array([1., 2.]))
@@ -111,14 +111,14 @@ def bin_ranges(time: np.ndarray, values: np.ndarray, bins: int):
 
 
 def _draw_line(axes, time, values, bins, **style):
-    """All samples where they are few, else the range of each part, up and down once."""
+    """Draw all samples where they are few, else a line up and down the range of each part."""
     if len(time) > 2 * bins:
         middle, low, high = bin_ranges(time, values, bins)
         time, values = np.repeat(middle, 2), np.stack([low, high], axis=1).ravel()
     axes.plot(time, values, **style)
 
 
-def _draw_correlations(tests):
+def draw_correlations(tests):
     columns = min(len(tests), 2)
     rows = -(-len(tests) // columns)
     figure = _blank_figure(10 if columns > 1 else 6, 2.2 * rows + 0.4)
@@ -127,9 +127,9 @@ def _draw_correlations(tests):
         lags, correlation = np.asarray(lags), np.asarray(correlation)
         limit = np.broadcast_to(bound, lags.shape)
         axes.fill_between(lags, -limit, limit, color=SIMULATED, alpha=0.25, lw=0)
-        itself = (lags == 0) & (correlation > 1 - 1e-9)  # it would hide the others
+        trivial = (lags == 0) & (correlation > 1 - 1e-9)  # it would hide the others
         inside = np.abs(correlation) <= limit
-        for which, color in ((inside, SIMULATED), (~inside & ~itself, RESIDUAL)):
+        for which, color in ((inside, SIMULATED), (~inside & ~trivial, RESIDUAL)):
             axes.vlines(lags[which], 0, correlation[which], color=color, lw=1.4)
         axes.axhline(0, color=INK, lw=0.5)
         axes.set_title(
@@ -142,7 +142,7 @@ def _draw_correlations(tests):
     return figure
 
 
-def _draw_loss(loss, validation):
+def draw_loss(loss, validation):
     figure = _blank_figure(6, 2.4)
     axes = figure.subplots()
     lines = [("training", np.asarray(loss), SIMULATED)]

@@ -1,35 +1,51 @@
-"""A model of the command line as an objective of `sim.fit`, held against the records."""
+"""A model that a configuration names, as an objective of `sim.fit` for the records."""
 
 import re
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from experiments.cli.config import Config
 from experiments.cli.instantiate import instantiate
 from experiments.cli.messages import suggest
 from experiments.cli.targets import resolve
+from experiments.identification.data import Data
+from experiments.identification.findings import UnitsDiffer
 from experiments.models import same_pytrees
 
 
 class FitSetup(NamedTuple):
-    """The objective, parameters and state that a fit starts from, units, and findings.
+    """A model or a network as an objective, and what a search of it starts from.
 
     Attributes:
+        objective: a `sim.fit.Simulation` in the units of the records.
+        start: the parameters to start from.
+        state: the initial state to start from; None for a network that begins at rest.
         units: of columns.
         parameter_units: of parameters, "mass", and of initial states, "states.position".
+        warnings: findings about the model and the records.
+        scaling: of a network, `sim.rnn.Scaling` or `StateScaling`; None of a model alone.
     """
 
     objective: Any
     start: Any
     state: Any
-    units: dict[str, str]
-    parameter_units: dict[str, str]
-    said: tuple[str, ...]
+    units: Mapping[str, str]
+    parameter_units: Mapping[str, str]
+    warnings: tuple[Any, ...]
+    scaling: Any = None
 
 
-def fit_setup(config: Any, model: Any, data: Any, dt: float) -> FitSetup:
-    """Hold a model against the data.
+def fit_setup(config: Config, model: Any, data: Data, dt: float) -> FitSetup:
+    """Make a model an objective for the data.
+
+    Args:
+        config: the run, for its integrator.
+        model: a `sim.models.Model`.
+        data: the columns and the quantities they measure.
+        dt: the sample interval, s.
 
     Raises:
         ValueError: the model takes other inputs, has no such quantity, or no parameters.
@@ -39,8 +55,9 @@ def fit_setup(config: Any, model: Any, data: Any, dt: float) -> FitSetup:
     from jax.tree_util import Partial
 
     from sim.fit import Simulation
+    from sim.models import Model
 
-    if not hasattr(model, "field"):
+    if not isinstance(model, Model):
         raise ValueError(
             "model._target_: expected a function that returns a sim.models.Model, "
             f"got one that returns {type(model).__name__}"
@@ -56,47 +73,44 @@ def fit_setup(config: Any, model: Any, data: Any, dt: float) -> FitSetup:
             f"{model.name} ({', '.join(model.inputs) or 'it takes no input'}), got "
             f"{len(data.inputs)}{': ' * bool(data.inputs)}{', '.join(data.inputs)}"
         )
-    float_ = jnp.result_type(float)
-    state = jax.tree.map(lambda leaf: jnp.asarray(leaf, float_), model.initial)
+    dtype = jnp.result_type(float)
+    state = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), model.initial)
     field, start = _split_parameters(model)
-    start = jax.tree.map(lambda leaf: jnp.asarray(leaf, float_), start)
+    start = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), start)
     factory = resolve("integrator._target_", config.target("integrator"), config.allow)
 
-    def stepper(p):
-        settings = {"f": field(p), "dt": dt / config.substeps}
-        found = instantiate(factory, config.groups["integrator"], "integrator", settings)
+    def stepper(params):
+        settings = {"f": field(params), "dt": dt / config.substeps}
+        one = instantiate(factory, config.groups["integrator"], "integrator", settings)
         if config.substeps == 1:
-            return found
+            return one
         from sim import repeat
 
-        return found._replace(step=repeat(found.step, config.substeps))
+        return one._replace(step=repeat(one.step, config.substeps))
 
     names, observe = _observation(model, data, state, start)
-    of = dict(zip(data.inputs, model.inputs, strict=True)) | dict(
-        zip(data.outputs, names, strict=True)
-    )
-    units, said = {}, []
-    for column, quantity in of.items():
-        known = model.quantities.get(re.sub(r"\[.*", "", quantity))
-        given = data.column_units.get(column)
-        units[column] = given or (known.units if known else "1")
-        if given and known and _unit_powers(given) != _unit_powers(known.units):
-            said.append(
-                f"units: column {column!r} is in {given}, {quantity} of {model.name} in "
-                f"{known.units}; no number was converted"
-            )
+    units, warnings = _column_units(model, data, names)
     return FitSetup(
-        Simulation(stepper, observe),
-        start,
-        state,
-        units,
-        _parameter_units(model, state),
-        tuple(said),
+        Simulation(stepper, observe), start, state, units, _parameter_units(model, state), warnings
     )
+
+
+def _column_units(model, data, observed):
+    """Units of every column, and a finding for each that the model states otherwise."""
+    quantities = dict(zip(data.inputs, model.inputs, strict=True))
+    quantities |= dict(zip(data.outputs, observed, strict=True))
+    units, warnings = {}, []
+    for column, name in quantities.items():
+        quantity = model.quantities.get(re.sub(r"\[.*", "", name))
+        stated = data.column_units.get(column)
+        units[column] = stated or (quantity.units if quantity else "1")
+        if stated and quantity and _unit_powers(stated) != _unit_powers(quantity.units):
+            warnings.append(UnitsDiffer(column, stated, name, model.name, quantity.units))
+    return units, tuple(warnings)
 
 
 def _split_parameters(model):
-    """The vector field as a function of its parameters, and these."""
+    """The vector field as a function of its parameters, and the parameters."""
     from jax.tree_util import Partial
 
     field = model.field
@@ -106,7 +120,7 @@ def _split_parameters(model):
 
 
 def _observation(model, data, state, start):
-    """What is measured of a state, one number for each column of output."""
+    """The names of the measured numbers, one for each column of output, and their function."""
     import jax
     import jax.numpy as jnp
 
@@ -119,15 +133,15 @@ def _observation(model, data, state, start):
     def quantities(p, y, u):
         if output is None:
             return y
-        # An output over the parameters of the field follows them in the search.
+        # An output with the parameters of the field follows them in the search.
         args = output.args if not shared else (p,) if len(output.args) == 1 else p
         return output.func(*args, 0.0, y, u, **output.keywords)
 
     u = np.zeros(len(model.inputs)) if len(model.inputs) > 1 else 0.0 if model.inputs else None
-    seen = quantities(start, state, u)
+    values = quantities(start, state, u)
     parts = {
         name: [name + index_suffix(i) for i in np.ndindex(np.shape(leaf))]
-        for name, leaf in zip(leaf_names(seen), jax.tree.leaves(seen), strict=True)
+        for name, leaf in zip(leaf_names(values), jax.tree.leaves(values), strict=True)
     }
     numbers = [number for part in parts.values() for number in part]
     names = []
@@ -156,21 +170,20 @@ def _parameter_units(model, state):
     """Units by dotted name, without the index in an array."""
     from jax.tree_util import keystr, tree_flatten_with_path
 
-    found = dict(model.units)
-    for path, _ in tree_flatten_with_path(state)[0]:
-        name = keystr(path, simple=True, separator=".")
-        if name in model.quantities:
-            found[f"states.{name}"] = model.quantities[name].units
-    return found
+    names = [
+        keystr(path, simple=True, separator=".") for path, _ in tree_flatten_with_path(state)[0]
+    ]
+    quantities = {name: model.quantities[name] for name in names if name in model.quantities}
+    return {**model.units, **{f"states.{name}": q.units for name, q in quantities.items()}}
 
 
 def _unit_powers(units: str) -> dict[str, int]:
-    """Each unit with its power, however it is written.
+    """Each unit and its power, which do not depend on how they are written.
 
     >>> _unit_powers("m/s^2") == _unit_powers("m s-2"), _unit_powers("mm") == _unit_powers("m")
     (True, False)
     """
-    found = Counter()
-    for over, name, power in re.findall(r"(/?)\s*([^\W\d]+)\^?\**(-?\d+)?", units):
-        found[name] += (-1 if over else 1) * int(power or 1)
-    return {name: power for name, power in found.items() if power}
+    powers = Counter()
+    for slash, name, power in re.findall(r"(/?)\s*([^\W\d]+)\^?\**(-?\d+)?", units):
+        powers[name] += (-1 if slash else 1) * int(power or 1)
+    return {name: power for name, power in powers.items() if power}

@@ -1,4 +1,7 @@
-"""The report of a fit: one HTML file that needs no network, for screen, dark screen and paper."""
+"""The report of a fit: one HTML file for screens, dark ones too, and for paper.
+
+It fetches nothing.
+"""
 
 import io
 import re
@@ -8,11 +11,17 @@ from html import escape
 from pathlib import Path
 
 from experiments.identification import tables
-from experiments.identification.figures import INK, ZOOM, _draw_correlations, _draw_loss, draw_trace
-from experiments.identification.result_file import FitReport
+from experiments.identification.figures import (
+    INK,
+    ZOOM,
+    draw_correlations,
+    draw_loss,
+    draw_trace,
+)
+from experiments.identification.fit_report import FitReport
 
-TRACES = 12  # experiments that are drawn; the others are only in the tables
-POINTS = 7000  # minima and maxima of a line, all panels of the report together
+TRACES = 12  # experiments that are drawn; the tables show the others too
+POINTS = 7000  # parts of lines in all panels of the report together
 
 HEAD = """<!DOCTYPE html>
 <html lang="en">
@@ -24,7 +33,8 @@ HEAD = """<!DOCTYPE html>
 <title>{title}</title>
 <style>
 :root {{ color-scheme: light dark; }}
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }}
+body {{ font: 16px/1.5 system-ui, sans-serif; }}
+body {{ max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }}
 h1 {{ margin-bottom: .2rem; }} h2 {{ margin: 2.2rem 0 .6rem; }}
 .verdict {{ font-size: 1.1rem; }}
 .wide {{ overflow-x: auto; }}
@@ -49,62 +59,64 @@ pre {{ overflow-x: auto; }}
 """
 
 
-def write_report(path: Path, fitted: FitReport, config_yaml: str) -> None:
+def write_report(path: Path, report: FitReport, config_yaml: str) -> None:
     """Write the report.
 
-    A line of more samples than pixels is drawn by the least and the greatest of each of
-    its parts, so that no peak is lost and the file stays small.
+    A line of many samples is drawn as the minimum and the maximum of each of its parts, so
+    that every peak is seen and the file stays small.
 
     Args:
-        path: the file, replaced where it is there.
-        fitted: what to tell.
-        config_yaml: the configuration, folded away at the end.
+        path: the file, which is replaced.
+        report: its content.
+        config_yaml: the configuration, which the page shows at its end when asked to.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: the file cannot be written.
     """
     from sim.files import replace_file
 
     with replace_file(path) as temporary:
-        temporary.write_text("\n".join(_report_page(fitted, config_yaml)), encoding="utf-8")
+        temporary.write_text("\n".join(_report_page(report, config_yaml)), encoding="utf-8")
 
 
-def _report_page(fitted, config_yaml):
-    yield HEAD.format(title=escape(fitted.title))
-    yield f"<h1>{escape(fitted.title)}</h1>"
-    yield f'<p class="verdict">{escape(tables.fit_verdict(fitted))}.</p>'
-    if fitted.said:
+def _report_page(report, config_yaml):
+    yield HEAD.format(title=escape(report.title))
+    yield f"<h1>{escape(report.title)}</h1>"
+    yield f'<p class="verdict">{escape(tables.fit_verdict(report))}.</p>'
+    if report.findings:
         yield "<h2>Findings</h2>\n<ul>"
-        yield from (f"<li>{escape(text)}</li>" for text in fitted.said)
+        yield from (f"<li>{escape(str(finding))}</li>" for finding in report.findings)
         yield "</ul>"
-    published, scores = tables.published_table(fitted), tables.score_table(fitted)
+    published, scores = tables.published_table(report), tables.score_table(report)
     if published or scores:
         yield "<h2>Scores</h2>"
-        yield _html_table("This fit beside those published", published, "this fit")
+        yield _html_table("This fit and published ones", published, "this fit")
         yield _html_table("By experiment and output", scores)
-    if fitted.names:
+    if report.names:
         yield "<h2>Parameters</h2>"
-        yield _html_table("", tables.parameter_table(fitted))
-    if fitted.weights:
+        yield _html_table("", tables.parameter_table(report))
+    if report.weights:
         yield "<h2>Network</h2>"
-        yield _html_table("", tables.network_table(fitted))
+        yield _html_table("", tables.network_table(report))
     yield "<h2>Data and simulation</h2>"
-    shown = fitted.traces[:TRACES]
+    shown = report.traces[:TRACES]
     panels = sum(2 * len(trace.measured) + len(trace.inputs) for trace in shown)
     bins = min(800, max(100, POINTS // max(panels, 1)))
     for i, trace in enumerate(shown):
-        yield _svg_figure(draw_trace(trace, bins), _trace_caption(trace), f"records{i}")
-    if len(fitted.traces) > TRACES:
-        yield f"<p>{len(fitted.traces) - TRACES} more experiments are in the file of the fit.</p>"
-    if fitted.tests:
+        yield svg_figure(draw_trace(trace, bins), _trace_caption(trace), f"records{i}")
+    if len(report.traces) > TRACES:
+        yield f"<p>{len(report.traces) - TRACES} more experiments are in the file of this fit.</p>"
+    if report.tests:
         yield "<h2>Tests of the residual</h2>"
-        words = "Correlation of the residual over the lag, with the bounds that it should keep to."
-        yield _svg_figure(_draw_correlations(fitted.tests), words, "tests")
-    if len(fitted.loss):
+        caption = (
+            "Correlations of the residual at each lag, and the bounds they should keep within."
+        )
+        yield svg_figure(draw_correlations(report.tests), caption, "tests")
+    if len(report.loss):
         yield "<h2>Loss</h2>"
-        yield _svg_figure(
-            _draw_loss(fitted.loss, fitted.validation),
-            f"{tables.progress_sentence(fitted)}.",
+        yield svg_figure(
+            draw_loss(report.loss, report.validation),
+            f"{tables.progress_sentence(report)}.",
             "loss",
         )
     yield "<h2>Configuration</h2>\n<details><summary>Show</summary>"
@@ -112,7 +124,7 @@ def _report_page(fitted, config_yaml):
 
 
 def _html_table(caption: str, rows: Sequence[Sequence[str]], ours: str = ""):
-    """A table whose first row and column are its heads; nothing without rows."""
+    """A table whose first row and column are headings; empty without rows."""
     if not rows:
         return ""
     head = "".join(f'<th scope="col">{escape(text)}</th>' for text in rows[0])
@@ -131,24 +143,24 @@ def _html_table(caption: str, rows: Sequence[Sequence[str]], ours: str = ""):
 
 def _trace_caption(trace):
     count = len(trace.time)
-    words = f"{trace.name}: {count:,} samples"
+    caption = f"{trace.name}: {count:,} samples"
     if count > 2 * ZOOM:
-        words += f"; on the right the {ZOOM} around the largest residual"
-    return words + ("; band: 95 % of the simulation." if trace.band else ".")
+        caption += f"; on the right the {ZOOM} around the largest residual"
+    return caption + ("; band: 95 % interval of the simulation." if trace.band else ".")
 
 
-def _svg_figure(figure, caption: str, salt: str) -> str:
-    """The drawing inline, in the colours of the page, with texts that can be selected."""
+def svg_figure(figure, caption: str, salt: str) -> str:
+    """The figure as inline SVG in the colours of the page; its texts can be selected."""
     import matplotlib
 
     text = io.StringIO()
     settings = {"svg.fonttype": "none", "svg.hashsalt": salt}
     with matplotlib.rc_context(settings), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph")  # the browser has fonts of its own
+        warnings.filterwarnings("ignore", "Glyph")  # the browser has other fonts
         metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))
         figure.savefig(text, format="svg", transparent=True, metadata=metadata)
     svg = text.getvalue()
     svg = svg[svg.index("<svg") :].replace(INK, "currentColor")
-    svg = re.sub(r' id="[\w.]+_\d+"', "", svg)  # of one kind in every figure: none is referred to
+    svg = re.sub(r' id="[\w.]+_\d+"', "", svg)  # repeated in every figure, and never referred to
     svg = svg.replace("<svg", f'<svg role="img" aria-label="{escape(caption)}"', 1)
     return f"<figure>\n{svg}\n<figcaption>{escape(caption)}</figcaption>\n</figure>"

@@ -1,4 +1,4 @@
-"""The tables and the verdict of a fit in words, and what is printed at its end."""
+"""The tables and the verdict of a fit, and the summary that is printed at its end."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.identification.result_file import FitReport
+from experiments.identification.fit_report import FitReport
 
 SCORE_TITLES = {
     "rmse": "RMSE",
@@ -17,14 +17,16 @@ SCORE_TITLES = {
     "aic": "AIC",
     "bic": "BIC",
 }
-Table = list[list[str]]  # its first row is the head
+Table = list[list[str]]  # the first row holds the names of the columns
 
 
 def format_with_error(value: float, error: float) -> tuple[str, str]:
-    """A value to the digits that its standard error leaves it, and the error to two.
+    """A value to the digits that its standard error leaves it, and the error to two digits.
 
-    >>> format_with_error(12.34567, 0.0123), format_with_error(100234.0, 123.0), format_with_error(-1.2e-7, 0.03)
-    (('12.346', '0.012'), ('100230', '120'), ('0.000', '0.030'))
+    >>> format_with_error(12.34567, 0.0123), format_with_error(100234.0, 123.0)
+    (('12.346', '0.012'), ('100230', '120'))
+    >>> format_with_error(-1.2e-7, 0.03)
+    ('0.000', '0.030')
     >>> format_with_error(0.5, 2.6e-17), format_with_error(0.0, 2.6e-17)
     (('0.5', '2.6e-17'), ('0.0e+00', '2.6e-17'))
     >>> format_with_error(2.0, float("nan")), format_with_error(2.0, float("inf"))
@@ -34,7 +36,7 @@ def format_with_error(value: float, error: float) -> tuple[str, str]:
         return f"{value:.6g}", "not determined" if error == math.inf else "0" if error == 0 else ""
     place = 1 - math.floor(math.log10(float(f"{error:.1e}")))  # decimals of its second digit
     size = max(abs(value), error)
-    if error < 1e-10 * size:  # of a record without noise
+    if error < 1e-10 * size:  # the record has no noise
         return f"{value:.10g}", f"{error:.1e}"
     if 1e-4 <= size < 1e7:
         value, error = (f"{round(x, place) + 0.0:.{max(place, 0)}f}" for x in (value, error))
@@ -43,46 +45,38 @@ def format_with_error(value: float, error: float) -> tuple[str, str]:
     return f"{value:.{count}e}", f"{error:.1e}"
 
 
-def parameter_table(fitted: FitReport) -> Table:
+def parameter_table(report: FitReport) -> Table:
     """Each parameter with its standard error, 95 % interval, units and start."""
     rows = [["parameter", "value", "± standard error", "95 % interval", "units", "start"]]
-    numbers = (fitted.value, fitted.standard_error, fitted.lower, fitted.upper, fitted.start)
-    for name, units, *row in zip(fitted.names, fitted.units, *numbers, strict=True):
-        value, error, lower, upper, start = (float(x) for x in row)
-        text, spread = format_with_error(value, error)
+    columns = (report.value, report.standard_error, report.lower, report.upper, report.start)
+    for name, units, *numbers in zip(report.names, report.units, *columns, strict=True):
+        value, error, lower, upper, start = (float(x) for x in numbers)
+        value_text, error_text = format_with_error(value, error)
         interval = ""
         if math.isnan(error):
-            bound = any(f"{name} is held by its bound" in text for text in fitted.said)
-            spread = "at its bound" if bound else "fixed"
+            error_text = "at its bound" if name in report.at_bound else "fixed"
         elif math.isfinite(error) and math.isfinite(lower) and math.isfinite(upper):
             interval = _format_interval(lower, upper, error)
+        if error_text[:1].isdigit():
+            error_text = f"± {error_text}"
         units = "" if units == "1" else units
-        rows.append(
-            [
-                name,
-                text,
-                f"± {spread}" if spread[:1].isdigit() else spread,
-                interval,
-                units,
-                f"{start:.6g}",
-            ]
-        )
-    if len(fitted.profile):
-        ends = zip(fitted.profile, fitted.standard_error, strict=True)
-        ends = [
-            "by profile",
-            *(_format_interval(*map(float, pair), float(error)) for pair, error in ends),
-        ]
-        rows = [[*row[:4], text, *row[4:]] for row, text in zip(rows, ends, strict=True)]
+        rows.append([name, value_text, error_text, interval, units, f"{start:.6g}"])
+    if len(report.profile):
+        bounds = zip(report.profile, report.standard_error, strict=True)
+        profiles = [_format_interval(*map(float, pair), float(error)) for pair, error in bounds]
+        column = ["by profile", *profiles]
+        rows = [[*row[:4], text, *row[4:]] for row, text in zip(rows, column, strict=True)]
     return rows
 
 
 def _format_interval(lower, upper, error):
-    """An interval in words, of which an end may be infinite; empty where there is none.
+    """An interval as text, whose ends may be infinite; empty where there is none.
 
-    >>> _format_interval(1.234, 5.678, 0.1), _format_interval(-math.inf, 5.678, 0.1), _format_interval(math.nan, math.nan, 0.1)
-    ('1.23 to 5.68', '-inf to 5.68', '')
-    >>> _format_interval(0.0123, 51.6, 1.2)   # an end near 0 has two digits of its own
+    >>> _format_interval(1.234, 5.678, 0.1), _format_interval(-math.inf, 5.678, 0.1)
+    ('1.23 to 5.68', '-inf to 5.68')
+    >>> _format_interval(math.nan, math.nan, 0.1)
+    ''
+    >>> _format_interval(0.0123, 51.6, 1.2)   # an end near 0 keeps two digits
     '0.012 to 51.6'
     """
     if math.isnan(lower):
@@ -92,17 +86,17 @@ def _format_interval(lower, upper, error):
     )
 
 
-def network_table(fitted: FitReport) -> Table:
-    """The parts of a network, and how many numbers each has; empty without one."""
-    rows = [[name, str(size)] for name, size in fitted.weights.items()]
-    return [["part", "numbers"], *rows, ["all", str(sum(fitted.weights.values()))]] if rows else []
+def network_table(report: FitReport) -> Table:
+    """The parts of a network and their counts of numbers; empty without a network."""
+    rows = [[name, str(size)] for name, size in report.weights.items()]
+    return [["part", "numbers"], *rows, ["all", str(sum(report.weights.values()))]] if rows else []
 
 
-def score_table(fitted: FitReport) -> Table:
-    """The scores of each experiment and output; empty without any."""
-    columns = list(dict.fromkeys(name for trace in fitted.traces for name in trace.scores))
+def score_table(report: FitReport) -> Table:
+    """The scores of each experiment and output; empty where there are none."""
+    columns = list(dict.fromkeys(name for trace in report.traces for name in trace.scores))
     rows = [["experiment", "output", *(SCORE_TITLES.get(name, name) for name in columns)]]
-    for trace in fitted.traces:
+    for trace in report.traces:
         outputs = dict.fromkeys(out for values in trace.scores.values() for out in values)
         for output in outputs:
             values = [_format_score(trace, name, output) for name in columns]
@@ -110,11 +104,11 @@ def score_table(fitted: FitReport) -> Table:
     return rows if len(rows) > 1 else []
 
 
-def published_table(fitted: FitReport) -> Table:
-    """This fit's score beside those published; empty without any."""
-    columns = list(dict.fromkeys(name for _, row in fitted.published for name in row))
+def published_table(report: FitReport) -> Table:
+    """The scores of this fit and the published ones; empty where there are none."""
+    columns = list(dict.fromkeys(name for _, row in report.published for name in row))
     rows = [["method", *columns]]
-    for method, row in fitted.published:
+    for method, row in report.published:
         rows.append([method, *(f"{row[c]:.4g}" if c in row else "" for c in columns)])
     return rows if len(rows) > 1 else []
 
@@ -126,69 +120,66 @@ def _format_score(trace, name, output):
     return f"{trace.scores[name][output]:.4g}" + ("" if units == "1" else f" {units}")
 
 
-def residual_verdict(fitted: FitReport) -> str:
-    """Whether the residual passes its tests at 5 %; empty without any."""
-    failing = [f"{name}, p {p:.2g}" for name, (*_, p) in fitted.tests.items() if p < 0.05]
+def residual_verdict(report: FitReport) -> str:
+    """Whether the residual passes its tests at 5 %; empty where it was not tested."""
+    failing = [f"{name}, p {p:.2g}" for name, (*_, p) in report.tests.items() if p < 0.05]
     if len(failing) > 3:
         failing[2:] = [f"{len(failing) - 2} more tests"]
     if failing:
         return f"the residual still holds structure ({'; '.join(failing)})"
-    return "the residual passes its tests at 5 %" if fitted.tests else ""
+    return "the residual passes its tests at 5 %" if report.tests else ""
 
 
-def fit_verdict(fitted: FitReport) -> str:
-    """One sentence: how many parameters, how good, whether the residual holds more."""
-    estimated = int(np.sum(~np.isnan(fitted.standard_error)))
-    parts = (
-        [f"a network of {sum(fitted.weights.values())} parameters trained"]
-        if fitted.weights
-        else []
-    )
-    if fitted.names or not parts:
-        parts.append(f"{estimated} of {len(fitted.names)} parameters estimated")
-    best = []
-    for trace in fitted.traces:
+def fit_verdict(report: FitReport) -> str:
+    """One sentence: the count of parameters, the first scores, and the tests of the residual."""
+    estimated = int(np.sum(~np.isnan(report.standard_error)))
+    size = sum(report.weights.values())
+    parts = [f"a network of {size} parameters trained"] if size else []
+    if report.names or not parts:
+        parts.append(f"{estimated} of {len(report.names)} parameters estimated")
+    scores = []
+    for trace in report.traces:
         for name, outputs in list(trace.scores.items())[:1]:
-            said = ", ".join(f"{o} {_format_score(trace, name, o)}" for o in outputs)
-            best.append(f"{SCORE_TITLES.get(name, name)} {said} on {trace.name}")
-    return "; ".join(filter(None, [*parts, *best[:4], residual_verdict(fitted)]))
+            values = ", ".join(f"{o} {_format_score(trace, name, o)}" for o in outputs)
+            scores.append(f"{SCORE_TITLES.get(name, name)} {values} on {trace.name}")
+    return "; ".join(filter(None, [*parts, *scores[:4], residual_verdict(report)]))
 
 
-def progress_sentence(fitted: FitReport) -> str:
-    """Where the loss began and ended, and the seconds."""
-    loss = np.asarray(fitted.loss)
+def progress_sentence(report: FitReport) -> str:
+    """The first and the last loss, and the seconds of each phase."""
+    loss = np.asarray(report.loss)
     parts = []
     if len(loss):
         steps = len(loss) - 1
         plural = "" if steps == 1 else "s"
         parts.append(f"loss {loss[0]:.4g} to {loss[-1]:.4g} in {steps} iteration{plural}")
-    seen = np.asarray(fitted.validation)
-    if np.isfinite(seen).any():
+    validation = np.asarray(report.validation)
+    if np.isfinite(validation).any():
         parts.append(
-            f"validation {seen[0]:.4g} to {np.nanmin(seen):.4g}, the least, in iteration "
-            f"{np.nanargmin(seen)}"
+            f"validation {validation[0]:.4g} to its least, {np.nanmin(validation):.4g}, in "
+            f"iteration {np.nanargmin(validation)}"
         )
-    parts += [f"{phase} {seconds:.2f} s" for phase, seconds in fitted.seconds.items()]
+    parts += [f"{phase} {seconds:.2f} s" for phase, seconds in report.seconds.items()]
     return ", ".join(parts)
 
 
-def print_fit(fitted: FitReport, files: Mapping[str, Path]) -> None:
-    """Print the summary; ``files`` are named as they are: report, file, …"""
+def print_fit(report: FitReport, files: Mapping[str, Path]) -> None:
+    """Print the summary, with the size of each of ``files`` by its name: report, file, …"""
     from rich.console import Console
     from rich.text import Text
 
     console = Console(highlight=False, soft_wrap=True)
-    console.print(Text(fitted.title, style="bold"))
-    shown = parameter_table(fitted) if fitted.names else []
-    for table in (shown, score_table(fitted), published_table(fitted)):
+    console.print(Text(report.title, style="bold"))
+    parameters = parameter_table(report) if report.names else []
+    for table in (parameters, score_table(report), published_table(report)):
         for i, line in enumerate(_align_columns(table)):
             console.print(Text(f"  {line}", style="" if i else "cyan"))
         if table:
             console.print()
-    size = sum(fitted.weights.values())
+    size = sum(report.weights.values())
     rows = [("trained", f"a network of {size} parameters" if size else "")]
-    rows += [("finding", text) for text in fitted.said]
-    rows += [("tests", residual_verdict(fitted)), ("time", progress_sentence(fitted))]
+    rows += [("finding", str(finding)) for finding in report.findings]
+    rows += [("tests", residual_verdict(report)), ("time", progress_sentence(report))]
     rows += [
         (name, f"{path}  ({_file_size(path)})") for name, path in files.items() if path.exists()
     ]
@@ -198,7 +189,7 @@ def print_fit(fitted: FitReport, files: Mapping[str, Path]) -> None:
 
 
 def _align_columns(rows: Sequence[Sequence[str]]):
-    """Columns as wide as their widest entry, as a terminal shows it."""
+    """Lines whose columns are as wide as their widest entry is on a terminal."""
     from rich.cells import cell_len
 
     widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]

@@ -1,210 +1,205 @@
-"""From trained members to what is kept of them: traces, scores, and words."""
+"""The report of a training: traces, scores, residual tests and findings."""
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from experiments.identification.result_file import PARAMETER_COLUMNS, FitReport
+from experiments.identification.fit_report import FitReport
+from experiments.identification.parameters import ParameterEstimates, parameter_estimates
+from experiments.identification.prepared import Prepared
 from experiments.identification.scoring import (
     data_warnings,
     make_trace,
     published_comparison,
     residual_tests,
-    to_report,
+    score_records,
 )
-from experiments.learn.training import TrainedMembers, reword_error
+from experiments.learn.findings import (
+    MemberLosses,
+    NonFiniteLosses,
+    NonFiniteTraining,
+    Place,
+)
+from experiments.learn.training import CONFIG_KEYS, TrainingOptions
 from sim.fit.solvers.status import SEARCHING, STUCK
 
 
-def rank_members(how: Any, ended: TrainedMembers) -> list[int]:
-    """The members that count, the best first."""
-    best = [int(i) for i in np.argsort(ended.found.best) if ended.found.finite[i]]
-    return best if how.combine == "mean" else best[:1]
+def rank_members(options: TrainingOptions, ensemble: Any) -> list[int]:
+    """The members that count, the best first: all finite ones for a mean, else one."""
+    ranked = [int(i) for i in np.argsort(ensemble.best) if ensemble.finite[i]]
+    return ranked if options.combine == "mean" else ranked[:1]
 
 
-def best_members(how: Any, ended: TrainedMembers) -> list[tuple[Any, list]]:
-    """Parameters and initial states of those that count."""
+def best_members(options: TrainingOptions, ensemble: Any) -> list[tuple[Any, list]]:
+    """Parameters and initial states of the members that count."""
     import jax
 
-    found = ended.found
     return [
-        jax.tree.map(lambda x, i=i: np.asarray(x)[i], (found.params, list(found.states)))
-        for i in rank_members(how, ended)
+        jax.tree.map(lambda x, i=i: np.asarray(x)[i], (ensemble.params, list(ensemble.states)))
+        for i in rank_members(options, ensemble)
     ]
 
 
-def evaluate(task: Any, ended: TrainedMembers, seconds: Mapping[str, float]) -> FitReport:
-    """Everything that is kept; the tests are opened here, once, and nothing is chosen by them.
+def evaluate(
+    prepared: Prepared, ensemble: Any, losses: np.ndarray, seconds: Mapping[str, float]
+) -> FitReport:
+    """The report of a `sim.fit.search.ensemble.Ensemble`.
 
-    A record that cannot be scored is a finding: the training is not lost with it.
+    The tests are read here for the first time, and nothing is chosen by them. A record that
+    cannot be scored is a finding, so that the training is not lost.
     """
-    data, how = task.data, task.learning
-    each, first = best_members(how, ended), rank_members(how, ended)[0]
-    params, states = each[0]
-    traces, tests, said = [], [], list(_findings(how, ended, first))
-    skip = how.warmup if how.states == "fixed" else 0
-    for i, sampled in enumerate(data.training):
-        place = task.of.index(i)
-        simulated, sd = _simulate_members(task, sampled, [(p, x0[place]) for p, x0 in each])
-        traces.append(make_trace(task, sampled, simulated, skip, sd))
-    for sampled in (*data.validation, *data.tests):
-        part, test = sampled.part, sampled.y.shape[1] == 0
-        try:
-            sampled = data.opened(sampled) if test else sampled
-            simulated, sd = _simulate_members(
-                task, sampled, [(p, _initial_state(task, p, sampled)) for p, _ in each]
-            )
-            traces.append(make_trace(task, sampled, simulated, part.known, sd))
-            tests += [traces[-1]] if test else []
-        except (OSError, ValueError) as error:
-            said.append(f"{part.name} was not scored: {reword_error(error)}")
-    checks = residual_tests(traces[0], skip)
-    rows, said = published_comparison(data, tests), [*said, *data_warnings(task)]
-    if task.hybrid:
-        found = _physics_report(
-            task,
-            params,
-            states,
-            lambda fit: to_report(task, fit, traces, checks, said, seconds, rows),
-        )
-    else:
-        none = np.zeros(0)
-        found = FitReport(
-            task.title,
-            tuple(traces),
-            (),
-            (),
-            *[none] * len(PARAMETER_COLUMNS),
-            np.zeros((0, 0)),
-            none,
-            dict(checks),
-            tuple(said),
-            rows,
-            dict(seconds),
-        )
-    loss, seen = ended.losses[:, first].T
-    return found._replace(
+    options, records = prepared.options, prepared.records
+    members, best = best_members(options, ensemble), rank_members(options, ensemble)[0]
+    skip = options.warmup if options.states == "fixed" else 0
+    traces = []
+    for i, record in enumerate(records.training):
+        piece = prepared.search.record_index.index(i)
+        runs = [(params, states[piece]) for params, states in members]
+        simulated, sd = _simulate_members(prepared, record, runs)
+        traces.append(make_trace(prepared, record, simulated, skip, sd))
+
+    def score(record):
+        runs = [(params, _initial_state(prepared, params, record)) for params, _ in members]
+        simulated, sd = _simulate_members(prepared, record, runs)
+        return make_trace(prepared, record, simulated, record.known, sd)
+
+    scored, tests, unscored = score_records(records, score, CONFIG_KEYS)
+    params, states = members[0]
+    loss, validation = losses[:, best].T
+    return FitReport(
+        prepared.title,
+        (*traces, *scored),
+        **physics_estimates(prepared, params, states)._asdict(),
         loss=loss,
-        validation=seen if np.isfinite(seen).any() else np.zeros(0),
-        weights=_weight_sizes(task, params),
+        tests=residual_tests(traces[0], skip),
+        findings=(
+            *_training_findings(options, ensemble, losses, best),
+            *unscored,
+            *data_warnings(prepared),
+        ),
+        published=published_comparison(prepared, tests),
+        seconds=dict(seconds),
+        validation=validation if np.isfinite(validation).any() else np.zeros(0),
+        weights=_weight_sizes(prepared, params),
     )
 
 
-def _findings(how, ended, first):
-    """How the training ended, and what of it is kept."""
-    found, search = ended.found, ended.found.search.search
-    yield re.sub("^1 members?: 1 ", "", found.message)
-    bad = int(search.non_finite[first])
-    if bad:
-        where = f", last{_where(search, first)}" if search.location is not None else ""
-        yield (
-            f"the loss was not finite in {bad} place{'s' * (bad > 1)}{where}: they were left, and the best "
-            "weights are kept"
-        )
-    if how.members > 1:
-        own = ended.losses[:, :, int(np.isfinite(ended.losses[0, :, 1]).any())]
-        best = ", ".join(f"{x:.4g}" for x in np.nanmin(own, axis=0))
-        words = "the best is kept"
-        if how.combine == "mean":
-            words = "the mean of all is scored, and its band is of their spread; what else is told is of the best"
-        yield f"the least losses of the members are {best}: {words}"
+def _training_findings(options, ensemble, losses, best):
+    """How the training ended, and what is kept of it."""
+    search = ensemble.search.search
+    # Of one member "1 members: 1 converged" is said as "converged".
+    yield ensemble.message if options.members > 1 else ensemble.message.partition(": 1 ")[2]
+    count = int(search.non_finite[best])
+    if count:
+        yield NonFiniteLosses(count, _last_place(search, best))
+    if options.members > 1:
+        monitored = losses[:, :, int(np.isfinite(losses[0, :, 1]).any())]
+        least = tuple(float(loss) for loss in np.nanmin(monitored, axis=0))
+        yield MemberLosses(least, options.combine == "mean")
 
 
-def non_finite_message(task: Any, ended: TrainedMembers) -> str:
-    """Where a training ended because its loss was no longer finite, in words; else empty."""
-    search, patience = ended.found.search.search, task.learning.patience
-    for i in rank_members(task.learning, ended):
-        turns, bad = int(search.rejected[i]), int(search.non_finite[i])
-        if bad < turns or not (int(search.status[i]) == STUCK or turns >= patience):
+def non_finite_end(prepared: Prepared, ensemble: Any) -> NonFiniteTraining | None:
+    """How a training ended, if it did because the loss of a member stayed non-finite."""
+    search, patience = ensemble.search.search, prepared.options.patience
+    for i in rank_members(prepared.options, ensemble):
+        rejected, non_finite = int(search.rejected[i]), int(search.non_finite[i])
+        is_over = int(search.status[i]) == STUCK or rejected >= patience
+        if non_finite < rejected or not is_over:
             continue
-        # Windows are refused for one reason alone; whether a step was, its next one tells.
-        if (
-            search.location is not None
-            or _count_after_one_more(task.begun, ended.found.search, i) > bad
-        ):
-            at = _where(search, i) or f" in evaluation {int(search.steps[i])}"
-            return f"the loss turned non-finite, last{at}, and stayed so: the best weights before are kept"
-    return ""
+        # A window is only rejected where it is not finite. A step may be rejected for another
+        # reason, which the next one tells.
+        place = _last_place(search, i)
+        if place or _count_after_one_more(prepared.search, ensemble.search, i) > non_finite:
+            return NonFiniteTraining(place, int(search.steps[i]))
+    return None
 
 
-def _count_after_one_more(problem, search, i):
-    """How many places of a member were not finite after one evaluation more."""
+def _count_after_one_more(prepared, state, i):
+    """The count of places that were not finite for a member, after one evaluation more."""
     from sim.fit import ensemble
 
-    inner, best = search.search, search.best
+    inner, best = state.search, state.best
     inner = inner._replace(status=np.asarray(inner.status).copy())
     best = best._replace(steps_since=np.asarray(best.steps_since).copy())
     inner.status[i], best.steps_since[i] = SEARCHING, 0
-    found = ensemble(
-        *problem.arguments,
-        **problem.settings,
+    further = ensemble(
+        *prepared.arguments,
+        **prepared.settings,
         steps=int(inner.steps[i]) + 1,
-        search=search._replace(search=inner, best=best),
+        search=state._replace(search=inner, best=best),
     )
-    return int(found.search.search.non_finite[i])
+    return int(further.search.search.non_finite[i])
 
 
-def _where(search, i):
-    """Where a training in windows, of which 0 is a pass as a whole, last was not finite."""
+def _last_place(search, i):
+    """The last place where a training in windows was not finite; None of another search."""
     if search.location is None:
-        return ""
-    step, window = (int(x) for x in search.location[i])
-    return f" in pass {step}" + (f", window {window}" if window else "")
+        return None
+    return Place(*(int(number) for number in search.location[i]))
 
 
-def _initial_state(task, params, sampled):
+def _initial_state(prepared, params, record):
     """The initial state of a record that was not trained on."""
     from sim.fit.search.initial_state import initial_state
 
-    if task.state is None:
+    state = prepared.setup.state
+    if state is None:
         return None
-    e = task.experiment(sampled)
-    return initial_state(task.objective, params, e, sampled.part.known, task.state)
+    return initial_state(prepared.setup.objective, params, record.experiment, record.known, state)
 
 
-def _simulate_members(task, sampled, each):
-    """The mean over parameters and initial states, and the standard deviation of several."""
+def _simulate_members(prepared, record, runs):
+    """The mean over parameters and initial states, and their standard deviation if several."""
     from sim.fit.problem.free_run import free_run
 
-    e = task.experiment(sampled)
-    runs = np.stack([np.asarray(free_run(task.objective, p, x0, e), float) for p, x0 in each])
-    return runs.mean(axis=0), runs.std(axis=0, ddof=1) if len(runs) > 1 else None
+    simulated = np.stack(
+        [
+            np.asarray(free_run(prepared.setup.objective, params, state, record.experiment), float)
+            for params, state in runs
+        ]
+    )
+    return simulated.mean(axis=0), simulated.std(axis=0, ddof=1) if len(runs) > 1 else None
 
 
-def _physics_report(task, params, states, table):
-    """Of all parameters those of the model, under their own names, and how far to trust them."""
+def physics_estimates(prepared: Prepared, params: Any, states: list) -> ParameterEstimates:
+    """The parameters of the physics of a hybrid, and their errors; none of a network alone."""
     from sim.fit import fit
 
-    problem = task.begun
-    known = {name: problem.settings[name] for name in ("parameters", "free_states")}
-    free = {"states": list(states)} if states else {"states": None}
-    one = fit(task.objective, params, problem.arguments[2], **known, **free, steps=0)
-    found = table(one)
-    left_out = (
-        ("net.", "states[") if len(states) > len(task.data.training) else "net."
-    )  # or of every piece
-    at = [i for i, name in enumerate(found.names) if not name.startswith(left_out)]
-    error = found.standard_error[at]
-    if one.uncertainty.covariance is None:  # it was not asked for
-        error = np.where([found.names[i] in one.uncertainty.names for i in at], np.inf, error)
-    columns = {name: getattr(found, name)[at] for name in PARAMETER_COLUMNS} | {
-        "standard_error": error
-    }
-    return found._replace(
-        names=tuple(found.names[i].removeprefix("physics.") for i in at),
-        units=tuple(found.units[i] for i in at),
-        covariance=found.covariance[np.ix_(at, at)],
-        **columns,
+    if not is_hybrid(prepared):
+        none = np.zeros(0)
+        return ParameterEstimates((), (), none, none, none, none, none, np.zeros((0, 0)), ())
+    settings = {key: prepared.search.settings[key] for key in ("parameters", "free_states")}
+    experiments = prepared.search.arguments[2]
+    best = fit(
+        prepared.setup.objective, params, experiments, **settings, states=states or None, steps=0
+    )
+    estimates = parameter_estimates(prepared.setup, best)
+    # The states of pieces within a record are of no interest.
+    hidden = ("net.", "states[") if len(states) > len(prepared.records.training) else "net."
+    estimates = estimates.select(
+        [i for i, name in enumerate(estimates.names) if not name.startswith(hidden)]
+    )
+    if best.uncertainty.covariance is None:  # the unknowns are too many
+        searched = [name in best.uncertainty.names for name in estimates.names]
+        error = np.where(searched, np.inf, estimates.standard_error)
+        estimates = estimates._replace(standard_error=error)
+    names = tuple(name.removeprefix("physics.") for name in estimates.names)
+    return estimates._replace(
+        names=names, at_bound=tuple(n.removeprefix("physics.") for n in estimates.at_bound)
     )
 
 
-def _weight_sizes(task, params):
-    """How many numbers each part of the network has."""
+def is_hybrid(prepared: Prepared) -> bool:
+    """Whether the network is added to the vector field of a model."""
+    return "model" in prepared.config.groups
+
+
+def _weight_sizes(prepared, params):
+    """The count of numbers in each part of the network."""
     import jax
     from jax.tree_util import keystr, tree_flatten_with_path
 
-    net = params.net if task.hybrid else params
+    net = params.net if is_hybrid(prepared) else params
     leaves = tree_flatten_with_path(jax.tree.map(np.asarray, net))[0]
     return {keystr(path, simple=True, separator="."): leaf.size for path, leaf in leaves}

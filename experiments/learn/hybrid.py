@@ -1,4 +1,4 @@
-"""A model of `sim.models`, and a network added to its vector field, as a model again."""
+"""A model of `sim.models` with a network added to its vector field."""
 
 from functools import partial
 from typing import Any, NamedTuple
@@ -12,19 +12,19 @@ from sim import rnn, rollout
 
 
 class Hybrid(NamedTuple):
-    """Parameters: of the model, as its field has them, and of `sim.rnn.mlp`."""
+    """The parameters of the model, as its field takes them, and those of the `sim.rnn.mlp`."""
 
     physics: Any
     net: Any
 
 
 def add_network(model: Any, net: Any, scaling: Any) -> Any:
-    """ẏ = f(t, y, u) + N(y, u): the model with the parameters `Hybrid`.
+    """The model ẏ = f(t, y, u) + N(y, u), whose parameters are a `Hybrid`.
 
     Args:
         model: a `sim.models.Model`.
-        net: of `zero_network`.
-        scaling: of `scaling_from_runs`.
+        net: the parameters of N, from `zero_network`.
+        scaling: of the inputs and outputs of N, from `scaling_from_runs`.
     """
     field, single = model.field, len(model.field.args) == 1
     both = Hybrid(field.args[0] if single else field.args, net)
@@ -32,23 +32,27 @@ def add_network(model: Any, net: Any, scaling: Any) -> Any:
     if output is not None and same_pytrees(output.args, field.args):
         output = Partial(partial(_hybrid_output, output.func, single), both, **output.keywords)
     field = Partial(
-        partial(_hybrid_field, field.func, single), both, scaling=scaling, own=field.keywords
+        partial(_hybrid_field, field.func, single),
+        both,
+        scaling=scaling,
+        keywords=field.keywords,
     )
     return model._replace(field=field, output=output)
 
 
-def _hybrid_field(func, single, both, t, y, u=None, *, scaling, own):
+def _hybrid_field(func, single, both, t, y, u=None, *, scaling, keywords):
     physics = (both.physics,) if single else both.physics
-    known = Partial(func, *physics, **own)
-    return rnn.corrected_field(known, rnn.correction(both.net, scaling))(t, y, u)
+    field = Partial(func, *physics, **keywords)
+    return rnn.corrected_field(field, rnn.correction(both.net, scaling))(t, y, u)
 
 
-def _hybrid_output(func, single, both, *now, **keywords):
-    return func(*((both.physics,) if single else both.physics), *now, **keywords)
+def _hybrid_output(func, single, both, *time_and_state, **keywords):
+    physics = (both.physics,) if single else both.physics
+    return func(*physics, *time_and_state, **keywords)
 
 
 def zero_network(key: jax.Array, scaling: Any, hidden: tuple[int, ...]) -> Any:
-    """A network that begins as zero."""
+    """The parameters of a network whose output is 0 at first."""
     states = len(scaling.y_mean)
     return rnn.mlp_params(key, (states + len(scaling.u_mean), *hidden, states), gain=0.0)
 
@@ -56,13 +60,14 @@ def zero_network(key: jax.Array, scaling: Any, hidden: tuple[int, ...]) -> Any:
 def scaling_from_runs(
     model: Any, objective: Any, params: Any, states: list, experiments: list, us: list
 ) -> Any:
-    """What makes numbers near 1 along the runs of the model alone, a `sim.rnn.StateScaling`.
+    """The `sim.rnn.StateScaling` that makes states and rates of the model alone near 1.
 
     Args:
         model: a `sim.models.Model`.
-        objective, params: of it, as `experiments.identification.objective` describes it.
-        states, experiments: each with its initial state.
-        us: inputs (N + 1, inputs) of each.
+        objective, params: of the model, see `experiments.identification.objective`.
+        states: the initial state of each experiment.
+        experiments: which the model runs over.
+        us: the inputs (N + 1, inputs) of each.
 
     Raises:
         ValueError: the model diverges.
@@ -76,7 +81,7 @@ def scaling_from_runs(
                 "model.params: expected parameters with which the model stays finite over "
                 "the records, got a run that diverges"
             )
-        now = None if not u.shape[1] else u[1:, 0] if u.shape[1] == 1 else u[1:]
-        rates = jax.vmap(lambda y, u: model.field(0.0, y, u))(ys, now)
-        parts.append((ys, now, rates))
+        inputs = None if not u.shape[1] else u[1:, 0] if u.shape[1] == 1 else u[1:]
+        rates = jax.vmap(lambda y, u: model.field(0.0, y, u))(ys, inputs)
+        parts.append((ys, inputs, rates))
     return rnn.state_scaling(*jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts))

@@ -1,4 +1,4 @@
-"""The networks that a configuration names, as `experiments.learn.task` trains them."""
+"""The networks that a configuration can name."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -23,31 +23,32 @@ CELL_NAMES = {
 
 
 class Network(NamedTuple):
-    """A network without its numbers; `network=own` names a function that returns one.
+    """A network without its numbers; with ``network=own`` you name a function that returns one.
 
     Attributes:
         name: one word or two.
-        start: ``start(key, inputs, outputs, records)``, its parameters; records are pairs u
-            (N, inputs), y (N, outputs) in numbers near 1, or None for a start without any.
-        stepper: of its parameters; what enters and leaves is in numbers near 1.
-        kinds: of parameters by dotted name, as `sim.fit.search.fit` takes them.
-        told: ``told(records)``, sentences about a start that could not be made of them.
+        start: ``start(key, inputs, outputs, records)``, the parameters to start from. Records
+            are pairs u (N, inputs), y (N, outputs) in numbers near 1, or None where only the
+            structure of the parameters is needed.
+        stepper: ``stepper(params)``; its inputs and outputs are numbers near 1.
+        kinds: of parameters by dotted name, as `sim.fit.fit` takes them.
+        warnings: ``warnings(records)``, texts about records that a start cannot use.
     """
 
     name: str
     start: Callable
     stepper: Callable[[Any], Stepper]
     kinds: Mapping[str, Any] = {}
-    told: Callable = lambda records: ()
+    warnings: Callable = lambda records: ()
 
 
 class Correction(NamedTuple):
-    """A network that is added to the vector field of ``model``.
+    """A network that is added to the vector field of a model.
 
     Attributes:
         hidden: widths of its hidden layers.
-        parameters: kinds of the model's own parameters, by name.
-        kinds: of the network's, by dotted name.
+        parameters: kinds of the model's parameters, by name.
+        kinds: kinds of the network's parameters, by dotted name.
     """
 
     hidden: tuple[int, ...]
@@ -56,7 +57,7 @@ class Correction(NamedTuple):
 
 
 class Recurrent(NamedTuple):
-    """Parameters: of each layer, and of the linear readout, W (hidden, outputs), b (outputs,)."""
+    """Parameters of each layer and of the linear readout: W (hidden, outputs), b (outputs,)."""
 
     layers: tuple[Any, ...]
     W: Any
@@ -71,7 +72,7 @@ class Block(NamedTuple):
 
 
 class Blocks(NamedTuple):
-    """Parameters: of the linear map before the blocks, of each `Block`, and of the readout."""
+    """Parameters of the linear map before the blocks, of each `Block`, and of the readout."""
 
     entry: Any
     layers: tuple[Block, ...]
@@ -85,12 +86,13 @@ def recurrent(
     layers: int = 1,
     prior: float | None = None,
 ) -> Network:
-    """Layers of a cell of `sim.rnn`, read out linearly.
+    """Layers of a cell of `sim.rnn` with a linear readout.
 
     Args:
         cell: its name.
-        hidden, layers: the width of each layer, and how many.
-        prior: standard deviation of all weights around 0; None is no prior.
+        hidden: the width of each layer.
+        layers: how many layers.
+        prior: the standard deviation of all weights around 0; None means no prior.
     """
     _check_sizes(hidden=hidden, layers=layers)
     _check_prior(prior)
@@ -103,8 +105,8 @@ def _recurrent_start(cell, hidden, layers, key, inputs, outputs, records):
     params = getattr(rnn, f"{cell}_params")
     last, *keys = jax.random.split(key, layers + 1)
     widths = [inputs] + [hidden] * (layers - 1)
-    each = tuple(params(k, width, hidden) for k, width in zip(keys, widths, strict=True))
-    return Recurrent(each, *rnn.mlp_params(last, (hidden, outputs))[0])
+    parts = tuple(params(k, width, hidden) for k, width in zip(keys, widths, strict=True))
+    return Recurrent(parts, *rnn.mlp_params(last, (hidden, outputs))[0])
 
 
 def _recurrent(cell, params):
@@ -124,36 +126,38 @@ def blocks(
 
     Args:
         cell: its name in `sim.rnn`.
-        hidden, layers: the width of all blocks, and how many.
-        prior: standard deviation of the weights of the static networks and of the readout.
+        hidden: the width of each block.
+        layers: how many blocks.
+        prior: the standard deviation of the weights of the static networks and of the readout
+            around 0; None means no prior.
     """
     _check_sizes(hidden=hidden, layers=layers)
     _check_prior(prior)
-    held = (*(f"layers.{i}.net" for i in range(layers)), "W")
+    weighted = (*(f"layers.{i}.net" for i in range(layers)), "W")
     start = partial(_blocks_start, cell, hidden, layers)
-    kinds = {name: Prior(0.0, prior) for name in held if prior}
+    kinds = {name: Prior(0.0, prior) for name in weighted if prior}
     return Network(CELL_NAMES[cell], start, partial(_blocks, cell), kinds)
 
 
 def _blocks_start(cell, hidden, layers, key, inputs, outputs, records):
     params = getattr(rnn, f"{cell}_params")
     first, last, *keys = jax.random.split(key, 2 * layers + 2)
-    each = tuple(
+    parts = tuple(
         Block(params(a, hidden, hidden), rnn.mlp_params(b, (hidden, hidden, hidden), gain=0.1))
         for a, b in zip(keys[:layers], keys[layers:], strict=True)
     )
     entry = rnn.mlp_params(first, (inputs, hidden))
-    return Blocks(entry, each, *rnn.mlp_params(last, (hidden, outputs))[0])
+    return Blocks(entry, parts, *rnn.mlp_params(last, (hidden, outputs))[0])
 
 
 def _blocks(cell, params):
     cell = getattr(rnn, cell)
-    each = (rnn.residual(rnn.layers(cell(b.cell), memoryless(b.net))) for b in params.layers)
-    return rnn.readout(rnn.layers(memoryless(params.entry), *each), params.W, params.b)
+    parts = (rnn.residual(rnn.layers(cell(b.cell), memoryless(b.net))) for b in params.layers)
+    return rnn.readout(rnn.layers(memoryless(params.entry), *parts), params.W, params.b)
 
 
 def memoryless(net: Any) -> Stepper:
-    """An `sim.rnn.mlp` as a stepper that remembers nothing.
+    """An `sim.rnn.mlp` as a stepper without memory.
 
     >>> import jax.numpy as jnp
     >>> memoryless(((jnp.ones((1, 1)), jnp.ones(1)),)).step((), jnp.ones(1))[1].tolist()
@@ -179,17 +183,18 @@ def state_space(
     """`sim.rnn.state_space`: a linear system and a static network that corrects it.
 
     Args:
-        states: how many.
-        hidden: widths of the hidden layers of its network.
-        start: n4sid, the linear system that `sim.fit.n4sid` finds in the stretches without a
-            missing sample, if they are long enough; or random.
-        prior: standard deviation of its network's weights around 0; one for all layers, or
-            one for each.
+        states: how many states.
+        hidden: widths of the hidden layers of the network.
+        start: n4sid, the linear system that `sim.fit.n4sid` estimates from the stretches
+            without a missing sample, if they are long enough; or random.
+        prior: the standard deviation of the network's weights around 0; one for all layers, or
+            one for each; None means no prior.
     """
     _check_sizes(states=states, **{f"hidden[{i}]": width for i, width in enumerate(hidden)})
     begin = partial(_state_space_start, states, hidden, start == "n4sid")
-    told = partial(_state_space_warnings, states, start == "n4sid")
-    return Network("state space", begin, rnn.state_space, _layer_priors("net", hidden, prior), told)
+    warnings = partial(_state_space_warnings, states, start == "n4sid")
+    priors = _layer_priors("net", hidden, prior)
+    return Network("state space", begin, rnn.state_space, priors, warnings)
 
 
 def _state_space_start(states, hidden, linear, key, inputs, outputs, records):
@@ -197,21 +202,21 @@ def _state_space_start(states, hidden, linear, key, inputs, outputs, records):
     if not parts:
         return rnn.state_space_params(key, inputs, outputs, states, hidden)
     us, ys = zip(*parts, strict=True)
-    found = n4sid(us, ys, states, stable=True)
-    return rnn.from_linear(key, found, hidden, u=np.concatenate(us))
+    system = n4sid(us, ys, states, stable=True)
+    return rnn.from_linear(key, system, hidden, u=np.concatenate(us))
 
 
 def _state_space_warnings(states, linear, records):
     if not linear or _complete_stretches(states, records):
         return ()
     return (
-        f"the records have too few samples in a row without a gap for n4sid with {states} "
+        f"the stretches without a missing sample are too short for n4sid with {states} "
         f"state{'s' * (states > 1)}: the state space began at random",
     )
 
 
 def _complete_stretches(states, records):
-    """The stretches of all records without a missing sample; none where n4sid would refuse them.
+    """The stretches without a missing sample; none where they are too short for n4sid.
 
     >>> y = np.array([[0.0]] * 9 + [[np.nan]] + [[1.0]] * 3 + [[np.nan]] + [[2.0]] * 8)
     >>> [u.tolist() for u, _ in _complete_stretches(1, [(np.arange(22.0)[:, None], y)])][0][:3]
@@ -219,14 +224,14 @@ def _complete_stretches(states, records):
     """
     width = sum(x.shape[1] for x in records[0])
     horizon = -(-states // records[0][1].shape[1]) + 1  # the shortest that n4sid takes
-    found = []
+    stretches = []
     for record in records:
         u, y = (np.asarray(x, float) for x in record)
         gaps = np.flatnonzero(np.isnan(y).any(axis=1))
         edges = pairwise([-1, *gaps.tolist(), len(y)])
-        found += [(u[a + 1 : b], y[a + 1 : b]) for a, b in edges if b - a > 2 * horizon]
-    windows = sum(len(y) - 2 * horizon + 1 for _, y in found)
-    return found if windows >= 2 * horizon * width else []
+        stretches += [(u[a + 1 : b], y[a + 1 : b]) for a, b in edges if b - a > 2 * horizon]
+    windows = sum(len(y) - 2 * horizon + 1 for _, y in stretches)
+    return stretches if windows >= 2 * horizon * width else []
 
 
 def correction(
@@ -234,20 +239,20 @@ def correction(
     parameters: Mapping[str, Any] | None = None,
     prior: float | tuple[float, ...] | None = None,
 ) -> Correction:
-    """What ``model`` leaves out: ẏ = f(t, y, u) + N(y, u), with N a static network.
+    """A static network N that corrects the model: ẏ = f(t, y, u) + N(y, u).
 
     Args:
         hidden: widths of its hidden layers.
         parameters: kinds of the parameters of ``model`` by name, as in the group ``fit``.
-        prior: standard deviation of the network's weights around 0; one for all layers, or
-            one for each.
+        prior: the standard deviation of the network's weights around 0; one for all layers, or
+            one for each; None means no prior.
     """
     _check_sizes(**{f"hidden[{i}]": width for i, width in enumerate(hidden)})
     return Correction(hidden, dict(parameters or {}), _layer_priors("net", hidden, prior))
 
 
 def _layer_priors(name, hidden, prior):
-    """Priors of the layers of a static network."""
+    """Priors of the layers of a static network, by dotted name."""
     if prior is None:
         return {}
     sds = prior if isinstance(prior, tuple) else (prior,) * (len(hidden) + 1)
@@ -261,12 +266,14 @@ def _layer_priors(name, hidden, prior):
 
 
 def _check_sizes(**sizes):
+    """Raise ValueError unless every size is at least 1."""
     for name, size in sizes.items():
         if size < 1:
             raise ValueError(f"{name}: expected a whole number of at least 1, got {size}")
 
 
 def _check_prior(*sds):
+    """Raise ValueError unless every standard deviation is above 0, or None."""
     for sd in sds:
         if sd is not None and not sd > 0:
             raise ValueError(f"prior: expected a standard deviation above 0, or null, got {sd:g}")

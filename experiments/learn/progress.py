@@ -1,4 +1,4 @@
-"""What a training tells while it goes on: a live bar on a terminal, plain lines elsewhere."""
+"""The progress of a training: a live bar on a terminal, plain lines elsewhere."""
 
 import math
 import sys
@@ -9,12 +9,12 @@ from contextlib import contextmanager
 
 import numpy as np
 
-SECONDS_BETWEEN_LINES = 10.0  # s between two plain lines, at least
+SECONDS_BETWEEN_LINES = 10.0  # between two plain lines, at least
 
 
 @contextmanager
 def show_progress(steps: int) -> Iterator[Callable]:
-    """Yields ``tell(losses)``, which `learn_search.trained` calls."""
+    """Yield ``show(losses)``, which shows the losses so far, (steps + 1, members, 2)."""
     if sys.stderr.isatty():
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -23,35 +23,35 @@ def show_progress(steps: int) -> Iterator[Callable]:
         with Progress(*columns, console=Console(file=sys.stderr)) as display:
             bar = display.add_task("training", total=steps)
 
-            def tell(losses):
+            def show(losses):
                 display.update(
                     bar, completed=len(losses) - 1, description=progress_sentence(steps, losses)
                 )
 
-            yield tell
+            yield show
         return
     last = -math.inf
 
-    def tell(losses):
+    def show(losses):
         nonlocal last
         if clock.monotonic() - last >= SECONDS_BETWEEN_LINES:
             last = clock.monotonic()
             print(progress_sentence(steps, losses), file=sys.stderr, flush=True)
 
-    yield tell
+    yield show
 
 
 def progress_sentence(steps: int, losses: np.ndarray) -> str:
-    """Where a training is: of several members the least of each loss.
+    """The step and the losses of a training; each is the least of all members.
 
     >>> progress_sentence(9, np.array([[[3.0, 2.0]], [[1.0, 2.5]]]))
     'training: step 1 of 9, loss 1, validation 2.5 (best 2 at 0)'
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # all NaN, without a validation
-        loss, seen = np.nanmin(losses, axis=1).T
-    said = f"training: step {len(losses) - 1} of {steps}, loss {loss[-1]:.4g}"
-    if np.isfinite(seen).any():
-        best = int(np.nanargmin(seen))
-        said += f", validation {seen[-1]:.4g} (best {seen[best]:.4g} at {best})"
-    return said
+        loss, validation = np.nanmin(losses, axis=1).T
+    sentence = f"training: step {len(losses) - 1} of {steps}, loss {loss[-1]:.4g}"
+    if np.isfinite(validation).any():
+        best = int(np.nanargmin(validation))
+        sentence += f", validation {validation[-1]:.4g} (best {validation[best]:.4g} at {best})"
+    return sentence

@@ -1,5 +1,6 @@
-"""How networks are trained: side by side from starts of their own, stopped between steps, resumed."""
+"""How networks are trained: several members side by side, each from its own start."""
 
+import math
 import time as clock
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -7,12 +8,14 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from experiments.fit.search import CONFIG_KEYS
+from experiments.identification.config_keys import RECORD_KEYS, reword_error
+from experiments.identification.search import PreparedSearch, run_with_checkpoints
 
 MAX_DENSE = 300  # parameters up to which least squares form a Jacobian
-SECONDS_BETWEEN_CHECKPOINTS = 3.0  # s between two checkpoints, about
-CONFIG_KEYS = CONFIG_KEYS | {
+SECONDS_BETWEEN_CHECKPOINTS = 3.0
+CONFIG_KEYS = RECORD_KEYS | {  # an argument of `sim.fit` or `sim.rnn` to the key that gives it
     "start": "network",
+    "starts": "network",
     "parameters": "network.parameters",
     "states": "learn.states",
     "xs": "data.input",
@@ -24,7 +27,21 @@ CONFIG_KEYS = CONFIG_KEYS | {
 
 
 class TrainingOptions(NamedTuple):
-    """How to train: see `adam` and `least_squares`; ``window`` is None of the latter."""
+    """How to train.
+
+    Attributes:
+        steps: passes over the records, or evaluations of least squares, at most.
+        patience: steps without a new best after which a member stops.
+        states: fixed, at rest; or free, which estimates the initial state of each piece.
+        length: samples of each piece of a record; None means whole records.
+        warmup: samples at the start of each piece that do not count where states are fixed.
+        members: how many networks are trained, each from its own start.
+        combine: best keeps the best member; mean keeps all and scores their mean.
+        tolerance: the relative fall of the loss that is too small to go on for.
+        window: samples through which a gradient goes back; None of least squares.
+        batch: pieces in a batch; None means all.
+        rate, schedule, clip: of Adam.
+    """
 
     steps: int
     patience: int
@@ -59,7 +76,7 @@ def adam(
     for name, value in (("rate", rate), ("clip", clip)):
         if value is not None and not value > 0:
             raise ValueError(f"{name}: expected a number above 0, got {value:g}")
-    how = TrainingOptions(
+    options = TrainingOptions(
         passes,
         patience,
         states,
@@ -73,7 +90,8 @@ def adam(
         schedule=schedule,
         clip=clip,
     )
-    return _check_options(how, passes=passes, window=window, batch=batch)
+    _check_options(options, passes=passes, window=window, batch=batch)
+    return options
 
 
 def least_squares(
@@ -86,211 +104,167 @@ def least_squares(
     members: int = 1,
     combine: Literal["best", "mean"] = "best",
 ) -> TrainingOptions:
-    """Levenberg and Marquardt; conjugate gradients where the parameters are more than `MAX_DENSE`."""
-    how = TrainingOptions(steps, patience, states, length, warmup, members, combine, tolerance)
-    return _check_options(how, steps=steps)
+    """The method of Levenberg and Marquardt; above `MAX_DENSE` parameters that of Gauss and
+    Newton with conjugate gradients."""
+    options = TrainingOptions(steps, patience, states, length, warmup, members, combine, tolerance)
+    _check_options(options, steps=steps)
+    return options
 
 
-def _check_options(how, **counts):
-    counts |= {name: getattr(how, name) for name in ("length", "patience", "members")}
+def _check_options(options, **counts):
+    """Raise ValueError unless every number is large enough, and a mean has several members."""
+    counts |= {name: getattr(options, name) for name in ("length", "patience", "members")}
     for name, value in counts.items():
         if value is not None and value < 1:
             raise ValueError(f"{name}: expected a whole number of at least 1, got {value}")
-    if how.tolerance < 0:
-        raise ValueError(f"tolerance: expected a number of at least 0, got {how.tolerance:g}")
-    if how.warmup < 0:
-        raise ValueError(f"warmup: expected a whole number of at least 0, got {how.warmup}")
-    if how.combine == "mean" and how.members == 1:
+    if options.tolerance < 0:
+        raise ValueError(f"tolerance: expected a number of at least 0, got {options.tolerance:g}")
+    if options.warmup < 0:
+        raise ValueError(f"warmup: expected a whole number of at least 0, got {options.warmup}")
+    if options.combine == "mean" and options.members == 1:
         raise ValueError("combine: expected best where members is 1, got mean")
-    return how
 
 
-def split_records(how: TrainingOptions, experiments: Sequence[Any]) -> tuple[list, list[int]]:
-    """The experiments as they are trained on, and of each which of the given ones it is from."""
+def split_records(
+    options: TrainingOptions, experiments: Sequence[Any]
+) -> tuple[list[Any], tuple[int, ...]]:
+    """The pieces that are trained on, and for each the index of the experiment it is from."""
     from sim.rnn import pieces
 
-    warmup = how.warmup if how.states == "fixed" else 0
-    found, of = [], []
-    for i, e in enumerate(experiments):
-        each = [e]
-        if warmup or (how.length or len(e.y)) < len(e.y):
-            each = pieces(e, how.length or len(e.y), warmup=warmup)
-        found += each
-        of += [i] * len(each)
-    return found, of
-
-
-class PreparedTraining(NamedTuple):
-    """Networks at their start: what `sim.fit.search.ensemble` takes, and an ensemble of no steps."""
-
-    arguments: tuple
-    settings: Mapping[str, Any]
-    found: Any
+    warmup = options.warmup if options.states == "fixed" else 0
+    parts, index = [], []
+    for i, experiment in enumerate(experiments):
+        length = options.length or len(experiment.y)
+        cut = [experiment]
+        if warmup or length < len(experiment.y):
+            cut = pieces(experiment, length, warmup=warmup)
+        parts += cut
+        index += [i] * len(cut)
+    return parts, tuple(index)
 
 
 def prepare_training(
-    how: TrainingOptions,
+    options: TrainingOptions,
     objective: Any,
     starts: list,
     kinds: Mapping[str, Any],
-    experiments: list,
+    pieces: tuple[list[Any], tuple[int, ...]],
     states: Any,
     validation: list,
     seed: int,
-) -> PreparedTraining:
-    """Make the first evaluation, so that what is wrong is said before anything is written.
+) -> PreparedSearch:
+    """Make the first evaluation, so that mistakes are found before anything is written.
 
     Args:
-        how, objective, starts, kinds: with what to begin, each member from its own start.
-        experiments: as `split_records` gives them.
-        states: the initial state of all, or a list with those of the validation at its end.
+        options: how to train.
+        objective: of the network.
+        starts: the parameters of each member.
+        kinds: of parameters, by dotted name.
+        pieces: what `split_records` returns.
+        states: the initial state of all pieces, or a list with one for each, and for each
+            validation experiment at its end.
         validation: experiments that decide which weights are the best.
-        seed: of the order of pieces.
+        seed: of the order of the pieces.
 
     Raises:
-        ValueError: in words of the configuration.
+        ValueError: the network and the records do not suit each other; the message names
+            the key of the configuration.
     """
     import jax
     import jax.numpy as jnp
 
     from sim.fit import GaussNewton, Truncated, ensemble
+    from sim.fit.problem.errors import TooFewSamples
     from sim.fit.solvers.adam import adam
 
+    tic = clock.perf_counter()
+    experiments, record_index = pieces
     solver = None
-    if how.window is None:
+    if options.window is None:
         if sum(np.size(leaf) for leaf in jax.tree.leaves(starts[0])) > MAX_DENSE:
             solver = GaussNewton()
     else:
-        objective = Truncated(objective, how.window, how.batch, seed)
-        batches = -(-len(experiments) // (how.batch or len(experiments)))
-        windows = -(-max(len(e.y) for e in experiments) // how.window)
-        updates = how.steps * batches * windows if how.schedule == "cosine" else None
-        solver = adam(how.rate, updates=updates, clip=how.clip)
-    arguments = (
-        objective,
-        jax.tree.map(lambda *x: jnp.stack(jnp.asarray(x)), *starts),
-        experiments,
-    )
+        objective = Truncated(objective, options.window, options.batch, seed)
+        batches = -(-len(experiments) // (options.batch or len(experiments)))
+        windows = -(-max(len(e.y) for e in experiments) // options.window)
+        updates = options.steps * batches * windows if options.schedule == "cosine" else None
+        solver = adam(options.rate, updates=updates, clip=options.clip)
+    stacked = jax.tree.map(lambda *x: jnp.stack(jnp.asarray(x)), *starts)
+    arguments = (objective, stacked, experiments)
     settings = {
         "parameters": kinds,
         "states": states,
-        "free_states": how.states == "free",
+        "free_states": options.states == "free",
         "solver": solver,
         "validation": validation or None,
-        "patience": how.patience,
-        "tolerance": how.tolerance,
+        "patience": options.patience,
+        "tolerance": options.tolerance,
     }
     try:
-        return PreparedTraining(arguments, settings, ensemble(*arguments, **settings, steps=0))
+        initial = ensemble(*arguments, **settings, steps=0)
+    except TooFewSamples as error:
+        raise ValueError(
+            f"{reword_error(error, CONFIG_KEYS)}; a prior counts as samples do: network.prior; "
+            "or a record of its own ends the training in time: data.validation"
+        ) from None
     except ValueError as error:
-        few = ""
-        if "than unknowns" in str(error):
-            few = (
-                "; a prior counts as samples do: network.prior; or a record of its own ends the training "
-                "in time: data.validation"
-            )
-        raise ValueError(reword_error(error) + few) from None
-
-
-def reword_error(error: Exception) -> str:
-    """A message of `sim.fit` or `sim.rnn` with the key of the configuration in front.
-
-    >>> reword_error(ValueError("warmup: expected less"))
-    'learn.warmup: expected less'
-    """
-    name, colon, rest = str(error).partition(":")
-    return f"{CONFIG_KEYS.get(name, name)}{colon}{rest}"
-
-
-class Checkpoint(NamedTuple):
-    """What a checkpoint holds: the search, and after each of its steps the losses of all members
-    on training and validation (steps + 1, members, 2)."""
-
-    search: Any
-    losses: np.ndarray
-
-
-class TrainedMembers(NamedTuple):
-    """Members as they ended.
-
-    Attributes:
-        found: a `sim.fit.search.ensemble.Ensemble`.
-        losses: (steps + 1, members, 2), of training and validation, for each sample that
-            counts; NaN without a validation.
-    """
-
-    found: Any
-    losses: np.ndarray
+        raise ValueError(reword_error(error, CONFIG_KEYS)) from None
+    seconds = clock.perf_counter() - tic
+    return PreparedSearch(arguments, settings, initial, seconds, record_index)
 
 
 def train(
-    how: TrainingOptions,
-    problem: PreparedTraining,
+    options: TrainingOptions,
+    prepared: PreparedSearch,
     folder: Path,
     resume: bool,
-    stop: Callable,
-    tell: Callable,
-) -> TrainedMembers:
-    """All members side by side, to their end or to where they were stopped.
+    stop: Callable[[], bool],
+    watch: Callable,
+) -> tuple[Any, np.ndarray]:
+    """Train all members to their end, or until they are stopped.
 
     Args:
-        how, problem: what was begun.
-        folder: of the checkpoint.
-        resume: whether to go on from it.
-        stop: asked between two checkpoints.
-        tell: told there the losses so far.
+        options: how to train.
+        prepared: the first evaluation.
+        folder: where the checkpoint is.
+        resume: whether to go on from the checkpoint.
+        stop: whether the training must end after this step.
+        watch: ``watch(losses)`` sees the losses so far whenever the state is saved.
+
+    Returns:
+        The `sim.fit.search.ensemble.Ensemble`, and the losses (steps + 1, members, 2) of
+        training and validation for each sample that counts; NaN without validation.
 
     Raises:
-        ValueError: the checkpoint is of another architecture.
+        ValueError: the checkpoint is of another network.
     """
-    from sim.fit import ensemble, load, save
+    from sim.fit import ensemble
 
-    path = folder / "latest.npz"
-    path.parent.mkdir(exist_ok=True)
-    found, first = problem.found, _losses_per_sample(problem, problem.found)
-    losses = np.full((how.steps + 1, *first.shape[1:]), np.nan)
-    losses[0] = first[0]
-    kept = Checkpoint(found.search, losses)
-    if resume:
-        kept = load(path, kept)
-    else:
-        save(path, kept)
-    done, count = -1, 1
-    while not stop() and done != (at := int(np.max(kept.search.search.steps))):
-        tic, done = clock.perf_counter(), at
-        # Each step is the same whatever checkpoint stands between.
-        found = ensemble(
-            *problem.arguments,
-            **problem.settings,
-            steps=min(done + count, how.steps),
-            search=kept.search,
-        )
-        new = _losses_per_sample(problem, found)
-        kept.losses[done + 1 : done + len(new)] = new[1:]
-        kept = Checkpoint(found.search, kept.losses)
-        save(path, kept)
-        tell(kept.losses[: done + len(new)])
-        took = clock.perf_counter() - tic
-        count = int(np.clip(count * SECONDS_BETWEEN_CHECKPOINTS / took, 1, 2 * count))
-    steps = int(np.max(kept.search.search.steps))
-    return TrainedMembers(found, kept.losses[: steps + 1])
+    samples = count_samples(prepared.arguments[2])
+    samples_held_out = max(count_samples(prepared.settings["validation"] or []), 1)
+    last_save = -math.inf
 
+    def is_due(step):
+        nonlocal last_save
+        due = clock.perf_counter() - last_save >= SECONDS_BETWEEN_CHECKPOINTS
+        if due:
+            last_save = clock.perf_counter()
+        return due
 
-def _losses_per_sample(problem, found):
-    """Of training and validation for each sample that counts, (steps + 1, members, 2)."""
-    held = problem.settings["validation"] or []
-    seen = np.full(found.loss.shape, np.nan) if found.validation is None else found.validation
-    return np.stack(
-        [found.loss / count_samples(problem.arguments[2]), seen / max(count_samples(held), 1)],
-        axis=2,
+    def loss_row(loss, validation):
+        validation = np.full(np.shape(loss), np.nan) if validation is None else validation
+        return np.stack([loss / samples, validation / samples_held_out], axis=1)
+
+    return run_with_checkpoints(
+        ensemble, prepared, options.steps, folder, resume, stop, is_due, loss_row, watch
     )
 
 
 def count_samples(experiments: Sequence[Any]) -> int:
-    """How many numbers of the experiments count."""
+    """How many samples of the experiments are not missing."""
     return sum(
         int(np.isfinite(np.asarray(y)).sum())
-        for e in experiments
-        for y in (e.y, e.y0)
+        for experiment in experiments
+        for y in (experiment.y, experiment.y0)
         if y is not None
     )

@@ -45,6 +45,22 @@ class Subspace(NamedTuple):
         return Linear(self.A, self.B, self.C, self.D, self.K)
 
 
+class ConstantColumn(ValueError):
+    """A column of an input or an output never changes.
+
+    Attributes:
+        argument: "u" or "y".
+        column: its number.
+    """
+
+    def __init__(self, argument: str, column: int, value: float):
+        super().__init__(
+            f"{argument}: expected a record that varies, got column {column} constant at "
+            f"{value + 0.0:g}: it tells nothing of the dynamics"
+        )
+        self.argument, self.column = argument, column
+
+
 def n4sid(
     u: Any,
     y: Any,
@@ -140,10 +156,7 @@ def _normalise(name, xs, means):
     every = np.concatenate(xs)
     flat = np.flatnonzero(np.ptp(every, axis=0) == 0)
     if len(flat):
-        raise ValueError(
-            f"{name}: expected a record that varies, got column {flat[0]} constant at "
-            f"{every[0, flat[0]] + 0.0:g}: it tells nothing of the dynamics"
-        )
+        raise ConstantColumn(name, int(flat[0]), every[0, flat[0]])
     mean = every.mean(axis=0) if means else np.zeros(every.shape[1])
     scale = np.sqrt(np.mean((every - mean) ** 2, axis=0))
     return [(x - mean) / scale for x in xs], mean, scale

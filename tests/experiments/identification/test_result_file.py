@@ -9,7 +9,8 @@ import pytest
 
 from experiments.identification import tables
 from experiments.identification.report import write_report
-from experiments.identification.result_file import ExperimentTrace, FitReport, read_fit, write_fit
+from experiments.identification.fit_report import ExperimentTrace, FitReport
+from experiments.identification.result_file import read_fit, write_fit
 from sim.netcdf import read
 from tests.compliance import TIME_IS_ELAPSED, complaints
 
@@ -70,7 +71,7 @@ def fitted(*traces, title="A fit"):
             trace("time", 7, output="ö", input="1 b"),
             title=ODD,
         ),
-        fitted()._replace(tests={}, said=(), published=(), seconds={}, loss=np.zeros(0)),
+        fitted()._replace(tests={}, findings=(), published=(), seconds={}, loss=np.zeros(0)),
     ],
     ids=["plain", "odd names", "without tests"],
 )
@@ -223,6 +224,6 @@ def test_the_summary_is_plain_text_in_columns(tmp_path, capsys):
 def test_a_parameter_at_its_bound_is_told_from_one_that_was_fixed():
     one = fitted()
     plain = {row[0]: row[2] for row in tables.parameter_table(one)}
-    held = one._replace(said=("converged after 9 evaluations; gain[0] is held by its bound 2",))
+    held = one._replace(at_bound=("gain[0]",))
     said = {row[0]: row[2] for row in tables.parameter_table(held)}
     assert plain["gain[0]"] == "fixed" and said == plain | {"gain[0]": "at its bound"}

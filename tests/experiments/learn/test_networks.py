@@ -25,13 +25,13 @@ def test_a_start_takes_the_stretches_between_gaps():
     parts = [slice(0, 60), slice(61, N)]
     linear = n4sid([U[at] for at in parts], [Y[at] for at in parts], 2, stable=True)
     np.testing.assert_allclose(np.poly(found.A), np.poly(linear.A), rtol=1e-9)
-    assert not network.told(records)
-    assert not state_space(2, start="random").told(records[:1])
+    assert not network.warnings(records)
+    assert not state_space(2, start="random").warnings(records[:1])
 
 
 def test_a_start_without_a_stretch_is_random_and_says_so(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(report, "_svg_figure", lambda *_: "")
+    monkeypatch.setattr(report, "svg_figure", lambda *_: "")
     table = np.column_stack([0.1 * np.arange(N), U, IN_TURN])
     np.savetxt("r.csv", table, delimiter=",", header="time,u,a,b", comments="")
     argv = (
@@ -43,7 +43,7 @@ def test_a_start_without_a_stretch_is_random_and_says_so(tmp_path, monkeypatch, 
     said = "".join(capsys.readouterr())
     assert code == 0, said
     assert (
-        "finding the records have too few samples in a row without a gap for n4sid with 2 states"
+        "finding the stretches without a missing sample are too short for n4sid with 2 states"
         in said
     )
 
@@ -55,7 +55,7 @@ def test_what_is_enough_is_what_n4sid_takes(samples, enough):
     record = np.full_like(Y, np.nan)
     for at in stretches:
         record[at] = Y[at]
-    assert bool(state_space(2).told([(U, record)])) != enough
+    assert bool(state_space(2).warnings([(U, record)])) != enough
     if not enough:
         with pytest.raises(ValueError, match="y: expected at least"):
             n4sid([U[at] for at in stretches], [Y[at] for at in stretches], 2)

@@ -17,7 +17,7 @@ from experiments.identification import report
 from experiments.identification.result_file import read_fit
 from experiments.learn import saved
 from experiments.learn.evaluation import best_members
-from experiments.learn.training import TrainedMembers, least_squares
+from experiments.learn.training import least_squares
 from experiments.run import run
 from sim import rnn, rollout
 from sim.fit.search.ensemble import Ensemble
@@ -42,7 +42,7 @@ SMALL = (
     "learn.window=30",
 )
 PLANT = ["network=state_space", "network.hidden=[3]", "learn=least_squares", "learn.warmup=10"]
-FIGURE = report._svg_figure
+FIGURE = report.svg_figure
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def scansim(tmp_path, monkeypatch, capsys, recorded):
     """Run a command in a folder with the record; its exit code, what it wrote, and what it said."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
-    monkeypatch.setattr(report, "_svg_figure", lambda *_: "")  # the drawings take most of the time
+    monkeypatch.setattr(report, "svg_figure", lambda *_: "")  # the drawings take most of the time
     written("r.csv", recorded)
 
     def command(*argv):
@@ -112,7 +112,7 @@ def test_every_network_builds_trains_and_is_kept(scansim, name, recorded):
 
 def test_a_saturating_plant_is_learned_and_told(scansim, monkeypatch, recorded):
     """Tests are read after the training, and count from the samples on that are known."""
-    monkeypatch.setattr(report, "_svg_figure", FIGURE)
+    monkeypatch.setattr(report, "svg_figure", FIGURE)
     other = {name: column[40:] for name, column in recorded.items()}
     written("t.csv", other | {"time": 0.1 * np.arange(60)})
     code, found, said = scansim(
@@ -248,7 +248,7 @@ def test_of_members_the_best_counts_and_none_that_diverged(combine, expected):
         "",
         None,
     )
-    each = best_members(least_squares(members=3, combine=combine), TrainedMembers(found, None))
+    each = best_members(least_squares(members=3, combine=combine), found)
     assert [p.item() for p, _ in each] == expected and each[0][1][0].item() == 5.0
 
 

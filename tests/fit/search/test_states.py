@@ -10,6 +10,8 @@ import pytest
 
 from experiments.fit.options import fit_options
 from experiments.fit.search import prepare_search
+from experiments.identification.experiments import RecordedExperiment
+from experiments.identification.objective import FitSetup
 from filters import Gaussian, LinearGaussian, kalman
 from sim import Stepper, rollout
 from sim.fit import (
@@ -199,11 +201,14 @@ def test_mistakes_are_named(change, words):
 
 
 def test_the_command_line_declares_them_among_the_parameters():
-    how = fit_options({"k": "positive", "states": {"velocity": "fixed"}})
-    found = prepare_search(how, MASS, START, GUESS, RECORDS, []).found
+    setup = FitSetup(MASS, START, GUESS, {}, {}, ())
+    records = [RecordedExperiment("", 0, None, None, None, e) for e in RECORDS]
+    options = fit_options({"k": "positive", "states": {"velocity": "fixed"}})
+    found = prepare_search(options, setup, records).initial
     assert found.uncertainty.names == ("k", "states[0].position", "states[1].position")
+    options = fit_options({"states": {"speed": "fixed"}})
     with pytest.raises(ValueError, match="fit.parameters.states: there is no 'speed'"):
-        prepare_search(fit_options({"states": {"speed": "fixed"}}), MASS, START, GUESS, RECORDS, [])
-    how = fit_options({"states": {"velocity": "fixed"}}, states="fixed")
+        prepare_search(options, setup, records)
+    options = fit_options({"states": {"velocity": "fixed"}}, states="fixed")
     with pytest.raises(ValueError, match="fit.parameters.states: expected none, as no initial"):
-        prepare_search(how, MASS, START, GUESS, RECORDS, [])
+        prepare_search(options, setup, records)
