@@ -7,8 +7,13 @@ import numpy as np
 
 from experiments.fit.findings import ColouredResidual, NoProfile, ProfilesTooNarrow
 from experiments.fit.search import CONFIG_KEYS
+from experiments.identification.findings import Finding, Message
 from experiments.identification.fit_report import FitReport
-from experiments.identification.parameters import INTERVAL_LEVEL, parameter_estimates
+from experiments.identification.parameters import (
+    INTERVAL_LEVEL,
+    parameter_estimates,
+    unidentified_parameters,
+)
 from experiments.identification.prepared import Prepared
 from experiments.identification.scoring import (
     data_warnings,
@@ -38,7 +43,7 @@ def evaluate(prepared: Prepared, fit: Any, seconds: Mapping[str, float]) -> FitR
     # Where a state is not searched, its error fades over the first samples.
     skip = 0 if options.states == "free" else prepared.records.training[0].known
     residuals = residual_tests(traces[0], skip)
-    findings: list[Any] = [fit.message]
+    findings: list[Finding] = [Message(fit.message)]
     if not is_white(prepared.data.outputs, residuals):
         fit, coloured = with_coloured_uncertainty(fit)
         findings += coloured
@@ -47,7 +52,7 @@ def evaluate(prepared: Prepared, fit: Any, seconds: Mapping[str, float]) -> FitR
         traces = [with_band(trace, bands(fit, i).sd) for i, trace in enumerate(traces)]
     scored, tests, unscored = _score_other_records(prepared, fit)
     estimates = parameter_estimates(prepared.setup, fit)
-    findings += [*unscored, *fit.uncertainty.open, *data_warnings(prepared)]
+    findings += [*unscored, *unidentified_parameters(fit.uncertainty), *data_warnings(prepared)]
     profiles = np.zeros((0, 2))
     if options.profile:
         profiles, failed = profile_intervals(fit, estimates.names, options.profile)

@@ -1,10 +1,9 @@
 """Findings of a fit, beside those of `experiments.identification.findings`."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class ColouredResidual:
+class ColouredResidual(NamedTuple):
     """The residual is not white.
 
     Attributes:
@@ -14,7 +13,7 @@ class ColouredResidual:
 
     widening: float | None
 
-    def __str__(self):
+    def describe(self) -> str:
         if self.widening is None:
             return (
                 "the residual is not white: the intervals, which assume that it is, are too narrow"
@@ -26,35 +25,32 @@ class ColouredResidual:
         )
 
 
-@dataclass(frozen=True)
-class ProfilesTooNarrow:
+class ProfilesTooNarrow(NamedTuple):
     """The residual is not white, but intervals by the profile likelihood assume that it is."""
 
-    def __str__(self):
+    def describe(self) -> str:
         return (
             "the intervals by profile take the residual as white, although it is not, and are "
             "too narrow"
         )
 
 
-@dataclass(frozen=True)
-class NoProfile:
+class NoProfile(NamedTuple):
     """The profile likelihood of a parameter has no interval."""
 
     parameter: str
     reason: str
 
-    def __str__(self):
+    def describe(self) -> str:
         return f"{self.parameter} has no profile: {self.reason}"
 
 
-@dataclass(frozen=True)
-class NonFiniteFit:
+class NonFiniteFit(NamedTuple):
     """A fit ended because its loss was not finite wherever it could go on."""
 
     evaluation: int
 
-    def __str__(self):
+    def describe(self) -> str:
         return (
             "the loss turned non-finite wherever the search would go on, after evaluation "
             f"{self.evaluation}: the last good parameters are kept"

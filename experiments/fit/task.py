@@ -114,4 +114,4 @@ def run(
     files = {"file": "fit.nc", "report": "report.html"}
     files["figure"] = f"fit.{config.output.figure}"
     show = summary_printer(directory, outcome, files)
-    return TaskEnd(True, rmse_scores(outcome), "" if end is None else str(end), show)
+    return TaskEnd(True, rmse_scores(outcome), "" if end is None else end.describe(), show)

@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from experiments.identification import checks
-from experiments.identification.findings import NO_TEST_FILE
+from experiments.identification.findings import Finding, NoTestFile
 from experiments.records import columns as recorded
 from experiments.records.packaged import _load_package
 
@@ -73,7 +73,7 @@ class Data(NamedTuple):
     units: str
     scale: float
     column_units: Mapping[str, str]
-    warnings: tuple[str, ...]
+    warnings: tuple[Finding, ...]
 
 
 def data(
@@ -181,7 +181,7 @@ def data(
         units,
         scale,
         _read_units(records[0].path, (*inputs, *outputs)),
-        (NO_TEST_FILE,) if test and not scored else (),
+        (NoTestFile(),) if test and not scored else (),
     )
 
 

@@ -1,27 +1,45 @@
 """Findings of a fit or a training: what a reader of its report should know.
 
-A finding is data, by which code decides; ``str(finding)`` is its sentence in the summary, the
-report and the file. A plain text is a finding on which nothing depends.
+A finding is data, by which code decides; `Finding.describe` words it where it is printed.
 """
 
-from dataclasses import dataclass
-
-NO_TEST_FILE = "no test was scored: name its file with data.test_path"
+from typing import NamedTuple, Protocol
 
 
-@dataclass(frozen=True)
-class NotScored:
+class Finding(Protocol):
+    """Something that a reader of a report should know."""
+
+    def describe(self) -> str:
+        """The finding in one sentence."""
+
+
+class Message(NamedTuple):
+    """A finding that is known as a text only, such as the message of a fit."""
+
+    text: str
+
+    def describe(self) -> str:
+        return self.text
+
+
+class NoTestFile(NamedTuple):
+    """A test names neither a file nor rows, so that it would be the training record again."""
+
+    def describe(self) -> str:
+        return "no test was scored: name its file with data.test_path"
+
+
+class NotScored(NamedTuple):
     """An experiment could not be scored."""
 
     experiment: str
     reason: str
 
-    def __str__(self):
+    def describe(self) -> str:
         return f"{self.experiment} was not scored: {self.reason}"
 
 
-@dataclass(frozen=True)
-class UnitsDiffer:
+class UnitsDiffer(NamedTuple):
     """A column and the quantity of the model that it measures have different units."""
 
     column: str
@@ -30,21 +48,20 @@ class UnitsDiffer:
     model: str
     model_units: str
 
-    def __str__(self):
+    def describe(self) -> str:
         return (
             f"units: column {self.column!r} is in {self.column_units}, {self.quantity} of "
             f"{self.model} in {self.model_units}; no number was converted"
         )
 
 
-@dataclass(frozen=True)
-class ConstantInput:
+class ConstantInput(NamedTuple):
     """An input never changes in the records of the search."""
 
     name: str
     value: float
 
-    def __str__(self):
+    def describe(self) -> str:
         return (
             f"the input {self.name} is {self.value:g} throughout: the data cannot tell its "
             "effect from that of an offset"

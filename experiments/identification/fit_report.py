@@ -1,9 +1,11 @@
 """The outcome of a fit or a training, as the file, the tables and the report take it."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+
+from experiments.identification.findings import Finding
 
 
 class ExperimentTrace(NamedTuple):
@@ -40,8 +42,7 @@ class FitReport(NamedTuple):
         covariance: (P, P).
         loss: (iterations + 1,).
         tests: of the residual, "whiteness y" to (lags, correlation, bound, p).
-        findings: what a reader should know; ``str(finding)`` is its sentence. Those that
-            come from a file are texts.
+        findings: what a reader should know; a file keeps their sentences.
         published: (method, {column: score}), this fit first.
         seconds: "compile", "fit".
         validation: (iterations + 1,), the loss on the validation records; or empty.
@@ -64,10 +65,15 @@ class FitReport(NamedTuple):
     covariance: np.ndarray
     loss: np.ndarray
     tests: Mapping[str, tuple] = {}
-    findings: tuple[Any, ...] = ()
+    findings: tuple[Finding, ...] = ()
     published: tuple[tuple[str, Mapping[str, float]], ...] = ()
     seconds: Mapping[str, float] = {}
     validation: np.ndarray = np.zeros(0)
     weights: Mapping[str, int] = {}
     profile: np.ndarray = np.zeros((0, 2))
     at_bound: tuple[str, ...] = ()
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """The findings in words."""
+        return tuple(finding.describe() for finding in self.findings)

@@ -12,7 +12,7 @@ from experiments.cli.instantiate import instantiate
 from experiments.cli.messages import suggest
 from experiments.cli.targets import resolve
 from experiments.identification.data import Data
-from experiments.identification.findings import UnitsDiffer
+from experiments.identification.findings import Finding, UnitsDiffer
 from experiments.models import same_pytrees
 
 
@@ -34,7 +34,7 @@ class FitSetup(NamedTuple):
     state: Any
     units: Mapping[str, str]
     parameter_units: Mapping[str, str]
-    warnings: tuple[Any, ...]
+    warnings: tuple[Finding, ...]
     scaling: Any = None
 
 

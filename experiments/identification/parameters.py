@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from experiments.identification.findings import Finding
 from experiments.identification.objective import FitSetup
 
 INTERVAL_LEVEL = 0.95
@@ -55,16 +56,20 @@ def parameter_estimates(setup: FitSetup, fit: Any) -> ParameterEstimates:
     source, factor = (np.array(x) for x in zip(*(place[names[i]] for i in rated), strict=True))
     error[rated] = np.abs(factor) * np.asarray(uncertainty.standard_error)[source]
     ends[rated] = np.sort(uncertainty.interval(INTERVAL_LEVEL)[source] * factor[:, None])
-    at_bound = ()
     if uncertainty.covariance is not None:
         part = np.asarray(uncertainty.covariance)[np.ix_(source, source)]
         covariance[np.ix_(rated, rated)] = part * factor * factor[:, None]
-        pairs = zip(uncertainty.names, uncertainty.standard_error, strict=True)
-        at_bound = tuple(name for name, sd in pairs if np.isnan(sd))
+    at_bound = tuple(bound.name for bound in uncertainty.at_bound)
     units = tuple(setup.parameter_units.get(re.sub(r"\[[\d, ]*\]", "", n), "") for n in names)
     return ParameterEstimates(
         names, units, np.array(value), np.array(start), error, *ends.T, covariance, at_bound
     )
+
+
+def unidentified_parameters(uncertainty: Any) -> list[Finding]:
+    """Findings about parameters that the data do not determine, or why this is not known."""
+    missing = uncertainty.no_covariance
+    return list(uncertainty.unidentified) if missing is None else [missing]
 
 
 def _scalars(stem, tree, start):

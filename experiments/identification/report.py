@@ -85,7 +85,7 @@ def _report_page(report, config_yaml):
     yield f'<p class="verdict">{escape(tables.fit_verdict(report))}.</p>'
     if report.findings:
         yield "<h2>Findings</h2>\n<ul>"
-        yield from (f"<li>{escape(str(finding))}</li>" for finding in report.findings)
+        yield from (f"<li>{escape(sentence)}</li>" for sentence in report.sentences)
         yield "</ul>"
     published, scores = tables.published_table(report), tables.score_table(report)
     if published or scores:

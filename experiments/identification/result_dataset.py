@@ -96,7 +96,7 @@ def _table_variables(report: FitReport):
         **_parameter_variables(report),
         **_loss_variables(report),
         **_score_variables(report),
-        "finding_text": _strings("finding", map(str, report.findings)),
+        "finding_text": _strings("finding", report.sentences),
         "phase_name": _strings("phase", report.seconds),
         "phase_seconds": _variable(
             ("phase",),

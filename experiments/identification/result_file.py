@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from experiments.identification.findings import Message
 from experiments.identification.fit_report import ExperimentTrace, FitReport
 from experiments.identification.result_dataset import (
     LONG_NAMES,
@@ -53,7 +54,7 @@ def write_fit(path: Path, report: FitReport, attributes: Mapping[str, Any]) -> N
 
 
 def read_fit(path: Path) -> FitReport:
-    """Read the file of a fit back; its findings are texts.
+    """Read the file of a fit back; its findings are `Message`s.
 
     Raises:
         OSError: the file cannot be read.
@@ -90,7 +91,7 @@ def read_fit(path: Path) -> FitReport:
         covariance=numbers("covariance", (0, 0)),
         loss=numbers("loss"),
         tests=_read_tests(dataset),
-        findings=strings("finding_text"),
+        findings=tuple(map(Message, strings("finding_text"))),
         published=published,
         seconds=dict(zip(strings("phase_name"), numbers("phase_seconds").tolist(), strict=True)),
         validation=numbers("validation_loss"),

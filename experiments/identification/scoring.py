@@ -8,14 +8,14 @@ import numpy as np
 from experiments.identification.config_keys import reword_error
 from experiments.identification.data import SampledRecord
 from experiments.identification.experiments import RecordedExperiment, Records
-from experiments.identification.findings import ConstantInput, NotScored
+from experiments.identification.findings import ConstantInput, Finding, NotScored
 from experiments.identification.fit_report import ExperimentTrace
 from experiments.identification.prepared import Prepared
 
 MAX_LAGS = 30
 
 
-def data_warnings(prepared: Prepared) -> list[Any]:
+def data_warnings(prepared: Prepared) -> list[Finding]:
     """Findings about the records, whatever the search makes of them."""
     inputs = np.concatenate([record.u for record in prepared.records.training])
     constant = [

@@ -178,7 +178,7 @@ def print_fit(report: FitReport, files: Mapping[str, Path]) -> None:
             console.print()
     size = sum(report.weights.values())
     rows = [("trained", f"a network of {size} parameters" if size else "")]
-    rows += [("finding", str(finding)) for finding in report.findings]
+    rows += [("finding", sentence) for sentence in report.sentences]
     rows += [("tests", residual_verdict(report)), ("time", progress_sentence(report))]
     rows += [
         (name, f"{path}  ({_file_size(path)})") for name, path in files.items() if path.exists()

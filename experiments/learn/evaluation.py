@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from experiments.identification.findings import Message
 from experiments.identification.fit_report import FitReport
 from experiments.identification.parameters import ParameterEstimates, parameter_estimates
 from experiments.identification.prepared import Prepared
@@ -89,7 +90,8 @@ def _training_findings(options, ensemble, losses, best):
     """How the training ended, and what is kept of it."""
     search = ensemble.search.search
     # Of one member "1 members: 1 converged" is said as "converged".
-    yield ensemble.message if options.members > 1 else ensemble.message.partition(": 1 ")[2]
+    message = ensemble.message
+    yield Message(message if options.members > 1 else message.partition(": 1 ")[2])
     count = int(search.non_finite[best])
     if count:
         yield NonFiniteLosses(count, _last_place(search, best))

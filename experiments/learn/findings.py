@@ -1,6 +1,5 @@
 """Findings of a training, beside those of `experiments.identification.findings`."""
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 
@@ -10,12 +9,11 @@ class Place(NamedTuple):
     step: int
     window: int
 
-    def __str__(self):
+    def describe(self) -> str:
         return f"pass {self.step}" + (f", window {self.window}" if self.window else "")
 
 
-@dataclass(frozen=True)
-class NonFiniteLosses:
+class NonFiniteLosses(NamedTuple):
     """The loss was not finite at some places, which the training left.
 
     Attributes:
@@ -26,22 +24,21 @@ class NonFiniteLosses:
     count: int
     last: Place | None
 
-    def __str__(self):
-        last = "" if self.last is None else f", last in {self.last}"
+    def describe(self) -> str:
+        last = "" if self.last is None else f", last in {self.last.describe()}"
         return (
             f"the loss was not finite in {self.count} place{'s' * (self.count > 1)}{last}: they "
             "were left, and the best weights are kept"
         )
 
 
-@dataclass(frozen=True)
-class MemberLosses:
+class MemberLosses(NamedTuple):
     """The least loss of each member, and whether their mean is scored or the best of them."""
 
     losses: tuple[float, ...]
     is_mean: bool
 
-    def __str__(self):
+    def describe(self) -> str:
         losses = ", ".join(f"{loss:.4g}" for loss in self.losses)
         use = "the best is kept"
         if self.is_mean:
@@ -52,8 +49,7 @@ class MemberLosses:
         return f"the least losses of the members are {losses}: {use}"
 
 
-@dataclass(frozen=True)
-class NonFiniteTraining:
+class NonFiniteTraining(NamedTuple):
     """A training ended because its loss stayed non-finite.
 
     Attributes:
@@ -64,8 +60,8 @@ class NonFiniteTraining:
     last: Place | None
     evaluation: int
 
-    def __str__(self):
-        last = f"evaluation {self.evaluation}" if self.last is None else self.last
+    def describe(self) -> str:
+        last = f"evaluation {self.evaluation}" if self.last is None else self.last.describe()
         return (
             f"the loss turned non-finite, last in {last}, and stayed so: the best weights before "
             "are kept"

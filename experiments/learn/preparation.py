@@ -14,6 +14,7 @@ from experiments.identification.experiments import (
     continuous_experiment,
     discrete_experiment,
 )
+from experiments.identification.findings import Message
 from experiments.identification.objective import FitSetup, fit_setup
 from experiments.identification.search import PreparedSearch
 from experiments.learn.networks import Correction, Network
@@ -54,7 +55,7 @@ def prepare_network(
         state,
         units,
         {},
-        tuple(network.warnings(scaled)),
+        tuple(map(Message, network.warnings(scaled))),
         scaling,
     )
     search = prepare_training(

@@ -126,4 +126,4 @@ def run(
     files = {"network": "network.nc", "file": "learn.nc", "report": "report.html"}
     files["figure"] = f"learn.{config.output.figure}"
     show = summary_printer(directory, outcome, files)
-    return TaskEnd(True, rmse_scores(outcome), "" if end is None else str(end), show)
+    return TaskEnd(True, rmse_scores(outcome), "" if end is None else end.describe(), show)

@@ -105,7 +105,7 @@ def test_a_plain_line_gives_parameters_a_file_a_report_and_a_figure(scansim):
     names = ("mass", "damping", "stiffness", "cubic", "states[0].position", "states[0].velocity")
     assert found.names == names
     assert found.units == ("kg", "N s m-1", "N m-1", "N m-3", "m", "m s-1")
-    assert found.findings[0].startswith("converged after") and len(found.findings) == 1
+    assert found.sentences[0].startswith("converged after") and len(found.sentences) == 1
     trace = found.traces[0]
     assert abs(trace.scores["rmse"]["y"] - 0.01) < 0.002 and trace.units == {"u": "N", "y": "m"}
     assert 0 < trace.band["y"].max() < 0.01 and list(found.tests) == ["whiteness y", "u to y"]
@@ -128,8 +128,8 @@ def test_intervals_count_the_memory_of_a_residual_that_is_not_white(quick):
     )
     assert code == 0, said
     near(found)
-    (words,) = [text for text in found.findings if "not white" in text]
-    assert found.findings[-1].startswith("the intervals by profile take the residual as white")
+    (words,) = [text for text in found.sentences if "not white" in text]
+    assert found.sentences[-1].startswith("the intervals by profile take the residual as white")
     assert np.ptp(found.profile[0]) < 0.8 * (found.upper[0] - found.lower[0])
     assert float(words.split(" times as wide")[0].split()[-1]) > 1.3 and words in said.replace(
         "\n", " "
@@ -199,7 +199,7 @@ def test_parts_files_gaps_and_several_outputs(quick):
 def test_other_ways_to_search(quick, how, says):
     written()
     code, found, said = quick(*PLAIN, *how.split())
-    assert code == 0 and says in found.findings[0], said
+    assert code == 0 and says in found.sentences[0], said
     # Four samples tell the initial state less well than all of them.
     near(found, 4.0 if "first" not in how else 20.0)
     assert ("states[0].position" in found.names) == ("states=" not in how)
@@ -554,7 +554,7 @@ def test_the_positioning_system_by_its_file(quick, shared):
     assert code == 0, said
     assert (
         not found.published
-        and "no test was scored: name its file with data.test_path" in found.findings
+        and "no test was scored: name its file with data.test_path" in found.sentences
     )
     assert found.units[0] == "kg" and found.loss[-1] < 0.1 * found.loss[0]
     assert "states[0].position" not in found.names
@@ -609,7 +609,7 @@ def test_units_of_a_file_are_told_not_converted(quick):
     assert code == 0, said
     near(found)
     assert found.traces[0].units == {"u": "kg m/s2", "y": "mm"}
-    assert [s for s in found.findings if s.startswith("units: ")] == [
+    assert [s for s in found.sentences if s.startswith("units: ")] == [
         "units: column 'u' is in kg m/s2, force of duffing in N; no number was converted",
         "units: column 'y' is in mm, position of duffing in m; no number was converted",
     ]
@@ -632,7 +632,7 @@ def test_a_search_leaves_where_the_model_diverges(quick):
     written()
     code, found, said = quick(*PLAIN, "model.params.stiffness=4", "model.params.cubic=2")
     assert code == 0, said
-    assert "diverged at" in found.findings[0]
+    assert "diverged at" in found.sentences[0]
     assert np.isfinite(found.value).all()
 
 

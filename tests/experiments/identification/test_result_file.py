@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from experiments.identification import tables
-from experiments.identification.report import write_report
+from experiments.identification.findings import Message
 from experiments.identification.fit_report import ExperimentTrace, FitReport
+from experiments.identification.report import write_report
 from experiments.identification.result_file import read_fit, write_fit
 from sim.netcdf import read
 from tests.compliance import TIME_IS_ELAPSED, complaints
@@ -54,7 +55,7 @@ def fitted(*traces, title="A fit"):
             "whiteness y": (lags, 0.5**lags, 0.2, 1e-5),
             "whiteness_y": (0.01 * np.arange(-3, 3), np.zeros(6), np.full(6, 0.3), 0.7),
         },
-        ("mass and gain: only their\nratio is determined", ODD),
+        (Message("mass and gain: only their\nratio is determined"), Message(ODD)),
         (("this fit", {"rmse": 0.07}), ("theirs", {"rmse": 0.08, "FIT": 90.0}), ("none", {})),
         {"compile": 1.5, "fit": 0.25},
         profile=np.array([[1.2, 1.3], [np.nan, np.nan], [-np.inf, 4.0], [0.0, 1.0]]),
