@@ -12,7 +12,7 @@ import numpy as np
 from experiments.identification import checks
 from experiments.identification.findings import Finding, NoTestFile
 from experiments.records import columns as recorded
-from experiments.records.packaged import _load_package
+from experiments.records.packaged import load_package
 
 HOLDS = Literal["zero_order", "first_order", "cubic", "band_limited"]
 
@@ -126,7 +126,7 @@ def data(
     checks.check_published(published or {})
     paths, read, dt = _as_names(path), _read_file, None
     if not paths:
-        paths, read, dt = _load_package(package, about, inputs, outputs)
+        paths, read, dt = load_package(package, about, inputs, outputs)
         time, paths, test_path = None, paths[:1], (*paths[1:], None)[0]
     read = cache(read)
     clock = () if time is None else (("input.time", time),)

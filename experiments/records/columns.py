@@ -1,17 +1,16 @@
-"""A recorded signal: named columns of a CSV or NetCDF file, as the input of a run."""
+"""Named columns of a CSV or NetCDF file, and a recorded input made of them."""
 
-import csv
-import re
-import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from experiments.cli.messages import suggest
+from experiments.cli.messages import nearest_choice, suggest
+from experiments.records.csv_columns import read_csv, read_header
 
 NETCDF = {".nc", ".nc4", ".cdf", ".netcdf"}
+COLUMN_FORMATS = "CSV with a header line, or NetCDF"
 SECONDS = {
     "s sec second seconds": 1.0,
     "ms millisecond milliseconds": 1e-3,
@@ -41,7 +40,8 @@ def read_input(
 
     Args:
         path: a CSV file with a line of column names, or a NetCDF file.
-        about: what the record is and where it is published, said when there is no path.
+        about: what the record is and where it is published; the message about a missing
+            path shows it.
         time: name of the column of times in s; None for a record without one.
         columns: names of the columns that drive the model, in the order of its inputs.
         reference: for a quantity of the model, the column in which it was measured;
@@ -51,20 +51,15 @@ def read_input(
         ValueError: no path, or no such column.
         OSError: no such file, or one that cannot be read as numbers.
     """
-    if path is None:
-        what = f" {about.strip()}" if about else ""
-        raise ValueError(
-            f"input.path: this run needs a recorded file.{what}\n"
-            f"Name it with input.path=FILE (CSV with a header line, or NetCDF)"
-        )
+    path = require_path(path, about, COLUMN_FORMATS)
     reference = dict(reference or {})
     if not columns:
         raise ValueError("input.columns: expected at least one column name, got an empty list")
     named = [("input.time", time)] if time is not None else []
     named += [(f"input.columns[{i}]", column) for i, column in enumerate(columns)]
     named += [(f"input.reference.{quantity}", column) for quantity, column in reference.items()]
-    found = read_columns(require_file(path), named)
-    u = np.stack([found[column] for column in columns], axis=-1)
+    table = read_columns(path, named)
+    u = np.stack([table[column] for column in columns], axis=-1)
     if not np.isfinite(u).all():
         k, i = np.argwhere(~np.isfinite(u))[0]
         raise OSError(
@@ -73,39 +68,89 @@ def read_input(
         )
     return Record(
         str(path),
-        None if time is None else found[time],
+        None if time is None else table[time],
         u,
-        {quantity: found[column] for quantity, column in reference.items()},
+        {quantity: table[column] for quantity, column in reference.items()},
     )
 
 
-def require_file(path: str) -> str:
-    """The path, of a file that is there."""
+def require_file(path: str, prefix: str = "input") -> str:
+    """The path; raise FileNotFoundError unless a file is there."""
     if not Path(path).is_file():
-        raise FileNotFoundError(f"input.path: no such file: {path}{_similar_file(path)}")
+        raise FileNotFoundError(f"{prefix}.path: no such file: {path}{_describe_absence(path)}")
     return path
 
 
-def read_columns(path: str, named: list[tuple[str, str]]) -> dict[str, np.ndarray]:
-    """Columns by name, each asked for as (key of the configuration, name)."""
-    return (_read_netcdf if Path(path).suffix.lower() in NETCDF else _read_csv)(path, named)
+def require_path(
+    path: str | None, about: str | None, formats: str = "", prefix: str = "input"
+) -> str:
+    """The path; raise ValueError unless one is given, FileNotFoundError unless a file is there.
+
+    Args:
+        path: the file that a configuration names, or None.
+        about: what the record is and where it is published.
+        formats: the formats that can be read, in words.
+        prefix: the group of the configuration that the message names.
+    """
+    if path is None:
+        raise ValueError(missing_path(about, formats, prefix))
+    return require_file(path, prefix)
+
+
+def missing_path(about: str | None, formats: str = "", prefix: str = "input") -> str:
+    """The message about a configuration that names no file."""
+    description = f" {about.strip()}" if about else ""
+    formats = f" ({formats})" if formats else ""
+    return (
+        f"{prefix}.path: this run needs a recorded file.{description}\n"
+        f"Name it with {prefix}.path=FILE{formats}"
+    )
+
+
+def read_columns(
+    path: str, named: list[tuple[str, str]], prefix: str = "input"
+) -> dict[str, np.ndarray]:
+    """Columns by name, each (N,), of a CSV or NetCDF file.
+
+    Args:
+        path: the file.
+        named: the columns, each as (key of the configuration, name); the column of the key
+            ``PREFIX.time`` is converted to s.
+        prefix: the group of the configuration that the messages name.
+
+    Raises:
+        ValueError: there is no such column, or there are several of the same name.
+        OSError: the file cannot be read as columns of numbers.
+    """
+    if Path(path).suffix.lower() in NETCDF:
+        return _read_netcdf(path, named, prefix)
+    header, delimiter = read_header(path, prefix)
+    if len(header) == 1 < len(named):
+        raise OSError(
+            f"{prefix}.path: {path}: expected columns parted by comma, semicolon or tab, "
+            f"got the one column {header[0]!r}"
+        )
+    _check_columns(path, named, header)
+    names = list(dict.fromkeys(column for _, column in named))
+    return read_csv(path, names, header, delimiter, prefix)
 
 
 def read_quantities(path: str, columns: Iterable[str]) -> dict[str, tuple[str, str]]:
-    """Units and words of columns, from the attributes of a NetCDF file; a CSV file has none."""
-    about = {column: {} for column in columns}
+    """Units and long names of columns, from the attributes of a NetCDF file; a CSV file has none."""
+    attributes = {column: {} for column in columns}
     if Path(path).suffix.lower() in NETCDF:
         from sim.netcdf import read
 
         dataset = read(path)
-        about = {column: dataset[column].attrs for column in about}
+        attributes = {column: dataset[column].attrs for column in attributes}
     return {
         column: (str(attrs.get("units", "1")), str(attrs.get("long_name", column)))
-        for column, attrs in about.items()
+        for column, attrs in attributes.items()
     }
 
 
 def _check_columns(path, named: Iterable[tuple[str, str]], columns: list[str]) -> None:
+    """Raise ValueError unless each named column stands in the file exactly once."""
     for key, column in named:
         if column not in columns:
             raise ValueError(f"{key}: no column {column!r} in {path}; {suggest(column, columns)}")
@@ -115,96 +160,30 @@ def _check_columns(path, named: Iterable[tuple[str, str]], columns: list[str]) -
             )
 
 
-def _read_csv(path, named):
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            first = file.readline()
-            delimiter = max(",;\t", key=first.count)
-            header = [name.strip() for name in next(csv.reader([first], delimiter=delimiter), [])]
-        if not any(header):
-            raise OSError(f"input.path: {path}: expected a line of column names, got an empty line")
-        if len(header) == 1 < len(named):
-            raise OSError(
-                f"input.path: {path}: expected columns parted by comma, semicolon or tab, "
-                f"got the one column {header[0]!r}"
-            )
-        _check_columns(path, named, header)
-        _check_row_widths(path, delimiter, len(header))
-        wanted = list(dict.fromkeys(column for _, column in named))
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "loadtxt: input contained no data")
-            numbers = np.loadtxt(
-                path,
-                delimiter=delimiter,
-                skiprows=1,
-                ndmin=2,
-                encoding="utf-8-sig",
-                quotechar='"',
-                usecols=[header.index(column) for column in wanted],
-                converters=lambda text: float(text.strip() or "nan"),
-            )
-    except UnicodeDecodeError:
-        raise OSError(
-            f"input.path: {path} is not a text file in UTF-8; expected CSV or NetCDF "
-            f"({', '.join(sorted(NETCDF))})"
-        ) from None
-    except ValueError as error:
-        if str(error).startswith("input."):
-            raise
-        raise OSError(f"input.path: {path}: {_reword_numpy_error(str(error))}") from error
-    if len(numbers) < 2:
-        raise OSError(f"input.path: {path}: expected at least 2 samples, got {len(numbers)}")
-    return dict(zip(wanted, numbers.T, strict=True))
-
-
-def _check_row_widths(path, delimiter, count):
-    """Raise where a row has more fields than there are names: it would be read one aside."""
-    with open(path, encoding="utf-8-sig") as file:
-        next(file)
-        for k, line in enumerate(file, 1):
-            if line.count(delimiter) < count or '"' in line:
-                continue
-            fields = line.rstrip().rstrip(delimiter).count(delimiter) + 1
-            if fields > count:
-                raise OSError(
-                    f"input.path: {path}: expected {count} fields in each row, as there are names, got "
-                    f"{fields} in row {k}: {line.strip()[:60]!r}"
-                )
-
-
-def _reword_numpy_error(message):
-    """NumPy's words on a field that is not a number: rows counted from 1, below the names."""
-    hint = "; decimals are written with a point" if re.search(r"'\s*[-+]?\d*,\d", message) else ""
-    row = re.compile(r"to float64 at row (\d+), column")
-    return (
-        row.sub(lambda m: f"to float64 at row {int(m[1]) + 1}, column", message).rstrip(".") + hint
-    )
-
-
-def _read_netcdf(path, named):
+def _read_netcdf(path, named, prefix):
     from sim.netcdf import read
 
     dataset = read(path)
-    columns = [str(name) for name, variable in dataset.variables.items() if variable.ndim == 1]
-    _check_columns(path, named, columns)
-    found = {column: dataset[column].values for _, column in named}
+    vectors = [str(name) for name, variable in dataset.variables.items() if variable.ndim == 1]
+    _check_columns(path, named, vectors)
+    columns = {column: dataset[column].values for _, column in named}
     for key, column in named:
-        if key == "input.time":
-            found[column] = _time_in_seconds(path, dataset[column])
-    for column, values in found.items():
+        if key == f"{prefix}.time":
+            columns[column] = _time_in_seconds(path, dataset[column], prefix)
+    for column, values in columns.items():
         if values.dtype.kind not in "biuf":
+            kind = "text" if values.dtype.kind in "OUS" else values.dtype
             raise OSError(
-                f"input.path: {path}: expected numbers in column {column!r}, got "
-                f"{'text' if values.dtype.kind in 'OUS' else values.dtype}"
+                f"{prefix}.path: {path}: expected numbers in column {column!r}, got {kind}"
             )
-    if len({len(column) for column in found.values()}) > 1:
-        lengths = ", ".join(f"{name} has {len(column)}" for name, column in found.items())
-        raise OSError(f"input.path: {path}: expected columns of one length, got: {lengths}")
-    return {column: np.asarray(values, float) for column, values in found.items()}
+    if len({len(values) for values in columns.values()}) > 1:
+        lengths = ", ".join(f"{name} has {len(values)}" for name, values in columns.items())
+        raise OSError(f"{prefix}.path: {path}: expected columns of one length, got: {lengths}")
+    return {column: np.asarray(values, float) for column, values in columns.items()}
 
 
-def _time_in_seconds(path, time):
-    """A time axis in s: of numbers by their units, of dates since the first."""
+def _time_in_seconds(path, time, prefix):
+    """A time axis in s: numbers in their units, or dates as the time since the first."""
     if time.dtype.kind in "mM":
         return (time.values - time.values[0]) / np.timedelta64(1, "s")
     units = time.attrs.get("units", "s")
@@ -213,24 +192,23 @@ def _time_in_seconds(path, time):
         if word in names.split():
             return time.values * seconds
     raise OSError(
-        f"input.path: {path}: expected {time.name!r} in s, min, h, days or ms, got {units!r}"
+        f"{prefix}.path: {path}: expected {time.name!r} in s, min, h, days or ms, got {units!r}"
     )
 
 
-def _similar_file(path):
-    """The file beside it that was probably meant."""
+def _describe_absence(path) -> str:
+    """Why there is no such file, or the file beside it that was probably meant."""
     path = Path(path)
     if path.is_dir():
         return " (it is a folder)"
-    folder = path.parent if path.parent.is_dir() else None
-    if folder is None:
+    if not path.parent.is_dir():
         return f" (there is no folder {path.parent})"
-    close = suggest(path.name, [p.name for p in folder.iterdir() if p.is_file()])
-    return f"; {close}" if close.startswith("did you mean") else ""
+    choice = nearest_choice(path.name, [p.name for p in path.parent.iterdir() if p.is_file()])
+    return f"; did you mean {choice!r}?" if choice else ""
 
 
-def sample_interval_of(record: Record, dt: float | None) -> float:
-    """The sample interval of a record, s: of its time column, or else the run's dt.
+def sample_interval_of(record: Record, dt: float | None, prefix: str = "input") -> float:
+    """The sample interval of a record, s: from its time column, or else the run's dt.
 
     Raises:
         OSError: the time column is irregular (the message names the sample).
@@ -239,28 +217,28 @@ def sample_interval_of(record: Record, dt: float | None) -> float:
     if record.time is None:
         if dt is None:
             raise ValueError(
-                "dt: expected the record's sample interval in s, because input.time "
+                f"dt: expected the record's sample interval in s, because {prefix}.time "
                 "is null; got nothing"
             )
         return dt
     from sim.inputs import sample_interval
 
     try:
-        found = sample_interval(record.time)
+        interval = sample_interval(record.time, name=f"{prefix}.path: {record.path}")
     except ValueError as error:
-        raise OSError(f"input.path: {record.path}: {str(error).removeprefix('t: ')}") from None
+        raise OSError(str(error)) from None
     # A recorded clock is a little off its nominal rate: the user's dt, if close, is meant.
     if dt is None:
-        return round(found, 12)
-    if abs(found - dt) > 1e-3 * found:
+        return round(interval, 12)
+    if abs(interval - dt) > 1e-3 * interval:
         raise ValueError(
-            f"dt: expected {found:g}, the sample interval of {record.path}, or null, got {dt:g}; "
-            "for shorter integration steps use substeps"
+            f"dt: expected {interval:g}, the sample interval of {record.path}, or null, got "
+            f"{dt:g}; for shorter integration steps use substeps"
         )
     return dt
 
 
-def check_increasing(path: str, time: np.ndarray) -> None:
+def check_increasing(path: str, time: np.ndarray, prefix: str = "input") -> None:
     """Raise OSError unless the times are finite and each is after the one before."""
     wrong = ~np.isfinite(time)
     wrong[1:] |= ~(np.diff(time) > 0)
@@ -268,6 +246,6 @@ def check_increasing(path: str, time: np.ndarray) -> None:
         k = int(np.argmax(wrong))
         after = f" after {time[k - 1]:.9g}" if k else ""
         raise OSError(
-            f"input.path: {path}: expected finite times that increase, got {time[k]:.9g}"
+            f"{prefix}.path: {path}: expected finite times that increase, got {time[k]:.9g}"
             f"{after} in sample {k}"
         )

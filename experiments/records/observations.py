@@ -39,7 +39,8 @@ def columns(
 
     Args:
         path: the file, as for `experiments.records.columns.read_input`.
-        about: what the record is and where it is published, said when there is no path.
+        about: what the record is and where it is published; the message about a missing
+            path shows it.
         time: name of the column of times in s; None for a record without one.
         columns: the columns observed, in the order of the estimator's observations.
         truth: for a state of the estimator, the column that holds its true values.
@@ -50,7 +51,7 @@ def columns(
     named += [(f"input.truth.{state}", column) for state, column in truth.items()]
     if not columns:
         raise ValueError("input.columns: expected at least one column name, got an empty list")
-    found = recorded.read_columns(_require_path(path, about), named)
+    found = recorded.read_columns(recorded.require_path(path, about), named)
     return Observations(
         str(path),
         None if time is None else found[time],
@@ -92,7 +93,7 @@ def series(
 
 def pendulum(path: str | None = None, about: str | None = None) -> Observations:
     """A JSON file with times ``T``, states ``X`` (angle and its rate) and observations ``Y``."""
-    text = _read_text(_require_path(path, about))
+    text = _read_text(recorded.require_path(path, about))
     try:
         found = json.loads(text)
         time, states, y = (np.asarray(found[name], float) for name in "TXY")
@@ -117,7 +118,7 @@ def lidar_radar(path: str | None = None, about: str | None = None) -> Observatio
     observation has all five components, those of the other sensor missing.
     """
     times, ys, truths = [], [], []
-    for number, line in enumerate(_read_text(_require_path(path, about)).splitlines(), 1):
+    for number, line in enumerate(_read_text(recorded.require_path(path, about)).splitlines(), 1):
         kind, *fields = line.split() or [""]
         if not kind:
             continue
@@ -145,16 +146,6 @@ def lidar_radar(path: str | None = None, about: str | None = None) -> Observatio
         np.stack(ys),
         dict(zip(("px", "py", "vx", "vy"), np.stack(truths, axis=1), strict=True)),
     )
-
-
-def _require_path(path, about):
-    """The path of a file that exists."""
-    if path is None:
-        what = f" {about.strip()}" if about else ""
-        raise ValueError(
-            f"input.path: this run needs a recorded file.{what}\nName it with input.path=FILE"
-        )
-    return recorded.require_file(path)
 
 
 def _read_text(path):

@@ -1,20 +1,44 @@
 """Records that the package nonlinear_benchmarks loads."""
 
 import importlib
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
+from experiments.records.columns import COLUMN_FORMATS, missing_path
 
-def _load_package(name, about, inputs, outputs):
-    """Names of the records that nonlinear_benchmarks loads, how to read one, and their dt.
 
-    They are asked for whole, as the files hold them, so that rows are the same in both.
+class PackagedRecords(NamedTuple):
+    """Records of a benchmark, whole, as their files hold them, so that rows are the same in both.
+
+    Attributes:
+        names: a name for each record, which stands for its path.
+        read: ``read(name, named)``, the columns of one as `read_columns` gives them.
+        dt: the sample interval, s.
     """
-    what = f" {about.strip()}" if about else ""
-    missing = (
-        f"data.path: this task needs a recorded file.{what}\n"
-        "Name it with data.path=FILE (CSV with a header line, or NetCDF)"
-    )
+
+    names: tuple[str, ...]
+    read: Callable[..., dict[str, np.ndarray]]
+    dt: float
+
+
+def load_package(
+    name: str | None, about: str | None, inputs: tuple[str, ...], outputs: tuple[str, ...]
+) -> PackagedRecords:
+    """Load records by a function of nonlinear_benchmarks.
+
+    Args:
+        name: the function.
+        about: what the record is and where it is published.
+        inputs, outputs: names for the columns.
+
+    Raises:
+        ValueError: no function is named, the package is not installed, or the record has
+            another number of columns.
+        OSError: the package cannot load the record.
+    """
+    missing = missing_path(about, COLUMN_FORMATS, "data")
     if name is None:
         raise ValueError(missing)
     try:
@@ -30,9 +54,9 @@ def _load_package(name, about, inputs, outputs):
         ) from None
     records = tuple(loaded) if isinstance(loaded, list | tuple) else (loaded,)
     tables = {}
-    for i, one in enumerate(records):
+    for i, record in enumerate(records):
         table = {}
-        for key, names, values in (("input", inputs, one.u), ("output", outputs, one.y)):
+        for key, names, values in (("input", inputs, record.u), ("output", outputs, record.y)):
             values = np.asarray(values, float).reshape(len(values), -1)
             if values.shape[1] != len(names):
                 raise ValueError(
@@ -41,8 +65,5 @@ def _load_package(name, about, inputs, outputs):
                 )
             table |= dict(zip(names, values.T, strict=True))
         tables[f"nonlinear_benchmarks.{name}, record {i + 1}"] = table
-    return (
-        tuple(tables),
-        lambda path, named: tables[path],
-        round(float(records[0].sampling_time), 12),
-    )
+    dt = round(float(records[0].sampling_time), 12)
+    return PackagedRecords(tuple(tables), lambda path, named: tables[path], dt)
