@@ -20,8 +20,19 @@ SECONDS = {
 }
 
 
+class IrregularTimes(OSError):
+    """The times of a record do not lie at one interval."""
+
+
 class Record(NamedTuple):
-    """Columns of one length: ``time`` (N,) in s or None, ``u`` (N, inputs), ``reference``."""
+    """A recorded input, N samples.
+
+    Attributes:
+        path: its file, for messages.
+        time: (N,) in s, or None for a record without times.
+        u: (N, inputs).
+        reference: for a quantity of the model, its measurement (N,).
+    """
 
     path: str
     time: np.ndarray | None
@@ -36,7 +47,7 @@ def read_input(
     columns: tuple[str, ...] = ("u",),
     reference: Mapping[str, str] | None = None,
 ) -> Record:
-    """Read a record's columns by name.
+    """Read a recorded input: columns of a file, by name.
 
     Args:
         path: a CSV file with a line of column names, or a NetCDF file.
@@ -136,7 +147,7 @@ def read_columns(
 
 
 def read_quantities(path: str, columns: Iterable[str]) -> dict[str, tuple[str, str]]:
-    """Units and long names of columns, from the attributes of a NetCDF file; a CSV file has none."""
+    """Units and long names of columns: attributes of a NetCDF file; a CSV file has none."""
     attributes = {column: {} for column in columns}
     if Path(path).suffix.lower() in NETCDF:
         from sim.netcdf import read
@@ -211,7 +222,7 @@ def sample_interval_of(record: Record, dt: float | None, prefix: str = "input") 
     """The sample interval of a record, s: from its time column, or else the run's dt.
 
     Raises:
-        OSError: the time column is irregular (the message names the sample).
+        IrregularTimes: the time column is irregular (the message names the sample).
         ValueError: dt and the time column disagree, or there is neither.
     """
     if record.time is None:
@@ -226,7 +237,7 @@ def sample_interval_of(record: Record, dt: float | None, prefix: str = "input") 
     try:
         interval = sample_interval(record.time, name=f"{prefix}.path: {record.path}")
     except ValueError as error:
-        raise OSError(str(error)) from None
+        raise IrregularTimes(str(error)) from None
     # A recorded clock is a little off its nominal rate: the user's dt, if close, is meant.
     if dt is None:
         return round(interval, 12)

@@ -1,4 +1,4 @@
-"""What a run over a record is given: its observations and their times, held against the run's keys."""
+"""The observations of a run and their times, checked against its configuration."""
 
 import numpy as np
 
@@ -12,7 +12,17 @@ from experiments.records.observations import Observations
 def select_times(
     config: Config, source: Observations, any_times: bool = False
 ) -> tuple[np.ndarray, float | None]:
-    """The times of the observations to use, and what is between them, if that is one number."""
+    """The times (N,) of the observations to use, and their interval, or None if it varies.
+
+    Args:
+        config: the run.
+        source: the observations.
+        any_times: whether irregular times will do.
+
+    Raises:
+        OSError: the times do not increase, or are irregular where they may not be.
+        ValueError: dt or duration disagrees with the record.
+    """
     dt = None
     if source.time is not None:
         recorded.check_increasing(source.path, source.time)
@@ -31,18 +41,18 @@ def select_times(
         )
     first = 0.0 if source.time is None else float(source.time[0])
     count = len(source.y)
-    since = source.time - first if dt is None else dt * np.arange(count)
+    elapsed = source.time - first if dt is None else dt * np.arange(count)
     if config.duration is not None:
         wanted = (
-            count_steps(config.duration, dt) + 1 if dt else int(np.sum(since <= config.duration))
+            count_steps(config.duration, dt) + 1 if dt else int(np.sum(elapsed <= config.duration))
         )
-        if wanted > count or (dt is None and config.duration > since[-1]):
+        if wanted > count or (dt is None and config.duration > elapsed[-1]):
             raise ValueError(
-                f"duration: expected at most {since[-1]:g}, the length of "
+                f"duration: expected at most {elapsed[-1]:g}, the length of "
                 f"{source.path}, got {config.duration:g}"
             )
         count = max(wanted, 2)
-    return (first if config.t0 is None else config.t0) + since[:count], dt
+    return (first if config.t0 is None else config.t0) + elapsed[:count], dt
 
 
 def _is_irregular(time):
@@ -56,19 +66,24 @@ def _is_irregular(time):
 
 
 def read_observations(config: Config) -> Observations:
-    """The record that the configuration names, read."""
+    """Read the record that the configuration names.
+
+    Raises:
+        ValueError: the input is no function that returns `Observations`.
+        OSError: the record cannot be read, or holds no observation.
+    """
     target = config.target("input")
     if "hold" in config.groups["input"]:
         raise ValueError(
             f"input: expected {find_task(config.task, config.allow).record}, such as input=nile "
             f"or input=observations, got {target}, which drives a simulation"
         )
-    found = build_piece(config, "input")
-    if not isinstance(found, Observations):
+    observations = build_piece(config, "input")
+    if not isinstance(observations, Observations):
         raise ValueError(
             f"input._target_: expected a function that returns Observations, got "
-            f"{type(found).__name__} from {target}"
+            f"{type(observations).__name__} from {target}"
         )
-    if np.isnan(found.y).all():
-        raise OSError(f"input.path: {found.path}: expected an observation, got none but NaN")
-    return found
+    if np.isnan(observations.y).all():
+        raise OSError(f"input.path: {observations.path}: expected an observation, got none but NaN")
+    return observations
