@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from experiments.cli.messages import nearest_choice, suggest
-from experiments.cli.overrides import parse_overrides
+from experiments.cli.overrides import chosen_tasks, parse_overrides
 from experiments.cli.provenance import ROOT
 
 CONF = ROOT / "conf"
@@ -72,7 +72,8 @@ def _suggest_key(key: str, argv: Sequence[str]) -> str:
     chosen = [o.text.split(",")[0] for o in parse_overrides(argv) if o.text.split("=")[0] in groups]
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = compose("config", chosen)  # of a sweep, its first values
-    known = {*_dotted_keys(OmegaConf.to_container(config)), "experiment"}
+    own_keys = {name for task in chosen_tasks(parse_overrides(argv)) for name in task.defaults}
+    known = {*_dotted_keys(OmegaConf.to_container(config)), *own_keys, "experiment"}
     siblings: list[str] = []
     while not siblings:
         parent = key.rpartition(".")[0]

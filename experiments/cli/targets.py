@@ -125,6 +125,5 @@ def import_package(name: str, module_name: str, target: str = "") -> ModuleType:
         package = importlib.import_module(parent) if parent else None
         siblings = [m.name for m in pkgutil.iter_modules(getattr(package, "__path__", []))]
         hint = f"; {suggest(leaf, siblings)}" if siblings else ""
-        raise ValueError(
-            f"{name}: no module {missing!r} for {target or module_name!r}{hint}"
-        ) from None
+        use = f" for {target!r}" if target else ""
+        raise ValueError(f"{name}: no module {missing!r}{use}{hint}") from None
