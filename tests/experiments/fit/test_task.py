@@ -471,7 +471,7 @@ def test_a_signal_ends_a_search_that_keeps_no_checkpoint(quick, monkeypatch):
             2,
             "data.published: expected numbers by the name of a test, got theirs: {'a': 'b'}",
         ),
-        ("data.path=null", 2, "data.path: this task needs a recorded file."),
+        ("data.path=null", 2, "data.path: this run needs a recorded file."),
         ("data.hold=zero", 2, "data.hold: expected one of zero_order, first_order"),
     ],
 )
