@@ -451,7 +451,7 @@ def test_members_of_ones_own_stop_and_go_on_bit_for_bit(scansim, monkeypatch, re
         ("fit=least_squares", 2, "fit: expected none for task=learn"),
         ("duration=5", 2, "duration: expected nothing for task=learn"),
         ("output.keep=[mean]", 2, "output.keep: expected null for task=learn"),
-        ("data.path=null", 2, "data.path: this task needs a recorded file."),
+        ("data.path=null", 2, "data.path: this run needs a recorded file."),
     ],
 )
 def test_a_mistake_is_one_line_and_leaves_nothing(scansim, recorded, argv, code, message):
