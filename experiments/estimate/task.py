@@ -13,6 +13,7 @@ from experiments.cli.messages import suggest
 from experiments.cli.targets import resolve
 from experiments.estimate.dataset import estimate_dataset, forecast_dataset
 from experiments.records import dataset_file, time_axis
+from experiments.records.columns import IrregularTimes
 from experiments.runs.interface import RunSummary, TaskEnd
 from experiments.runs.precision import precision
 from experiments.runs.summary import describe_interval, method_names
@@ -79,7 +80,13 @@ def prepare(config: Config) -> Prepared:
         raise ValueError(f"substeps: expected 1 in an estimate, got {config.substeps}")
     factory = resolve("estimator._target_", config.target("estimator"), config.allow)
     source = time_axis.read_observations(config)
-    time, dt = time_axis.select_times(config, source, "t" in inspect.signature(factory).parameters)
+    any_times = "t" in inspect.signature(factory).parameters
+    try:
+        time, dt = time_axis.select_times(config, source, any_times)
+    except IrregularTimes as error:
+        raise OSError(
+            f"{error}; estimator=linear and estimator=continuous take any times"
+        ) from None
     y = source.y[: len(time)]
     with precision(config):
         estimator = _with_update(config, _build_estimator(config, factory, y, time, dt), y)

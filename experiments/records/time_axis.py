@@ -6,6 +6,7 @@ from experiments.cli.config import Config, count_steps
 from experiments.cli.pieces import build_piece
 from experiments.cli.tasks import find_task
 from experiments.records import columns as recorded
+from experiments.records.columns import IrregularTimes
 from experiments.records.observations import Observations
 
 
@@ -20,32 +21,33 @@ def select_times(
         any_times: whether irregular times will do.
 
     Raises:
-        OSError: the times do not increase, or are irregular where they may not be.
+        OSError: the times do not increase.
+        IrregularTimes: they are irregular where they may not be.
         ValueError: dt or duration disagrees with the record.
     """
-    dt = None
     if source.time is not None:
         recorded.check_increasing(source.path, source.time)
-    if not (any_times and source.time is not None and _is_irregular(source.time)):
-        try:
-            dt = recorded.sample_interval_of(source, config.dt)
-        except OSError as error:
-            hint = "; estimator=linear and estimator=continuous take any times"
-            raise OSError(f"{error}{hint if config.task == 'estimate' else ''}") from None
-        if dt <= 0:
-            raise ValueError(f"dt: expected a positive interval of the observations, got {dt:g}")
-    elif config.dt is not None:
-        raise ValueError(
-            f"dt: expected null, because the times of {source.path} are irregular, "
-            f"got {config.dt:g}"
-        )
+    try:
+        dt = recorded.sample_interval_of(source, config.dt)
+    except IrregularTimes:
+        if not any_times:
+            raise
+        if config.dt is not None:
+            raise ValueError(
+                f"dt: expected null, because the times of {source.path} are irregular, "
+                f"got {config.dt:g}"
+            ) from None
+        dt = None
+    if dt is not None and dt <= 0:
+        raise ValueError(f"dt: expected a positive interval of the observations, got {dt:g}")
     first = 0.0 if source.time is None else float(source.time[0])
     count = len(source.y)
     elapsed = source.time - first if dt is None else dt * np.arange(count)
     if config.duration is not None:
-        wanted = (
-            count_steps(config.duration, dt) + 1 if dt else int(np.sum(elapsed <= config.duration))
-        )
+        if dt is None:
+            wanted = int(np.sum(elapsed <= config.duration))
+        else:
+            wanted = count_steps(config.duration, dt) + 1
         if wanted > count or (dt is None and config.duration > elapsed[-1]):
             raise ValueError(
                 f"duration: expected at most {elapsed[-1]:g}, the length of "
@@ -53,16 +55,6 @@ def select_times(
             )
         count = max(wanted, 2)
     return (first if config.t0 is None else config.t0) + elapsed[:count], dt
-
-
-def _is_irregular(time):
-    from sim.inputs import sample_interval
-
-    try:
-        sample_interval(time)
-    except ValueError:
-        return True
-    return False
 
 
 def read_observations(config: Config) -> Observations:
