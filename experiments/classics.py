@@ -54,6 +54,7 @@ def independent_sums(batch):
 
 
 def main():
+    """Print the result of each."""
     xs = jnp.arange(1.0, 6.0)
     print("cumulative sum           ", cumulative_sum(xs))
     print("powers of two, no input  ", powers_of_two(8))

@@ -18,22 +18,21 @@ from experiments.cli.overrides import parse_overrides
 from experiments.cli.targets import check_target
 from experiments.cli.tasks import Task, find_task, project_tasks
 
-MOST_STEPS = 10**12  # more would run for a day and fill any disk
-
+MOST_STEPS = 10**12  # more would run for days and fill any disk
 
 Part = Literal["mean", "sd", "covariance", "predicted", "innovation", "loglik"]
 
 
 @dataclass(frozen=True)
 class Output:
-    """What a run leaves behind.
+    """The files of a run.
 
     dir: the run directory, new or empty; null is runs/<task>/<time>-<6 hex>.
     save_every: every how many steps (of dt) the state is kept.
     chunk: steps compiled, written and checkpointed at a time; null chooses.
     figure: format of the figure, or null for none.
     phase: the two quantities of the phase plane in the figure; null chooses.
-    keep: parts of an estimate that are written; null is mean and sd.
+    keep: parts of an estimate to write; null is mean and sd.
     """
 
     dir: str | None = None
@@ -46,7 +45,7 @@ class Output:
 
 @dataclass(frozen=True)
 class Runtime:
-    """Where and how exactly a run computes; null is the platform that JAX prefers."""
+    """The precision and the platform of a run; null is the platform that JAX prefers."""
 
     precision: Literal["float64", "float32"] = "float64"
     platform: Literal["cpu", "gpu", "tpu"] | None = None
@@ -242,7 +241,7 @@ def count_steps(duration: float, dt: float) -> int:
 
 
 def config_hash(values: Mapping[str, Any]) -> str:
-    """12 hex digits of the configuration, the same for the same run wherever it is kept."""
+    """12 hex digits of the configuration, without the keys that do not change the results."""
     plain = {k: v for k, v in values.items() if k not in ("resume", "output")}
     output = {k: v for k, v in values["output"].items() if k not in ("dir", "figure", "phase")}
     text = json.dumps({**plain, "output": output}, sort_keys=True, default=str)

@@ -1,8 +1,7 @@
-"""From a configuration to what it names: `instantiate` checks a mapping against a signature.
+"""Build the pieces that a configuration names.
 
-The schema of a piece is what Python already knows of it: the parameters of its
-factory, their annotations and defaults, and the fields of the NamedTuples and
-dataclasses among them. There is no second description to keep in step.
+The schema of a piece is the signature of its factory: the parameters, their annotations and
+defaults, and the fields of the NamedTuples and dataclasses among them.
 """
 
 import inspect
@@ -19,11 +18,11 @@ from experiments.cli.messages import nearest_choice, suggest
 def instantiate(
     factory: Callable, values: Mapping, name: str = "", given: Mapping | None = None
 ) -> Any:
-    """``factory(**values)``, with every key and value held against its signature.
+    """Call ``factory(**values)``, with every key and value checked against its signature.
 
     Args:
         factory: a function or class; its parameters are the valid keys.
-        values: the configuration; a key starting with an underscore is not passed.
+        values: the configuration; a key that starts with an underscore is not passed.
         name: where ``values`` stands in the configuration, for messages.
         given: arguments that the program, not the configuration, supplies.
 
@@ -43,15 +42,15 @@ def instantiate(
     schema = _schema(factory)
     settable = {key: kind for key, kind in schema.items() if key not in given}
     dot = f"{name}." if name else ""
-    unfit = [key for key in given if schema and key not in schema]
-    if unfit:
+    missing = [key for key in given if schema and key not in schema]
+    if missing:
         raise ValueError(
-            f"{dot}_target_: expected a piece that takes {unfit[0]!r}, "
+            f"{dot}_target_: expected a piece that takes {missing[0]!r}, "
             f"got one that takes {', '.join(schema)}"
         )
     arguments = {}
     for key, value in values.items():
-        if str(key).startswith("_"):
+        if str(key)[:1] == "_":
             continue
         if key not in settable:
             raise ValueError(f"{dot}{key}: unknown key; {suggest(key, settable)}")
@@ -81,7 +80,7 @@ def _named_argument(error: ValueError) -> str:
 
 
 REQUIRED = inspect.Parameter.empty
-NUMBERS = "numbers"  # where a default is a number, and no annotation forbids an array
+NUMBERS = "numbers"  # the type where the default is a number and there is no annotation
 
 
 class Parameter(typing.NamedTuple):
@@ -109,7 +108,7 @@ def _schema(factory) -> dict[str, Parameter]:
 
 
 def _value_type(hint, default):
-    """The annotation where it says something, else the type of the default."""
+    """The annotation, or the type of the default where there is none."""
     if _is_record(type(default)):
         return type(default)
     if hint is not Any or default is REQUIRED or default is None:
@@ -126,7 +125,7 @@ def _is_record(kind):
 
 
 def convert(name: str, kind: Any, value: Any) -> Any:
-    """``value`` as ``kind``, or a ValueError that says what was expected.
+    """Convert a value of a configuration to a type, or raise ValueError that says what it expects.
 
     >>> convert("dt", float, 1)
     1.0
@@ -188,7 +187,7 @@ def _number(name, kind, value):
 
 
 def _as_is(name, value):
-    """An array or a number where the signature does not say which."""
+    """A list as an array, and any other value as it is."""
     if isinstance(value, list | tuple):
         import numpy as np
 
@@ -208,7 +207,7 @@ def _wrong_type(name, kind, value):
 
 
 def _describe_type(kind):
-    """A type in words: what a user may write there."""
+    """The values of a type in words, for messages."""
     origin, args = typing.get_origin(kind), typing.get_args(kind)
     if origin is typing.Literal:
         return "one of " + ", ".join(map(str, args))

@@ -35,9 +35,9 @@ def parse_override(text: str) -> Override:
     return Override(key, value, text)
 
 
-def parse_overrides(texts: Iterable[str]) -> list[Override]:
+def parse_overrides(argv: Iterable[str]) -> list[Override]:
     """All overrides of a command; flags, which begin with a dash, are left out."""
-    return [parse_override(text) for text in texts if not text.startswith("-")]
+    return [parse_override(argument) for argument in argv if not argument.startswith("-")]
 
 
 def complete_overrides(argv: Sequence[str], conf: Path) -> list[str]:
@@ -64,16 +64,16 @@ def complete_overrides(argv: Sequence[str], conf: Path) -> list[str]:
 
     free = {*keys, *new_groups, *own_groups}
 
-    def complete(text: str) -> str:
-        key = parse_override(text).key
-        if text.startswith(("-", "+", "~")) or key in folders:
-            return text
+    def complete(argument: str) -> str:
+        key = parse_override(argument).key
+        if argument.startswith(("-", "+", "~")) or key in folders:
+            return argument
         if key in new_groups:
-            return f"+{text}"
-        return f"++{text}" if free & set(_parents(key)) else text
+            return f"+{argument}"
+        return f"++{argument}" if free & set(_parents(key)) else argument
 
     options = [f"{g}=own" for g in dict.fromkeys(own_groups) if g not in {o.key for o in given}]
-    return [complete(text) for text in argv] + options
+    return [complete(argument) for argument in argv] + options
 
 
 def _parents(key: str) -> list[str]:
@@ -84,11 +84,11 @@ def _parents(key: str) -> list[str]:
 
 def chosen_tasks(given: Iterable[Override]) -> list[Task]:
     """The records of the project's tasks, and of those that the command names."""
-    values = {override.key: _listed(override.value) for override in given}
+    values = {override.key: _split_list(override.value) for override in given}
     named = [find_task(name, values.get("allow", [])) for name in values.get("task", [])]
     return [*project_tasks().values(), *named]
 
 
-def _listed(value: str) -> list[str]:
+def _split_list(value: str) -> list[str]:
     """The items of a list or a sweep, ``[a,b]`` or ``a,b``."""
     return [item.strip(" '\"") for item in value.strip("[] ").split(",") if item.strip()]

@@ -1,4 +1,4 @@
-"""Which code a run was made by: the version, the commit and the packages."""
+"""The version of the code: of scansim, its commit and its packages."""
 
 import importlib.metadata
 import platform
@@ -26,7 +26,7 @@ def _is_checkout():
 
 
 def versions() -> dict[str, str]:
-    """What the numbers of a run depend on."""
+    """Versions of Python, scansim and the packages on which the numbers of a run depend."""
     names = {
         "jax": "jax",
         "jaxlib": "jaxlib",
@@ -34,8 +34,8 @@ def versions() -> dict[str, str]:
         "xarray": "xarray",
         "netCDF4": "netCDF4",
     }
-    found = {"python": platform.python_version(), "scansim": version()}
-    return found | {key: importlib.metadata.version(name) for key, name in names.items()}
+    own = {"python": platform.python_version(), "scansim": version()}
+    return own | {key: importlib.metadata.version(name) for key, name in names.items()}
 
 
 def commit() -> str | None:
@@ -44,9 +44,9 @@ def commit() -> str | None:
         return None
     describe = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
-        done = subprocess.run(
-            describe, cwd=ROOT, capture_output=True, text=True, timeout=10, check=True
+        output = subprocess.check_output(
+            describe, cwd=ROOT, stderr=subprocess.DEVNULL, text=True, timeout=10
         )
     except (OSError, subprocess.SubprocessError):
         return None
-    return done.stdout.strip() or None
+    return output.strip() or None

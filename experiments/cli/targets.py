@@ -1,4 +1,4 @@
-"""What a dotted path may name: a piece of the project's own, or of a package the user named."""
+"""Dotted paths: which a configuration may name, and the functions that they name."""
 
 import importlib
 import os
@@ -12,7 +12,7 @@ from experiments.cli.messages import suggest
 
 OWN_PACKAGES = ("sim", "integrators", "filters", "experiments")
 
-# Stored runs and networks name the factories as they were called when these were written.
+# Stored runs and networks name factories as they were called when the files were written.
 EARLIER_MODULES = {
     "experiments.estimators": "experiments.estimate.estimators",
     "experiments.learn_networks": "experiments.learn.networks",
@@ -29,7 +29,7 @@ EARLIER_FACTORIES = {
 
 
 def current_target(target: str) -> str:
-    """The present name of a factory that an earlier version named otherwise.
+    """The present name of a factory that had another one in an earlier version.
 
     >>> current_target("experiments.updates.gate"), current_target("integrators.rk4")
     ('experiments.estimate.updates.gate', 'integrators.rk4')
@@ -51,9 +51,12 @@ def with_current_targets(values: Any) -> Any:
 
 
 def check_target(name: str, target: Any, allow: Iterable[str] = ()) -> str:
-    """``target`` if it lies under the project's packages or one that the user named.
+    """Return a dotted path if it lies in a package of the project or one that the user named.
 
-    Nothing is imported: this answers before JAX is.
+    Nothing is imported.
+
+    Raises:
+        ValueError: it does not, or it is no dotted path.
 
     >>> check_target("model._target_", "sim.models.lorenz.model")
     'sim.models.lorenz.model'
@@ -82,24 +85,24 @@ def is_permitted(path: str, allow: Iterable[str]) -> bool:
 def resolve(name: str, target: str, allow: Iterable[str] = ()) -> Callable:
     """The callable that a permitted dotted path names.
 
-    What a module has merely imported from elsewhere is not its own, and is refused.
+    What the module imports from a package that is not permitted is refused.
     """
     module_name, _, attribute = check_target(name, target, allow).rpartition(".")
     if not module_name:
         raise ValueError(f"{name}: expected a dotted path such as integrators.rk4, got {target!r}")
     module = import_package(name, module_name, target)
     try:
-        found = getattr(module, attribute)
+        factory = getattr(module, attribute)
     except AttributeError:
         public = getattr(module, "__all__", [n for n in vars(module) if not n.startswith("_")])
         raise ValueError(
             f"{name}: {module_name} has no {attribute!r}; {suggest(attribute, public)}"
         ) from None
-    owner = getattr(found, "func", found)
+    owner = getattr(factory, "func", factory)
     owner = getattr(owner, "__module__", None) or type(owner).__module__
-    if not callable(found) or not is_permitted(owner, allow):
+    if not callable(factory) or not is_permitted(owner, allow):
         raise ValueError(f"{name}: {target!r} is not a function or class of the permitted packages")
-    return found
+    return factory
 
 
 def import_package(name: str, module_name: str, target: str = "") -> ModuleType:

@@ -1,4 +1,4 @@
-"""A run's directory: claimed once, never overwritten, and telling what happened in it.
+"""A run's directory, claimed once and never overwritten, and its run.json.
 
 runs/<task>/<YYYYmmdd-HHMMSS>-<6 hex>/
   .hydra/  run.json  run.log  trajectory.nc  trajectory.png  metrics.csv  checkpoints/
@@ -14,12 +14,12 @@ from experiments.cli.config import Config
 
 
 def claim_directory(config: Config, folder: str | None, files: dict[str, str]) -> Path:
-    """A directory that is this run's alone, with its configuration in ``.hydra/``.
+    """Make a directory that is this run's alone, with its configuration in ``.hydra/``.
 
     Args:
         config: the run.
-        folder: where; None is a fresh name under ``runs/<task>/``.
-        files: name and text of what ``.hydra/`` gets.
+        folder: the directory; None is a new one under ``runs/<task>/``.
+        files: the text of each file of ``.hydra/`` by its name.
 
     Raises:
         FileExistsError: the folder holds something already.
@@ -41,7 +41,7 @@ def claim_directory(config: Config, folder: str | None, files: dict[str, str]) -
 
 
 def check_empty(directory: Path) -> None:
-    """Raise FileExistsError where a run would have to share its directory."""
+    """Raise FileExistsError unless a directory is new or empty."""
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise FileExistsError(
             f"output.dir: expected a new or empty directory, got {directory}; "
@@ -58,7 +58,7 @@ def write_json(path: Path, values: dict[str, Any]) -> None:
 
 
 def update_run_json(directory: Path, **values: Any) -> dict[str, Any]:
-    """run.json with these values changed or added."""
+    """Change or add values of run.json; all its values."""
     path = directory / "run.json"
     known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     known.update(values)
@@ -67,4 +67,5 @@ def update_run_json(directory: Path, **values: Any) -> dict[str, Any]:
 
 
 def timestamp() -> str:
+    """The time now, to the second, with its offset from UTC."""
     return datetime.now().astimezone().isoformat(timespec="seconds")

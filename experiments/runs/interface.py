@@ -56,22 +56,14 @@ class Prepared(Protocol):
         summary: the task's words in the summary.
     """
 
-    @property
-    def name(self) -> str: ...
-    @property
-    def t0(self) -> float: ...
-    @property
-    def dt(self) -> float | None: ...
-    @property
-    def quantities(self) -> Mapping[str, tuple[str, str]]: ...
-    @property
-    def measured(self) -> Mapping[str, str]: ...
-    @property
-    def attributes(self) -> Mapping[str, str | None]: ...
-    @property
-    def data_hash(self) -> str | None: ...
-    @property
-    def summary(self) -> RunSummary: ...
+    name: str
+    t0: float
+    dt: float | None
+    quantities: Mapping[str, tuple[str, str]]
+    measured: Mapping[str, str]
+    attributes: Mapping[str, str | None]
+    data_hash: str | None
+    summary: RunSummary
 
 
 class Figure(Protocol):

@@ -1,4 +1,4 @@
-"""How far a simulation is from its measurement, gathered while the run goes on."""
+"""Errors of a simulation against its measurement, and the file of metrics."""
 
 import csv
 import math
@@ -10,15 +10,19 @@ import numpy as np
 
 
 class RunningErrors:
-    """RMSE = √(mean (simulated − measured)²) for each pair, over the samples measured."""
+    """RMSE = √(mean (simulated − measured)²) over the measured samples, chunk by chunk."""
 
     def __init__(self, measured: Mapping[str, str]):
+        """``measured`` is, for a quantity, the name of its measurement in the dataset."""
         self.measured = measured
         self.sums = dict.fromkeys(measured, (0, 0.0))
 
     def add(self, dataset: Any) -> None:
+        """Take the rows of a dataset into account."""
         for quantity, name in self.measured.items():
-            if quantity not in dataset:  # a forecast, or what diverged before it was smoothed
+            if (
+                quantity not in dataset
+            ):  # as in a forecast, or where the run diverged before smoothing
                 continue
             simulated = dataset[quantity].values.reshape(-1).astype(float)
             error = simulated - dataset[name].values
@@ -27,6 +31,7 @@ class RunningErrors:
             self.sums[quantity] = count + len(error), total + float(error @ error)
 
     def scores(self) -> dict[str, dict[str, float]]:
+        """The RMSE of each quantity that has measured samples."""
         rmse = {name: math.sqrt(total / n) for name, (n, total) in self.sums.items() if n}
         return {"rmse": rmse} if rmse else {}
 

@@ -8,10 +8,10 @@ from experiments.cli.config import Config
 
 @contextmanager
 def precision(config: Config) -> Iterator[None]:
-    """The context in which a run computes: its precision, on its platform.
+    """Set the precision and the platform of a run while the block runs.
 
-    The flag is set for the process, not for the thread as `jax.enable_x64` does it:
-    compiled programs called ahead of time read the process's one.
+    The flag is the process's, not the thread's as with `jax.enable_x64`: programs that were
+    compiled ahead of time read the flag of the process.
     """
     import jax
 

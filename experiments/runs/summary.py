@@ -89,7 +89,7 @@ def _signal_rows(scores, quantities):
 
 
 def _consistency_rows(scores):
-    """The log-likelihood, and the mean NIS of each sensor beside what it should be."""
+    """The log-likelihood, and the mean NIS of each sensor with the range of a consistent one."""
     for value in scores.get("loglik", {}).values():
         yield "loglik", f"{value:.9g}"
     nis = scores.get("nis", {})
@@ -97,20 +97,13 @@ def _consistency_rows(scores):
         sensor = name.removesuffix("mean")
         if name.endswith("mean"):
             low, high = nis[f"{sensor}lower"], nis[f"{sensor}upper"]
-            words = "as it should be" if low <= value <= high else "not consistent"
-            yield (
-                "nis",
-                (
-                    f"{value:.4g}  ({sensor.rstrip('_') or 'mean'}: {words}, "
-                    f"{low:.4g} to {high:.4g} in 95 %)"
-                ),
-            )
+            verdict = "as it should be" if low <= value <= high else "not consistent"
+            label = sensor.rstrip("_") or "mean"
+            yield "nis", f"{value:.4g}  ({label}: {verdict}, {low:.4g} to {high:.4g} in 95 %)"
 
 
-def _with_commas(x):
-    if x >= 1e6:
-        return f"{x / 1e6:.3g} million"
-    return f"{x:,.0f}"
+def _with_commas(count):
+    return f"{count / 1e6:.3g} million" if count >= 1e6 else f"{count:,.0f}"
 
 
 def _file_size(path):
