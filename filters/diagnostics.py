@@ -6,7 +6,6 @@ enough, and a correlation that it has missed some dynamics. A NaN component is m
 and takes its degree of freedom with it. All functions run under `jit` and `vmap`.
 """
 
-from statistics import NormalDist
 from typing import Any, NamedTuple
 
 import jax
@@ -17,6 +16,7 @@ from filters.chi_square import chi2_quantile
 from filters.gaussian import as_float_array
 from sim import rollout
 from sim.linalg import cholesky, solve_lower
+from sim.white_noise import check_fitted, check_level, correlation_bound, ljung_box_statistic
 
 
 class Consistency(NamedTuple):
@@ -191,9 +191,7 @@ def autocorrelation(z, lags: int, level=0.95) -> Autocorrelation:
     """
     check_level(level)
     r, pairs, count = _correlations(z, lags)
-    white = jnp.sqrt(pairs / (count * (count + 2))[None])
-    q = NormalDist().inv_cdf(0.5 + 0.5 * level)
-    return Autocorrelation(r, q * white)
+    return Autocorrelation(r, correlation_bound(pairs, count, level))
 
 
 def ljung_box(z, lags: int, fitted: int = 0) -> Significance:
@@ -217,11 +215,9 @@ def ljung_box(z, lags: int, fitted: int = 0) -> Significance:
     >>> bool(ljung_box(white, 10).p > 0.05), bool(ljung_box(jnp.cumsum(white), 10).p < 1e-6)
     (True, True)
     """
-    if not 0 <= fitted < lags:
-        raise ValueError(f"fitted: expected at least 0 and below the {lags} lags, got {fitted}")
+    check_fitted(fitted, lags)
     r, pairs, count = _correlations(z, lags)
-    terms = jnp.where(pairs > 0, r**2 / jnp.maximum(pairs, 1), 0)
-    statistic = count * (count + 2) * jnp.sum(terms, axis=0)
+    statistic = ljung_box_statistic(r, pairs, count)
     return Significance(statistic, chi2_tail(statistic, lags - fitted))
 
 
@@ -266,12 +262,6 @@ def jarque_bera(z) -> Significance:
     skewness, kurtosis = third / second**1.5, fourth / second**2
     statistic = count / 6 * (skewness**2 + (kurtosis - 3) ** 2 / 4)
     return Significance(statistic, jnp.exp(-statistic / 2))
-
-
-def check_level(level):
-    """Raise where a level is no probability between 0 and 1."""
-    if isinstance(level, int | float) and not 0 < level < 1:
-        raise ValueError(f"level: expected a probability between 0 and 1, got {level}")
 
 
 def chi2_tail(x, degrees):

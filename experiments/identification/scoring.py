@@ -70,7 +70,8 @@ def residual_tests(trace: ExperimentTrace, skip: int) -> dict[str, tuple]:
 
     A residual of fewer than 25 samples is not tested.
     """
-    from sim.fit.validation.residual_tests import cross_correlation, whiteness
+    from sim.fit.validation.cross_correlation import cross_correlation
+    from sim.fit.validation.whiteness import whiteness
 
     tests = {}
     for output in trace.measured:

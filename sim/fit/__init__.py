@@ -32,10 +32,11 @@ from sim.fit.solvers.gauss_newton import GaussNewton
 from sim.fit.uncertainty.bands import Band, bands
 from sim.fit.uncertainty.coloured_residuals import coloured_uncertainty
 from sim.fit.uncertainty.profile_likelihood import Profile, profile
+from sim.fit.validation.cross_correlation import cross_correlation
 from sim.fit.validation.information_criteria import aic, aicc, bic, log_likelihood, select
-from sim.fit.validation.residual_tests import cross_correlation, whiteness
 from sim.fit.validation.residuals import Criteria, criteria, residuals
 from sim.fit.validation.scores import Scores, scores
+from sim.fit.validation.whiteness import whiteness
 from sim.records.experiment import Experiment, experiment_from_samples
 
 # Earlier names of the same functions.

@@ -3,4 +3,11 @@
 Users reach them through `sim.fit`; no other room imports from here.
 """
 
-__all__ = ["information_criteria", "residual_tests", "residuals", "scores"]
+__all__ = [
+    "cross_correlation",
+    "information_criteria",
+    "residual_series",
+    "residuals",
+    "scores",
+    "whiteness",
+]

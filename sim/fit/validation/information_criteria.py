@@ -1,6 +1,6 @@
-"""Which of several models: Akaike's and Schwarz's criteria of fits to the same record.
+"""Akaike's and Schwarz's criteria, which choose between models of the same record.
 
-Python numbers: nothing here is fitted or differentiated.
+They take Python numbers; nothing here is fitted or differentiated.
 """
 
 import math
@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 
 def log_likelihood(rss: float, n: int) -> float:
-    """log L = −n/2 (log(2π rss / n) + 1), of Gaussian residuals whose variance was fitted.
+    """log L = −n/2 (log(2π rss / n) + 1) of Gaussian residuals whose variance was fitted.
 
     Args:
         rss: the residual sum of squares, above 0.
-        n: how many residuals it sums.
+        n: the number of residuals in it.
 
     Reference: K. P. Burnham and D. R. Anderson, "Model Selection and Multimodel
     Inference", 2nd ed., Springer 2002, section 2.2.
@@ -27,12 +27,12 @@ def log_likelihood(rss: float, n: int) -> float:
 
 
 def aic(loglik: float, params: int, n: int | None = None) -> float:
-    """AIC = 2k − 2 log L: the model that would predict a new record best.
+    """AIC = 2k − 2 log L; its minimum is the model that predicts a new record best.
 
     Args:
         loglik: log L at its maximum.
-        params: k, the parameters fitted, the noise variance among them.
-        n: unused; all criteria take the same arguments.
+        params: k, the number of fitted parameters, including the noise variance.
+        n: not used; all criteria take the same arguments.
 
     Reference: H. Akaike, IEEE Transactions on Automatic Control 19 (1974) 716-723.
 
@@ -47,7 +47,7 @@ def aicc(loglik: float, params: int, n: int) -> float:
 
     Args:
         loglik, params: as for `aic`.
-        n: samples.
+        n: the number of samples.
 
     Reference: C. M. Hurvich and C.-L. Tsai, Biometrika 76 (1989) 297-307.
 
@@ -59,7 +59,7 @@ def aicc(loglik: float, params: int, n: int) -> float:
 
 
 def bic(loglik: float, params: int, n: int) -> float:
-    """BIC = k log n − 2 log L: the true model, where it is one of them and n is large.
+    """BIC = k log n − 2 log L; for large n its minimum is the true model, if that is a candidate.
 
     Args:
         loglik, params, n: as for `aicc`.
@@ -73,7 +73,8 @@ def bic(loglik: float, params: int, n: int) -> float:
 
 
 class Ranked(NamedTuple):
-    """A model in its place: its criteria, and its weight exp(−Δ/2), normalised to 1 over all."""
+    """One candidate of `select`: its criteria, and its weight exp(−Δ/2), where Δ is the distance
+    from the best criterion; the weights of all candidates sum to 1."""
 
     name: str
     params: int
@@ -85,11 +86,11 @@ class Ranked(NamedTuple):
 
 
 def select(candidates: Mapping[str, tuple[float, int]], n: int, by: Callable = bic) -> list[Ranked]:
-    """The candidates, best first; nothing is fitted.
+    """The candidates in order, best first; nothing is fitted.
 
     Args:
         candidates: {name: (log likelihood, number of parameters)}, all of one record.
-        n: samples in that record, those that are missing left out.
+        n: the number of observed samples in that record.
         by: the criterion that decides, `bic`, `aicc` or `aic`.
 
     Raises:
@@ -100,7 +101,7 @@ def select(candidates: Mapping[str, tuple[float, int]], n: int, by: Callable = b
     ('order 2', 1.0)
     """
     values = {name: by(loglik, params, n) for name, (loglik, params) in candidates.items()}
-    # A fit that diverged has no likelihood: it comes last, with no weight.
+    # A fit that diverged has no likelihood: it comes last, with weight 0.
     values = {name: v if math.isfinite(v) else math.inf for name, v in values.items()}
     least = min(values.values(), default=math.inf)
     if least == math.inf:

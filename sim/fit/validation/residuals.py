@@ -1,4 +1,4 @@
-"""What a fit has left, and what that says of it: residuals, and criteria of order."""
+"""Residuals of a finished fit, and its information criteria."""
 
 from typing import NamedTuple
 
@@ -11,19 +11,19 @@ from sim.fit.validation.information_criteria import aic, aicc, bic, log_likeliho
 
 
 def residuals(found: Fit) -> list[np.ndarray]:
-    """e = y − ŷ of each experiment, as `whiteness` and `scores` take them.
+    """e = y − ŷ of each experiment, in the form that `whiteness` takes.
 
     Args:
-        found: of any objective: the errors of a simulation, the innovations of a filter.
+        found: a fit of any objective: the errors of a simulation, the innovations of a filter.
 
     Returns:
-        For each experiment (N, outputs), in the units of y, NaN where a sample is missing; where
-        it has a y0 that comes first, (N + 1, outputs).
+        For each experiment (N, outputs), in the units of y, NaN where a sample is missing;
+        (N + 1, outputs) with the error of y0 first, where the experiment has one.
 
     >>> import jax.numpy as jnp
     >>> from sim import Stepper
     >>> from sim.fit import Experiment, Simulation, fit
-    >>> def model(p):   # what is seen is p, throughout
+    >>> def model(p):   # its output is p["level"] at all times
     ...     return Stepper(jnp.asarray, lambda s, _: (s, p["level"]))
     >>> e = Experiment(None, jnp.array([[1.0], [np.nan], [3.0]]))
     >>> found = fit(Simulation(model), {"level": 1.0}, e, states=0.0, free_states=False)
@@ -34,13 +34,14 @@ def residuals(found: Fit) -> list[np.ndarray]:
 
 
 class Criteria(NamedTuple):
-    """Of one fit, to be compared with those of other models of the same record.
+    """Information criteria of one fit, to be compared with those of other models of the same
+    record.
 
     Attributes:
-        loglik: the largest logarithm of the likelihood, what was known beforehand left out.
-        params: how many numbers were fitted, the variances of the noise among them.
-        samples: how many were observed.
-        aic, aicc, bic: the smaller the better.
+        loglik: the largest logarithm of the likelihood, without the priors.
+        params: the number of fitted parameters, including the variances of the noise.
+        samples: the number of observed samples.
+        aic, aicc, bic: smaller is better.
     """
 
     loglik: float
@@ -54,11 +55,11 @@ class Criteria(NamedTuple):
 def criteria(found: Fit) -> Criteria:
     """The likelihood of a fit, and Akaike's and Schwarz's criteria.
 
-        ℓ = −Σᵢ nᵢ/2 (log(2π Σ eᵢ² / nᵢ) + 1) of a simulation, the sum over its outputs
+        ℓ = −Σᵢ nᵢ/2 (log(2π Σ eᵢ² / nᵢ) + 1) of a simulation, summed over its outputs
 
     Args:
-        found: of a `Simulation`, whose noise is taken as white, normal and not correlated
-            between outputs; or of a `Prediction`, whose filter says what it is.
+        found: a fit of a `Simulation`, whose noise is taken as white, normal and uncorrelated
+            between outputs; or of a `Prediction`, whose filter models the noise.
 
     Reference: K. P. Burnham and D. R. Anderson, *Model Selection and Multimodel Inference*,
     2nd ed., Springer 2002, section 2.2.

@@ -5,7 +5,8 @@ import pytest
 from scipy.signal import lfilter
 
 from filters.diagnostics import autocorrelation, ljung_box
-from sim.fit.validation.residual_tests import cross_correlation, whiteness
+from sim.fit.validation.cross_correlation import cross_correlation
+from sim.fit.validation.whiteness import whiteness
 from tests.filters.derivatives import quick
 
 RNG = np.random.default_rng(5)

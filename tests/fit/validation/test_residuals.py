@@ -1,4 +1,4 @@
-"""Residuals and criteria of a finished fit, against least squares by hand and a known likelihood."""
+"""Residuals and criteria of a finished fit, against least squares by hand and a likelihood."""
 
 import jax.numpy as jnp
 import numpy as np

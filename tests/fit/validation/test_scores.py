@@ -56,6 +56,6 @@ def test_mistakes_are_named():
     with pytest.raises(ValueError, match=r"yhat: expected the shape of y, \(50, 2\), got \(50,\)"):
         scores(Y, MODEL[:, 0])
     with pytest.raises(
-        ValueError, match="y: expected numbers in each output, got NaN alone in output 1"
+        ValueError, match="y: expected numbers in each output, got only NaN in output 1"
     ):
         scores(Y * [1, np.nan], MODEL)
