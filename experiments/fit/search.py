@@ -109,7 +109,7 @@ def _has_part(start, name):
 
 def _check_profile(names, start, kinds):
     """Raise ValueError unless all names are those of searched parameters."""
-    from sim.fit.parameters.vector import free_names, parameter_layout
+    from sim.fit.parameters.layout import free_names, parameter_layout
 
     for name in names:
         known = free_names(parameter_layout(start, kinds)[0])

@@ -124,7 +124,7 @@ def _observation(model, data, state, start):
     import jax
     import jax.numpy as jnp
 
-    from sim.fit.parameters.vector import index_suffix
+    from sim.fit.parameters.names import index_suffix
     from sim.names import leaf_names
 
     output = model.output

@@ -77,7 +77,7 @@ def _scalars(stem, tree, start):
     import jax
     from jax.tree_util import keystr, tree_flatten_with_path
 
-    from sim.fit.parameters.vector import index_suffix
+    from sim.fit.parameters.names import index_suffix
 
     leaves = zip(tree_flatten_with_path(tree)[0], jax.tree.leaves(start), strict=True)
     for (path, leaf), first in leaves:
@@ -91,7 +91,7 @@ def _scalars(stem, tree, start):
 def _tied_places(layout, place):
     """For each tied number, the place of the error it takes, and the factor of the tie."""
     from sim.fit.parameters.constraints import Tied
-    from sim.fit.parameters.vector import index_suffix
+    from sim.fit.parameters.names import index_suffix
 
     rows = zip(layout.names, layout.shapes, layout.kinds, strict=True)
     return {

@@ -87,7 +87,7 @@ def prepare_hybrid(
 
     from experiments.learn import hybrid
     from sim.fit import initial_state
-    from sim.fit.parameters.vector import parameter_layout
+    from sim.fit.parameters.layout import parameter_layout
 
     model = build_piece(config, "model")
     physics = fit_setup(config, model, data, dt)

@@ -3,4 +3,4 @@
 Every other room of `sim.fit` imports from here; this room imports none of them.
 """
 
-__all__ = ["constraints", "vector"]
+__all__ = ["constraints", "layout", "names", "parse", "vector"]

@@ -1,25 +1,31 @@
-"""Kinds of parameters: any number, a positive one, one between bounds, a matrix of a shape.
+"""Constraints of parameters: positive, between bounds, a matrix of a certain form.
 
-A search moves a vector z ∈ ℝⁿ without any bounds; a kind says how z makes a value. A kind
-is a frozen dataclass with two methods, and a new one needs no more:
+A search moves an unbounded vector z ∈ ℝⁿ; a constraint maps z to a parameter. It is a frozen
+dataclass with two methods, and a new one needs no more:
 
     value(z, shape) -> the parameter       free(value) -> z, where the search starts
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 
-class Constraint(Protocol):
-    """How a part of the vector of a search makes one parameter."""
+@runtime_checkable
+class ParameterConstraint(Protocol):
+    """A smooth map from some numbers of the search vector to one parameter, and its inverse.
 
-    def value(self, z, shape): ...
+    It is hashable, as a frozen dataclass is: it is part of what a search is compiled for.
+    """
 
-    def free(self, value): ...
+    def value(self, z, shape):
+        """The parameter of a shape, from its numbers z (n,)."""
+
+    def free(self, value):
+        """z (n,) of a parameter. ValueError where the constraint does not allow its value."""
 
 
 @dataclass(frozen=True)
@@ -46,13 +52,13 @@ class Positive:
         return np.log(value).ravel()
 
 
-# A start on a bound begins this share of the span inside: on it no slope is left.
+# A start on a bound is moved inside by this share of the span: on the bound the slope is 0.
 BOUND_MARGIN = 1e-3
 
 
 @dataclass(frozen=True)
 class Bounded:
-    """θ = a + (b − a) / (1 + e⁻ᶻ), between a and b; a + eᶻ where b is infinite, b − eᶻ where a is."""
+    """θ = a + (b − a) / (1 + e⁻ᶻ) between a and b; a + eᶻ if b is infinite, b − eᶻ if a is."""
 
     lower: float
     upper: float
@@ -71,33 +77,32 @@ class Bounded:
     def value(self, z, shape):
         if np.isfinite(self.span):
             return (self.lower + self.span * jax.nn.sigmoid(z)).reshape(shape)
-        away = jnp.exp(z).reshape(shape)
-        return self.lower + away if np.isfinite(self.lower) else self.upper - away
+        distance = jnp.exp(z).reshape(shape)
+        return self.lower + distance if np.isfinite(self.lower) else self.upper - distance
 
     def free(self, value):
         if not np.all((value >= self.lower) & (value <= self.upper)):
-            raise ValueError(
-                f"expected a start between its bounds {self.lower:g} and {self.upper:g}, got {value}"
-            )
+            bounds = f"{self.lower:g} and {self.upper:g}"
+            raise ValueError(f"expected a start between its bounds {bounds}, got {value}")
         if np.isfinite(self.span):
             share = (value - self.lower) / self.span
             share = np.where(
                 share <= 0, BOUND_MARGIN, np.where(share >= 1, 1 - BOUND_MARGIN, share)
             )
             return np.log(share / (1 - share)).ravel()
-        away = value - self.lower if np.isfinite(self.lower) else self.upper - value
-        if not np.all(away > 0):
+        distance = value - self.lower if np.isfinite(self.lower) else self.upper - value
+        if not np.all(distance > 0):
             bound = self.lower if np.isfinite(self.lower) else self.upper
             raise ValueError(
                 f"expected a start off its only bound {bound:g}, about as far as the "
                 f"parameter may be from it, got {value}"
             )
-        return np.log(away).ravel()
+        return np.log(distance).ravel()
 
 
 @dataclass(frozen=True)
 class Fixed:
-    """Not searched: the value of the start."""
+    """θ keeps its value at the start and is not searched."""
 
     def value(self, z, shape):
         raise NotImplementedError("a fixed parameter is taken from the start")
@@ -108,7 +113,7 @@ class Fixed:
 
 @dataclass(frozen=True)
 class Tied:
-    """θ = factor · another parameter of the same shape, by its name."""
+    """θ = factor · another parameter of the same shape, given by its name."""
 
     to: str
     factor: float = 1.0
@@ -122,8 +127,8 @@ class Tied:
 
 @dataclass(frozen=True)
 class Triangular:
-    """A lower triangular matrix (n, n), L_ij = z; on request with a positive diagonal L_ii = eᶻ,
-    beside which L_ij = L_ii z, so that z does not depend on units."""
+    """A lower triangular matrix (n, n), L_ij = z; with ``positive`` L_ii = eᶻ and L_ij = L_ii z, so
+    that z does not depend on units."""
 
     positive: bool = False
 
@@ -155,7 +160,7 @@ class PositiveDefinite:
 
         L_ij = e^{z_ii} w_ij / |w_i|,   w_ij = z_ij below the diagonal, w_ii = 1
 
-    Its diagonal is e^{2 z_ii}, and the other numbers make the correlations, in any unit.
+    Its diagonal is e^{2 z_ii}; the other numbers determine the correlations, in any unit.
     """
 
     def value(self, z, shape):
@@ -178,34 +183,35 @@ class PositiveDefinite:
 
 
 def supports(kind, shape) -> np.ndarray:
-    """Between which numbers each entry of a parameter lies, (entries, 2), by its kind.
+    """The range (entries, 2) of each entry of a parameter with a constraint ``kind``.
 
     >>> supports(PositiveDefinite(), (2, 2)).tolist()
     [[0.0, inf], [-inf, inf], [-inf, inf], [0.0, inf]]
     """
-    found = np.tile([-np.inf, np.inf], (int(np.prod(shape)), 1))
+    ranges = np.tile([-np.inf, np.inf], (int(np.prod(shape)), 1))
     if isinstance(kind, Bounded):
-        found[:] = kind.lower, kind.upper
+        ranges[:] = kind.lower, kind.upper
     elif isinstance(kind, Positive):
-        found[:, 0] = 0
+        ranges[:, 0] = 0
     elif isinstance(kind, PositiveDefinite) or kind == Triangular(positive=True):
-        found[:: shape[0] + 1, 0] = 0
-    return found
+        ranges[:: shape[0] + 1, 0] = 0
+    return ranges
 
 
 @dataclass(frozen=True)
 class Prior:
-    """θ ~ N(mean, sd²), beside what its kind says: a row (θ − mean) / sd of the residuals."""
+    """θ ~ N(mean, sd²), a row (θ − mean) / sd of the residuals; ``kind`` is its constraint."""
 
     mean: float
     sd: float
-    kind: Constraint | None = None
+    kind: ParameterConstraint | None = None
 
     def __post_init__(self):
         if not self.sd > 0:
             raise ValueError(f"sd: expected a standard deviation above 0, got {self.sd}")
 
 
-def _check_square(value):
+def _check_square(value) -> None:
+    """Raise ValueError unless a value is a square matrix."""
     if value.ndim != 2 or value.shape[0] != value.shape[1]:
         raise ValueError(f"expected a square matrix, got shape {value.shape}")

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from sim.fit.parameters.constraints import Free
-from sim.fit.parameters.vector import as_constant, parameter_layout, typical_scale
+from sim.fit.parameters.layout import parameter_layout
+from sim.fit.parameters.vector import as_constant, typical_scale
 from sim.fit.problem.errors import TooFewSamples
 from sim.fit.problem.objectives import check_objective
 from sim.fit.problem.problem import InitialStates, Problem

@@ -11,7 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import register_dataclass
 
-from sim.fit.parameters.vector import ParameterLayout, prior_residuals, to_parameters
+from sim.fit.parameters.layout import ParameterLayout
+from sim.fit.parameters.vector import prior_residuals, to_parameters
 from sim.fit.problem.objectives import Objective
 from sim.records.experiment import Experiment
 

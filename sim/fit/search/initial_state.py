@@ -8,7 +8,7 @@ import numpy as np
 
 from sim.check import positive
 from sim.fit.parameters.constraints import Fixed
-from sim.fit.parameters.vector import ParameterLayout, parameter_layout
+from sim.fit.parameters.layout import ParameterLayout, parameter_layout
 from sim.fit.problem.errors import DivergenceError
 from sim.fit.problem.free_run import _cast_floats
 from sim.fit.problem.linearisation import linearise

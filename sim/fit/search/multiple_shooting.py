@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from sim import rollout
-from sim.fit.parameters.vector import clip_to_start, parameter_layout
+from sim.fit.parameters.layout import parameter_layout
+from sim.fit.parameters.vector import clip_to_start
 from sim.fit.problem.assemble import build_problem
 from sim.fit.problem.errors import divergence_error
 from sim.fit.problem.linearisation import linearise

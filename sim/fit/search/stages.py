@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from sim.fit.parameters.constraints import Fixed, Tied
-from sim.fit.parameters.vector import ParameterLayout, clip_to_start, parameter_layout
+from sim.fit.parameters.layout import ParameterLayout, parameter_layout
+from sim.fit.parameters.vector import clip_to_start
 from sim.fit.result import Fit
 from sim.fit.search.fit import fit
 from sim.messages import suggest

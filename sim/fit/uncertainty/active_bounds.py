@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from sim.fit.parameters.constraints import Bounded
-from sim.fit.parameters.vector import index_suffix, state_name
+from sim.fit.parameters.names import index_suffix, state_name
 from sim.fit.result import ActiveBound
 
 # A bound is active where the parameter is nearer to it than this share of the span (of the start's
@@ -70,7 +70,7 @@ def _near_bounds_of_tree(layout, values, start, first, experiment=None) -> Itera
             for k in np.argwhere(near):
                 name = leaf_name + index_suffix(tuple(map(int, k)))
                 if experiment is not None:
-                    name = state_name(layout, experiment, name)
+                    name = state_name(layout.tree, experiment, name)
                 offset = int(np.ravel_multi_index(tuple(k), near.shape)) if near.ndim else 0
                 yield NearBound(first + offset, ActiveBound(name, bound))
         first += size

@@ -6,8 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sim.fit.parameters.constraints import Constraint, Fixed, Tied, supports
-from sim.fit.parameters.vector import free_names, state_name
+from sim.fit.parameters.constraints import Fixed, ParameterConstraint, Tied, supports
+from sim.fit.parameters.layout import free_names
+from sim.fit.parameters.names import state_name
 
 
 def searched_names(problem) -> tuple[str, ...]:
@@ -17,7 +18,7 @@ def searched_names(problem) -> tuple[str, ...]:
         return names
     layout = problem.states.layout
     return names + tuple(
-        state_name(layout, i, name) for i in problem.order for name in free_names(layout)
+        state_name(layout.tree, i, name) for i in problem.order for name in free_names(layout)
     )
 
 
@@ -47,7 +48,7 @@ def searched_supports(problem) -> np.ndarray:
     return np.concatenate([supports(kind, shape) for kind, shape in _free_rows(problem)])
 
 
-def searched_constraints(problem) -> list[Constraint]:
+def searched_constraints(problem) -> list[ParameterConstraint]:
     """The constraint of each number, (P,)."""
     return [kind for kind, shape in _free_rows(problem) for _ in range(int(np.prod(shape)))]
 
