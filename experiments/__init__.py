@@ -1,5 +1,7 @@
-"""What runs: the Hydra entry point, and one short file per task.
+"""The command line `scansim` and its tasks.
 
-Nothing here imports JAX before a run needs it, so that help, completion and a
-mistake in the configuration are answered at once.
+`run.py` is the entry point. A task is a folder whose ``__init__.py`` defines ``TASK`` and whose
+``task.py`` runs it; what tasks share is in `cli`, `runs`, `records`, `plots` and
+`identification`. Nothing here imports JAX before a run needs it: help, completion and errors
+in a configuration are answered at once.
 """

@@ -1,4 +1,5 @@
-"""The life of a run, whatever its task: directory, log, signals, resumption, summary.
+"""The life cycle of a run: directory, log, signals, resumption and summary.
 
-The tasks and `experiments.run` import from here; this room knows no task by name.
+The tasks and `experiments.run` import from here. This package knows no task by name: it calls
+the functions of `interface.TaskModule`.
 """
