@@ -1,4 +1,4 @@
-"""Recorded experiments, as fits and networks take them.
+"""Recorded experiments, for fits and networks.
 
 `sim.fit`, `sim.rnn` and the tasks import from here; this room imports the kernel only.
 """

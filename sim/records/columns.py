@@ -14,20 +14,20 @@ def as_columns(name, x):
 
 
 def as_records(name, x):
-    """A list of (T, k): x is one record, or a list or tuple of them of any lengths."""
+    """x as a list of (T, k); x is one record, or a list or tuple of records of any lengths."""
     if not isinstance(x, list | tuple):
         return [as_columns(name, x)]
     if not x:
         raise ValueError(f"{name}: expected at least one record, got an empty {type(x).__name__}")
-    found = [as_columns(f"{name}[{i}]", record) for i, record in enumerate(x)]
-    if len({record.shape[1] for record in found}) > 1:
-        widths = [record.shape[1] for record in found]
+    records = [as_columns(f"{name}[{i}]", record) for i, record in enumerate(x)]
+    if len({record.shape[1] for record in records}) > 1:
+        widths = [record.shape[1] for record in records]
         raise ValueError(f"{name}: expected records of one number of columns, got {widths}")
-    return found
+    return records
 
 
 def check_same_lengths(name, us, other, ys):
-    """Raise where the records of two lists differ in number or in length."""
+    """Raise ValueError unless the records of two lists agree in number and in length."""
     if [len(u) for u in us] != [len(y) for y in ys]:
         raise ValueError(
             f"{name}: expected the lengths of {other}, {[len(y) for y in ys]}, "
@@ -36,7 +36,7 @@ def check_same_lengths(name, us, other, ys):
 
 
 def check_finite(name, xs, advice):
-    """Raise where a record has a number that is not finite."""
+    """Raise ValueError unless all numbers of all records are finite."""
     for i, x in enumerate(xs):
         bad = np.argwhere(~np.isfinite(x))
         if len(bad):

@@ -1,4 +1,4 @@
-"""Recorded experiments, as a rollout takes them."""
+"""Recorded experiments, in the form that a rollout takes."""
 
 from collections.abc import Callable, Sequence
 from functools import reduce
@@ -11,7 +11,7 @@ import numpy as np
 from sim.inputs import zero_order_hold
 from sim.times import sample_interval
 
-# Intervals that differ by less than this share are of one clock.
+# Intervals that differ by less than this share count as equal.
 MAX_CLOCK_DRIFT = 5e-3
 
 
@@ -21,10 +21,10 @@ class Experiment(NamedTuple):
     Attributes:
         xs: what enters the steps, a pytree with the leading axis N, or None.
         y: (N, outputs), observed at the end of each step; NaN is missing.
-        y0: (outputs,), observed before the first step; None where the model says nothing
-            of that instant.
-        dt: between samples in s, of all experiments in a fit the same; None where it is not
-            known.
+        y0: (outputs,), observed before the first step; None where the model does not describe
+            that instant.
+        dt: the interval between samples in s, the same in all experiments of a fit; None where
+            it is not known.
     """
 
     xs: Any
@@ -44,14 +44,15 @@ def experiment_from_samples(t, u, y, hold: Callable = zero_order_hold) -> Experi
             `first_order_hold`, `cubic`, `band_limited`.
 
     Returns:
-        An `Experiment` of T − 1 steps; the first sample of y is its y0. A model knows its step
-        by itself: it has to be that of t.
+        An `Experiment` of T − 1 steps; the first sample of y is its y0. The step of the model
+        must be the interval of t.
 
     Raises:
         ValueError: sizes differ, times are irregular, an input is not finite, or no
             output is.
 
-    >>> e = experiment_from_samples([0.0, 0.1, 0.2], jnp.array([1.0, 2.0, 3.0]), jnp.array([0.0, 1.0, 3.0]))
+    >>> t, u, y = [0.0, 0.1, 0.2], jnp.array([1.0, 2.0, 3.0]), jnp.array([0.0, 1.0, 3.0])
+    >>> e = experiment_from_samples(t, u, y)
     >>> e.y.tolist(), e.y0.tolist()
     ([[1.0], [3.0]], [0.0])
     """
@@ -70,7 +71,7 @@ def as_outputs(y) -> np.ndarray:
     """Observed samples as (T, outputs).
 
     Raises:
-        ValueError: another shape, an infinite sample, or an output without any.
+        ValueError: another shape, an infinite sample, or an output without samples.
     """
     y = np.asarray(y)
     if y.ndim not in (1, 2) or not np.issubdtype(y.dtype, np.number) or np.iscomplexobj(y):
@@ -85,11 +86,11 @@ def as_outputs(y) -> np.ndarray:
 
 
 def validate_experiments(experiments: Experiment | Sequence[Experiment]) -> tuple[Experiment, ...]:
-    """One or several experiments, with the same outputs.
+    """One or several experiments as a tuple, with y as floats.
 
     Raises:
-        ValueError: none, outputs that differ in number or have no sample, or samples of
-            several intervals.
+        ValueError: there is none, the number of outputs differs, an output has no sample, or the
+            intervals differ.
     """
     if isinstance(experiments, Experiment):
         experiments = (experiments,)
@@ -126,11 +127,8 @@ def validate_experiments(experiments: Experiment | Sequence[Experiment]) -> tupl
 
 
 def check_same_structure(experiments: Sequence[Experiment]) -> None:
-    """Nothing, where experiments can lie side by side.
-
-    Raises:
-        ValueError: their inputs differ in structure, or in shape but for the length.
-    """
+    """Raise ValueError unless the inputs of all experiments have one structure and, apart from
+    the length, one shape."""
     kinds = {}
     for i, e in enumerate(experiments):
         shapes = tuple(np.shape(leaf)[1:] for leaf in jax.tree.leaves(e.xs))
@@ -144,32 +142,32 @@ def check_same_structure(experiments: Sequence[Experiment]) -> None:
 
 
 def _as_floats(y):
-    """Samples as an array of floats, as which alone they can be missing."""
+    """Samples as floats, since only floats can be missing."""
     if y is None or (hasattr(y, "dtype") and jnp.issubdtype(y.dtype, jnp.inexact)):
         return y
     return np.asarray(y, float_dtype())
 
 
 def output_scale(experiments: Sequence[Experiment]) -> np.ndarray:
-    """The standard deviation of each output over all experiments, (outputs,): the unit in
-    which residuals are counted. 1 for an output that never changes."""
+    """The standard deviation of each output over all experiments, (outputs,): the unit of its
+    residuals. 1 for a constant output."""
     return column_scale(np.concatenate([np.asarray(e.y) for e in experiments]))
 
 
 def column_scale(x: np.ndarray) -> np.ndarray:
-    """The standard deviation of each column, 1 for one that never changes.
+    """The standard deviation of each column, 1 for a constant one.
 
     >>> column_scale(np.full((100, 1), 0.1)).tolist()
     [1.0]
     """
     sd, largest = np.nanstd(x, axis=0), np.nanmax(np.abs(x), axis=0)
-    # The mean of equal numbers is that number to rounding only.
+    # The mean of equal numbers may differ from them by rounding.
     rounding = 8 * np.finfo(np.result_type(x.dtype, np.float32)).eps
     return np.where(sd > rounding * largest, sd, 1.0)
 
 
 def float_dtype(*dtypes) -> np.dtype:
-    """The widest of some types as a float that JAX has: whole numbers become its default."""
+    """The widest of some types as a float of JAX; whole numbers become its default float."""
     default = np.dtype(jnp.result_type(float))
     floats = [d for d in map(np.dtype, dtypes) if np.issubdtype(d, np.floating)]
     widest = reduce(np.promote_types, floats, np.dtype("float32")) if floats else default

@@ -1,4 +1,4 @@
-"""A long record in pieces of equal length, to be trained on side by side."""
+"""A long record in pieces of equal length, for training on all of them in parallel."""
 
 import jax
 import jax.numpy as jnp
@@ -9,25 +9,25 @@ from sim.records.experiment import Experiment
 
 
 def pieces(experiment: Experiment, length: int, *, warmup: int = 0) -> list[Experiment]:
-    """Pieces that cover a record, each with a run-up in which errors do not count:
+    """Pieces that cover a record, each with a warm-up in which errors do not count:
 
         piece i = samples [i L, i L + warmup + L),   y of the first ``warmup`` is NaN
 
-    A network starts each piece from rest, and has the run-up to settle. Every sample after
-    the first ``warmup`` counts in one piece and no other. All pieces are equally long, so
-    that they compile as one run: the last ends where the record does, and what an earlier
-    piece has counted is NaN in it.
+    A network starts each piece from rest and settles during the warm-up. Every sample after
+    the first ``warmup`` counts in exactly one piece. All pieces have the same length, so that
+    they compile as one run: the last one ends with the record, and the samples that an earlier
+    piece has counted are NaN in it.
 
     Args:
         experiment: of N samples.
-        length: samples L that count in a piece; fewer where the record has fewer.
-        warmup: samples before them.
+        length: L, the number of samples that count in a piece; fewer if the record has fewer.
+        warmup: the number of samples before them.
 
     Returns:
         ⌈(N − warmup) / L⌉ experiments without y0.
 
     Raises:
-        ValueError: it is no `Experiment`, or has no sample after its run-up.
+        ValueError: it is not an `Experiment`, or has no sample after the warm-up.
 
     Reference: M. Forgione and D. Piga, Eur. J. Control 59 (2021) 69-81, who train
     neural models on pieces of long records.
@@ -48,11 +48,12 @@ def pieces(experiment: Experiment, length: int, *, warmup: int = 0) -> list[Expe
             f"the warm-up, got {n}"
         )
     length = min(length, n - warmup)
-    found = []
+    segments = []
     for counted in range(warmup, n, length):
         first = min(counted, n - length) - warmup
-        own = slice(first, first + warmup + length)
-        silent = np.arange(first, first + warmup + length) < counted
-        y = jnp.where(silent[:, None], jnp.nan, jnp.asarray(experiment.y)[own])
-        found.append(Experiment(jax.tree.map(lambda x, own=own: x[own], experiment.xs), y))
-    return found
+        samples = slice(first, first + warmup + length)
+        ignored = np.arange(first, first + warmup + length) < counted
+        y = jnp.where(ignored[:, None], jnp.nan, jnp.asarray(experiment.y)[samples])
+        xs = jax.tree.map(lambda x, samples=samples: x[samples], experiment.xs)
+        segments.append(Experiment(xs, y))
+    return segments

@@ -8,7 +8,6 @@ from integrators import rk4
 from sim.fit.problem.free_run import free_run
 from sim.fit.problem.objectives import Prediction, Simulation
 from sim.fit.search.initial_state import initial_state
-from sim.records.excitation import constant_inputs
 from sim.records.experiment import Experiment
 
 
@@ -66,14 +65,3 @@ def test_a_filter_has_no_free_run():
         initial_state(Prediction(spring), {"k": 3.0}, e, 9, jnp.zeros(2))
     with pytest.raises(ValueError, match="objective: expected a simulation .*, got Prediction"):
         free_run(Prediction(spring), {"k": 3.0}, jnp.zeros(2), e)
-
-
-def test_inputs_that_never_change_are_said():
-    y = np.zeros((4, 1))
-    both = np.stack([np.arange(4.0), np.full(4, 2.0)], axis=1)
-    assert constant_inputs(Experiment(both, y)) == (
-        "the input 1 is 2 throughout: the data cannot tell its effect from that of an offset",
-    )
-    # Constant in each of two records is a change between them.
-    assert constant_inputs([Experiment(both, y), Experiment(both + 1, y)]) == ()
-    assert constant_inputs(Experiment(None, y)) == ()
