@@ -1,4 +1,4 @@
-"""A fit goes into one file and comes back whole; its report and summary tell it without a network."""
+"""A fit goes into one file and comes back whole; its report and summary need no network."""
 
 import re
 from html.parser import HTMLParser
