@@ -1,7 +1,6 @@
 """The records of a fit or a training, as the group ``data`` of a configuration names them."""
 
 import hashlib
-import re
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
@@ -126,16 +125,16 @@ def data(
     checks.check_published(published or {})
     paths, read, dt = _as_names(path), _read_file, None
     if not paths:
-        paths, read, dt = load_package(package, about, inputs, outputs)
-        time, paths, test_path = None, paths[:1], (*paths[1:], None)[0]
+        names, read, dt = load_package(package, about, inputs, outputs)
+        time, paths, test_path = None, names[:1], (*names[1:], None)[0]
     read = cache(read)
-    clock = () if time is None else (("input.time", time),)
-    driving = clock + tuple(("input.input", name) for name in inputs)
-    observing = tuple(("input.output", name) for name in outputs)
+    driving = [] if time is None else [("data.time", time)]
+    driving += [("data.input", name) for name in inputs]
+    observing = [("data.output", name) for name in outputs]
 
     def read_part(part, path, with_outputs=True):
         named = driving + observing if with_outputs or not driving else driving
-        columns = _in_data_words(read, path, named)
+        columns = read(path, tuple(named))
         count = len(next(iter(columns.values())))
         rows = _row_slice(part, count, path)
         count = len(range(count)[rows])
@@ -190,26 +189,7 @@ def _as_names(names) -> tuple[str, ...]:
 
 
 def _read_file(path, named):
-    return recorded.read_columns(recorded.require_file(path), list(named))
-
-
-def _in_data_words(read, *arguments):
-    """What is read; a mistake in words of this group, not of that of the input."""
-    try:
-        return read(*arguments)
-    except (OSError, ValueError) as error:
-        raise type(error)(reword_group(str(error))) from None
-
-
-def reword_group(message: str) -> str:
-    """Words about a record's keys in the group ``input``, as those of the group ``data``.
-
-    >>> reword_group("input.path: no such file: input.csv")
-    'data.path: no such file: input.csv'
-    """
-    return re.sub(r"\binput\.(path|time|input|output):", r"data.\1:", message).replace(
-        "because input.time is null", "because data.time is null"
-    )
+    return recorded.read_columns(recorded.require_file(path, "data"), list(named), "data")
 
 
 def _row_slice(part, count, path):
@@ -238,7 +218,7 @@ def data_hash(data: Data) -> str:
 
 
 def _read_units(path, columns):
-    """Units of columns, from the attributes of a NetCDF file."""
+    """Units of columns, as far as a NetCDF file states them."""
     if Path(path).suffix.lower() not in recorded.NETCDF:
         return {}
     from sim.netcdf import read

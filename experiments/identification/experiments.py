@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments.identification.data import Data, SampledRecord, reword_group
+from experiments.identification.data import Data, SampledRecord
 from experiments.records import columns
 
 
@@ -131,9 +131,5 @@ def common_interval(data: Data, dt: float | None) -> float:
             f"or null, got {dt:g}"
         )
     for record in (*data.training, *data.validation, *data.tests):
-        source = columns.Record(record.path, record.time, record.u, {})
-        try:
-            interval = columns.sample_interval_of(source, interval)
-        except (OSError, ValueError) as error:
-            raise type(error)(reword_group(str(error))) from None
+        interval = columns.sample_interval_of(record, interval, "data")
     return interval
