@@ -1,4 +1,4 @@
-"""Estimators of states in continuous time, observed at any times: linear, and any model's."""
+"""Estimators of states in continuous time, observed at any times: of linear and other models."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import numpy as np
 
 from experiments.cli.messages import suggest
 from experiments.estimate.estimators import Estimator
-from experiments.models import at_zero_input
+from experiments.models import at_zero_input, state_sizes
 from filters.continuous import continuous_extended
 from filters.discretise import LinearSDE, discretise
 from filters.gaussian import Gaussian
@@ -32,16 +32,17 @@ def linear(
     observed: tuple[str, ...] = ("y",),
     observed_units: tuple[str, ...] | None = None,
 ) -> Estimator:
-    """dx/dt = A x + b + L w,  y = H x + e: the Kalman filter, exact between any times.
+    """Kalman filter of dx/dt = A x + b + L w, y = H x + e, discretised exactly between times.
 
     Args:
         t, y: (N,) times and (N, m) observations.
-        A, Qc, L, b: as of `filters.discretise.LinearSDE`.
-        H, R: (m, n), and (m, m) or the variances (m,).
-        covariance: of the state at the first time, (n, n) or the variances (n,).
-        mean: of it, (n,); null is zero.
-        states, observed: names; null is x1, x2, ….
-        units, observed_units: theirs (UDUNITS); null is 1.
+        A, Qc, L, b: arguments of `filters.discretise.LinearSDE`.
+        H: (m, n), the observation matrix.
+        R: (m, m), the covariance of e, or its variances (m,).
+        covariance: (n, n), of the state at the first time, or its variances (n,).
+        mean: (n,), of the state at the first time; null is zero.
+        states, observed: names of the states (null is x1, x2, …) and of the columns of y.
+        units, observed_units: units of both (UDUNITS); null is 1.
 
     Reference: C. F. Van Loan, IEEE Transactions on Automatic Control 23 (1978).
     """
@@ -58,19 +59,18 @@ def linear(
     for key, names, size in sizes:
         if names is not None and len(names) != size:
             raise ValueError(f"{key}: expected {size}, got {len(names)}: {', '.join(names)}")
-    named = _quantities(states, units)
     shown = {
         states[int(np.argmax(row))]: name
         for row, name in zip(H, observed, strict=True)
         if np.count_nonzero(row) == 1 and row.max() == 1
     }
-    at_once = discretise(sde, 0.0)
-    model = LinearGaussian(at_once["F"], at_once["Q"], H, R, b=at_once.get("b"))
+    still = discretise(sde, 0.0)
+    model = LinearGaussian(still["F"], still["Q"], H, R, b=still.get("b"))
     P = np.diag(covariance) if np.ndim(covariance) == 1 else np.asarray(covariance)
     return Estimator(
         kalman(model),
         Gaussian(np.zeros(n) if mean is None else np.asarray(mean), P),
-        named,
+        _quantities(states, units),
         _quantities(observed, observed_units),
         shown=shown,
         inputs=lambda t, dt: discretise(sde, dt),
@@ -95,31 +95,29 @@ def nonlinear(
     variance: tuple[float, ...],
     substeps: int = 4,
 ) -> Estimator:
-    """dx = f(t, x) dt + dβ,  y = some of the states or outputs + e: extended, at any times.
+    """Extended Kalman filter of dx = f(t, x) dt + dβ, y = states or outputs + e, at any times.
 
     Args:
         t, y: (N,) times and (N, m) observations.
-        model: a `sim.models.Model`, without input or with its input at rest; its initial
-            state is the mean of the state at the first time.
+        model: a `sim.models.Model`; an input is held at zero, and the initial state is the
+            mean of the state at the first time.
         observed: for each column, the state or the output of the model that it measures.
-        Qc: spectral densities of the noise of the states, (n,).
-        R: variances of the noise of the observations, (m,).
-        variance: of the state at the first time, (n,).
+        Qc: (n,), spectral densities of the noise of the states.
+        R: (m,), variances of the noise of the observations.
+        variance: (n,), variances of the state at the first time.
         substeps: Runge-Kutta steps from one observation to the next.
 
     Reference: A. H. Jazwinski, "Stochastic Processes and Filtering Theory", Academic
     Press 1970, section 8.3.
     """
-    from experiments.models import state_sizes
-
     sizes = state_sizes(model)
     if max(sizes.values()) > 1:
         raise ValueError(f"model: expected states of one component, got {model.name}, of {sizes}")
     model = at_zero_input(model) if model.inputs else model
-    kind, start = type(model.initial), np.array([float(value) for value in model.initial])
+    State, start = type(model.initial), np.array([float(value) for value in model.initial])
 
     def outputs(t, x):
-        state = kind(*(x[i] for i in range(len(start))))
+        state = State(*(x[i] for i in range(len(start))))
         measured = {} if model.output is None else model.output(t, state, None)._asdict()
         return state._asdict() | measured
 
@@ -140,25 +138,25 @@ def nonlinear(
         return jnp.stack(
             [
                 jnp.asarray(v, x.dtype)
-                for v in model.field(t, kind(*(x[i] for i in range(len(start)))), u)
+                for v in model.field(t, State(*(x[i] for i in range(len(start)))), u)
             ]
         )
 
     def h(x, u, t):
-        found = outputs(t, x)
-        return jnp.stack([jnp.asarray(found[name], x.dtype) for name in observed])
+        values = outputs(t, x)
+        return jnp.stack([jnp.asarray(values[name], x.dtype) for name in observed])
 
-    about = {name: Quantity(*model.quantities[name]) for name in known}
+    quantities = {name: Quantity(*model.quantities[name]) for name in known}
     return Estimator(
         continuous_extended(f, h, np.diag(Qc), np.array(R), rk4, substeps=substeps),
         Gaussian(start, np.diag(variance)),
-        {name: about[name] for name in sizes},
-        {_observe(name): about[name] for name in observed},
-        shown={name: _observe(name) for name in observed if name in sizes},
+        {name: quantities[name] for name in sizes},
+        {_measured_name(name): quantities[name] for name in observed},
+        shown={name: _measured_name(name) for name in observed if name in sizes},
         inputs=lambda t, dt: {"t": t, "dt": dt},
         name=model.name,
     )
 
 
-def _observe(name):
+def _measured_name(name):
     return f"{name}_measured"

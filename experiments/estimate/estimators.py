@@ -1,8 +1,8 @@
-"""What the task `estimate` runs on a record: a filter, its prior, and what its numbers mean.
+"""Estimators of the task `estimate`: a filter, its prior, and the quantities it estimates.
 
-A newcomer adds one in a file of their own: a function that returns an `Estimator`. It may
-take ``y`` (N, m), the observations, and ``dt``, the time between them; or ``t`` (N,), their
-times, which may then be irregular. Its other parameters are keys of the configuration.
+To add one, write a function that returns an `Estimator`, in a file of its own. It may take
+``y`` (N, m), the observations, and ``dt``, their interval; or ``t`` (N,), their times, which
+may then be irregular. Its other parameters are keys of the configuration.
 """
 
 from collections.abc import Callable, Mapping
@@ -27,27 +27,28 @@ class Estimator(NamedTuple):
 
     Attributes:
         stepper: the filter; its step takes the observation (m,) and emits an `Estimate`.
-        prior: a `Gaussian` of the state one step before the first observation it sees.
-        states, observed: for each component of the state and of the observation, in
-            order, its name and its `Quantity`.
-        used: 0; or k where the prior was made from the k-th observation, and speaks of
-            the state at its time: the filter then begins with the next, and those before
-            it, in which too little was seen to begin, are left out.
-        sensors: name and components of what is observed together; each has its NIS.
-        shown: for a state that is itself observed, that observation, as dots in its panel
-            of the figure.
-        smoother: run back over the filter's estimates.
-        inputs: ``inputs(t, dt)``, what comes with the observations to the steps that end at
-            the times t (N,), each dt (N,) after the one before: a mapping, leading axis N.
-            The first dt is 0: the prior is of the state at the first observation.
-        name: what the estimates are of; None is the name of the function.
+        prior: a `Gaussian`, the state one step before the first observation.
+        states, observed: name and `Quantity` of each component of the state and of the
+            observation, in order.
+        burn_in: the number of observations that went into the prior. If it is k > 0, the prior
+            is the state at the k-th observation, the filter starts with the next one, and the
+            estimates before the k-th are left out.
+        sensors: for each sensor, the components of the observation that it measures together;
+            each sensor has its own NIS.
+        shown: for a state that is observed directly, the name of that observation, which the
+            figure draws as dots in the state's panel.
+        smoother: the smoother, which runs backwards over the filter's estimates.
+        inputs: ``inputs(t, dt)``, further inputs of the steps that end at the times t (N,),
+            each dt (N,) after the one before: a mapping of arrays with leading axis N. The
+            first dt is 0, because the prior is the state at the first observation.
+        name: the name of the system; None is the name of the function.
     """
 
     stepper: Stepper
     prior: Any
     states: Mapping[str, Quantity]
     observed: Mapping[str, Quantity]
-    used: int = 0
+    burn_in: int = 0
     sensors: Mapping[str, tuple[int, ...]] = {}
     shown: Mapping[str, str] = {}
     smoother: Stepper = rts()
@@ -63,21 +64,21 @@ def local_level(
     units: str = "1",
     long_name: str = "level",
 ) -> Estimator:
-    """yₖ = μₖ + εₖ, μₖ₊₁ = μₖ + ηₖ: a level that wanders, exactly diffuse at the start.
+    """yₖ = μₖ + εₖ, μₖ₊₁ = μₖ + ηₖ: a random-walk level with an exactly diffuse prior.
 
-    Of a level of which nothing is known, the first value seen leaves N(y₀, σ²_ε).
+    With a diffuse prior, the level given the first observation is N(y₀, σ²_ε).
 
     Args:
         y: (N, 1) observations.
-        sigma2_eps, sigma2_eta: variances of the noise and of the steps of the level.
-        name, units, long_name: of what is observed; its level is ``level``.
+        sigma2_eps, sigma2_eta: variances of the noise ε and of the steps η of the level.
+        name, units, long_name: name, units and description of the observed quantity.
 
     Reference: J. Durbin and S. J. Koopman, "Time Series Analysis by State Space
     Methods", 2nd ed., Oxford 2012, chapter 2.
     """
     if name == "level":
         name = "observed"
-    _start_width(y, 1, "local_level")
+    _check_columns(y, 1, "local_level")
     first = int(np.argmax(~np.isnan(y[:, 0])))
     for key, value in (("sigma2_eps", sigma2_eps), ("sigma2_eta", sigma2_eta)):
         if not value > 0:
@@ -88,7 +89,7 @@ def local_level(
         Gaussian(y[first], sigma2_eps * one),
         {"level": Quantity(units, f"level of {long_name}")},
         {name: Quantity(units, long_name)},
-        used=first + 1,
+        burn_in=first + 1,
         shown={"level": name},
     )
 
@@ -109,12 +110,12 @@ def pendulum(
         filter: the extended Kalman filter, or the unscented (α = 1, β = 0, κ = 1).
         gravity: g / l, s⁻².
         q: spectral density of the noise of the angular acceleration, rad² s⁻³.
-        variance: of the noise of y.
+        variance: variance of the noise of y.
 
     Reference: S. Särkkä and L. Svensson, "Bayesian Filtering and Smoothing", 2nd ed.,
     Cambridge 2023, example 7.6.
     """
-    _start_width(y, 1, "pendulum")
+    _check_columns(y, 1, "pendulum")
     Q = q * np.array([[dt**3 / 3, dt**2 / 2], [dt**2 / 2, dt]])
     model = Nonlinear(
         f=Partial(_swing_field, gravity, dt), h=Partial(_observe_sine), Q=Q, R=np.array([variance])
@@ -146,35 +147,35 @@ def lidar_radar(
     radar: tuple[float, ...] = (0.09, 0.0009, 0.09),
     variance: tuple[float, ...] = (1.0, 1.0, 1000.0, 1000.0),
 ) -> Estimator:
-    """A target of constant velocity in the plane, seen by a lidar and a radar, extended.
+    """Extended Kalman filter of a target of constant velocity, observed by lidar and radar.
 
         lidar: px, py;   radar: ρ = |p|, φ = atan2(py, px), ρ' = p·v / ρ
 
-    The state starts, at rest, at the first observation of a position. Bearings differ by less than π.
+    The state starts at rest at the first observed position. Residuals of the bearing are
+    wrapped to (−π, π].
 
     Args:
-        y: (N, 5): px, py, ρ, φ, ρ'; NaN where a sensor is silent.
+        y: (N, 5): px, py, ρ, φ, ρ'; NaN where a sensor gives no observation.
         dt: s.
-        noise: variance of the acceleration of each axis, constant in a step, m² s⁻⁴.
-        lidar, radar: variances of their components.
-        variance: of the state at the first observation.
+        noise: variance of the acceleration along each axis, constant within a step, m² s⁻⁴.
+        lidar, radar: variances of the noise of their components.
+        variance: variances of the state at the first observation.
 
     Reference: Y. Bar-Shalom, X. R. Li and T. Kirubarajan, "Estimation with Applications
     to Tracking and Navigation", Wiley 2001, sections 6.3.2 and 10.3.
     """
-    _start_width(y, 5, "lidar_radar")
+    _check_columns(y, 5, "lidar_radar")
     for key, value, size in (("lidar", lidar, 2), ("radar", radar, 3), ("variance", variance, 4)):
         if len(value) != size:
             raise ValueError(f"{key}: expected {size} variances, got {len(value)}")
     by_radar = y[:, 2:3] * np.stack([np.cos(y[:, 3]), np.sin(y[:, 3])], axis=1)
     positions = np.where(np.isnan(y[:, :2]).any(axis=1, keepdims=True), by_radar, y[:, :2])
-    there = ~np.isnan(positions).any(axis=1)
-    if not there.any():
+    complete = ~np.isnan(positions).any(axis=1)
+    if not complete.any():
         raise ValueError(
-            "y: expected an observation of a position, from which the state starts, "
-            "got none in the record"
+            "y: expected an observed position, where the state starts, got none in the record"
         )
-    first = int(np.argmax(there))
+    first = int(np.argmax(complete))
     G = np.kron(np.array([[dt**2 / 2], [dt]]), np.eye(2))
     F = np.eye(4) + dt * np.eye(4, k=2)
     model = Nonlinear(
@@ -184,14 +185,13 @@ def lidar_radar(
         R=np.array([*lidar, *radar]),
         residual=Partial(_bearing_residual),
     )
-    m, s = Quantity("m", "position along x"), Quantity("m s-1", "velocity along x")
     return Estimator(
         extended(model),
         Gaussian(np.array([*positions[first], 0.0, 0.0]), np.diag(variance)),
         {
-            "px": m,
+            "px": Quantity("m", "position along x"),
             "py": Quantity("m", "position along y"),
-            "vx": s,
+            "vx": Quantity("m s-1", "velocity along x"),
             "vy": Quantity("m s-1", "velocity along y"),
         },
         {
@@ -201,7 +201,7 @@ def lidar_radar(
             "phi": Quantity("rad", "bearing by radar"),
             "rho_dot": Quantity("m s-1", "range rate by radar"),
         },
-        used=first + 1,
+        burn_in=first + 1,
         sensors={"lidar": (0, 1), "radar": (2, 3, 4)},
         shown={"px": "px_lidar", "py": "py_lidar"},
     )
@@ -214,18 +214,19 @@ def _constant_velocity(F, x, u, t):
 def _observe_both(x, u, t):
     px, py, vx, vy = x
     square = px * px + py * py
-    # At the origin itself the bearing has no derivative, and NaN would stay in the state.
-    there = square > 0
-    rho = jnp.sqrt(jnp.where(there, square, 1))
-    phi = jnp.arctan2(jnp.where(there, py, 0), jnp.where(there, px, 1))
-    return jnp.stack([px, py, jnp.where(there, rho, 0), phi, (px * vx + py * vy) / rho])
+    # The bearing has no derivative at the origin, and a NaN would stay in the state.
+    away = square > 0
+    rho = jnp.sqrt(jnp.where(away, square, 1))
+    phi = jnp.arctan2(jnp.where(away, py, 0), jnp.where(away, px, 1))
+    return jnp.stack([px, py, jnp.where(away, rho, 0), phi, (px * vx + py * vy) / rho])
 
 
 def _bearing_residual(y, mu):
-    v = y - mu
-    return v.at[3].set(jnp.pi - (jnp.pi - v[3]) % (2 * jnp.pi))
+    residual = y - mu
+    return residual.at[3].set(jnp.pi - (jnp.pi - residual[3]) % (2 * jnp.pi))
 
 
-def _start_width(y, m, name):
+def _check_columns(y, m, name):
+    """Raise ValueError unless the observations have m columns."""
     if y.shape[1] != m:
         raise ValueError(f"y: expected {m} columns for {name}, got {y.shape[1]}")

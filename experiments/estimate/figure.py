@@ -6,14 +6,19 @@ from typing import Any
 
 import numpy as np
 
-POINTS = 4000  # a few to the pixel column: of a longer record, evenly chosen ones
+from experiments.plots.timeseries import axis_label
+
+POINTS = 4000  # a few for each pixel column; a longer record is thinned evenly
 WIDTH = 1.959964  # standard deviations of a 95 % band
 
 
 class EstimatePlot:
-    """Draws a record that `filters.dataset.dataset` labelled, with all its parts.
+    """Draws a dataset of `filters.dataset.dataset` with all its parts.
 
-    An observation that is of a state itself is ``shown`` in that state's panel.
+    Args:
+        states, observed: name and `Quantity` of each component.
+        shown: for a state, the observation that is drawn in its panel.
+        units: units of time.
     """
 
     def __init__(
@@ -27,14 +32,13 @@ class EstimatePlot:
         self.data = self.future = None
 
     def add(self, first: int, dataset: Any) -> None:
-        """Take the whole record, and then the forecast from its end, if there is one."""
-        some = dataset.isel(time=slice(None, None, -(-dataset.sizes["time"] // POINTS))).copy(
-            deep=True
-        )
+        """Gather the whole record (``first`` is 0), or the forecast after it."""
+        stride = -(-dataset.sizes["time"] // POINTS)
+        thinned = dataset.isel(time=slice(None, None, stride)).copy(deep=True)
         if first:
-            self.future = some
+            self.future = thinned
         else:
-            self.data = some
+            self.data = thinned
 
     def draw(self, path: Path, title: str) -> None:
         """Write the figure: a panel for each state, and one for each observation."""
@@ -50,7 +54,10 @@ class EstimatePlot:
         figure.suptitle(title, fontweight="bold")
         grid = figure.subplots(len(names), 1, sharex=True, squeeze=False)[:, 0]
         for name, axes in zip(names, grid, strict=True):
-            (self._state if name in self.states else self._observation)(axes, name)
+            if name in self.states:
+                self._draw_state(axes, name)
+            else:
+                self._draw_observation(axes, name)
             axes.grid(alpha=0.25)
             axes.margins(x=0.01)
             axes.legend(
@@ -65,50 +72,46 @@ class EstimatePlot:
         figure.align_ylabels()
         figure.savefig(path)
 
-    def _state(self, axes, name):
+    def _draw_state(self, axes, name):
         time, data = self.data["time"].values, self.data
-        best = "smoothed" if f"{name}_smoothed" in data else "filtered"
-        mean = data[f"{name}_{best}"].values
-        _band(axes, time, mean, data[f"{name}_{best}_sd"].values, "C0", best)
-        if best == "smoothed":
+        kind = "smoothed" if f"{name}_smoothed" in data else "filtered"
+        mean = data[f"{name}_{kind}"].values
+        _draw_band(axes, time, mean, data[f"{name}_{kind}_sd"].values, "C0", kind)
+        if kind == "smoothed":
             axes.plot(
                 time, data[f"{name}_filtered"], lw=0.8, color="C1", label="filtered", zorder=2
             )
         if f"{name}_true" in data:
             axes.plot(time, data[f"{name}_true"], "--", lw=1, color="0.2", label="true", zorder=4)
         dots = data[self.shown[name]].values if name in self.shown else mean
-        _limits(axes, mean, _usual(dots), self._ahead(axes, name))
+        _set_limits(axes, mean, _without_outliers(dots), self._draw_forecast(axes, name))
         if name in self.shown:
-            _dots(axes, time, dots)
-        axes.set_ylabel(_label(name, self.states[name][0]))
+            _draw_dots(axes, time, dots)
+        axes.set_ylabel(axis_label(name, self.states[name][0]))
 
-    def _ahead(self, axes, name):
-        """The forecast, from the end of the record on; its mean, for the limits."""
+    def _draw_forecast(self, axes, name):
+        """Draw the forecast, if there is one, and return its mean, for the limits of the panel."""
         if self.future is None:
             return np.empty(0)
-        if (
-            name not in self.states
-            and name in self.data
-            and f"{name}_observed_forecast" in self.future
-        ):
-            name = f"{name}_observed"
         time, mean = self.future["time"].values, self.future[f"{name}_forecast"].values
-        _band(axes, time, mean, self.future[f"{name}_forecast_sd"].values, "C3", "forecast", None)
+        _draw_band(
+            axes, time, mean, self.future[f"{name}_forecast_sd"].values, "C3", "forecast", None
+        )
         return mean
 
-    def _observation(self, axes, name):
-        """What the filter expected to see a step before, and what it saw."""
+    def _draw_observation(self, axes, name):
+        """Draw an observation and its one-step prediction."""
         time, y = self.data["time"].values, self.data[name].values
         innovation = self.data[f"{name}_innovation"].values
-        known = np.isfinite(innovation)
+        finite = np.isfinite(innovation)
         sd = self.data[f"{name}_innovation_sd"].values
-        _band(axes, time[known], (y - innovation)[known], sd[known], "C2", "predicted")
-        _limits(axes, _usual(y), self._ahead(axes, name))
-        _dots(axes, time, y)
-        axes.set_ylabel(_label(name, self.observed[name][0]))
+        _draw_band(axes, time[finite], (y - innovation)[finite], sd[finite], "C2", "predicted")
+        _set_limits(axes, _without_outliers(y), self._draw_forecast(axes, name))
+        _draw_dots(axes, time, y)
+        axes.set_ylabel(axis_label(name, self.observed[name][0]))
 
 
-def _band(axes, time, mean, sd, color, label, words="95 %"):
+def _draw_band(axes, time, mean, sd, color, label, band_label="95 %"):
     axes.fill_between(
         time,
         mean - WIDTH * sd,
@@ -116,21 +119,21 @@ def _band(axes, time, mean, sd, color, label, words="95 %"):
         color=color,
         alpha=0.25,
         lw=0,
-        label=words,
+        label=band_label,
         zorder=1,
     )
     axes.plot(time, mean, lw=1.2, color=color, label=label, zorder=3)
 
 
-def _dots(axes, time, y):
-    """The observations; those beyond the panel as marks on its edge."""
+def _draw_dots(axes, time, y):
+    """Draw the observations as dots; those outside the panel as marks on its edge."""
     low, high = axes.get_ylim()
     axes.plot(time, y, ".", ms=3, color="0.25", label="observed", zorder=2.5)
-    for beyond, edge, mark in ((y > high, high, "^"), (y < low, low, "v")):
-        if beyond.any():
+    for outside, edge, mark in ((y > high, high, "^"), (y < low, low, "v")):
+        if outside.any():
             axes.plot(
-                time[beyond],
-                np.full(beyond.sum(), edge),
+                time[outside],
+                np.full(outside.sum(), edge),
                 mark,
                 ms=6,
                 color="C3",
@@ -140,23 +143,16 @@ def _dots(axes, time, y):
     axes.set_ylim(low, high)
 
 
-def _usual(y):
-    """Without the few values so far out that they would flatten all others."""
+def _without_outliers(y):
+    """The values without the few so far out that all others would look flat."""
     low, middle, high = np.nanquantile(y, (0.05, 0.5, 0.95)) if np.isfinite(y).any() else (0, 0, 0)
     return y[np.abs(y - middle) <= 3 * (high - low)]
 
 
-def _limits(axes, *values):
-    """Show these whole; a wide band at an uncertain start may leave the panel."""
+def _set_limits(axes, *values):
+    """Set limits that show all values; a wide band at the start may leave the panel."""
     values = np.concatenate(values)
     values = values[np.isfinite(values)]
     if len(values) and values.max() > values.min():
         margin = 0.15 * (values.max() - values.min())
         axes.set_ylim(values.min() - margin, values.max() + margin)
-
-
-def _label(name, units):
-    name = name.replace("_", " ")
-    if units == "1":
-        return name
-    return f"{name}\n({units})" if len(name) > 12 else f"{name} ({units})"

@@ -7,8 +7,14 @@ import numpy as np
 
 
 class Passes(NamedTuple):
-    """Stacked NumPy arrays: the filter's `Estimate`, the smoothed `Gaussian`, the `Forecast`
-    or None; and the seconds that compiling and running took."""
+    """Results of the passes over a record, NumPy arrays with a leading axis of time.
+
+    Attributes:
+        estimates: the filter's `filters.gaussian.Estimate`.
+        smoothed: the smoothed `filters.gaussian.Gaussian`.
+        future: the `filters.forecast.Forecast`, or None.
+        seconds: the times to compile and to run.
+    """
 
     estimates: Any
     smoothed: Any
@@ -17,14 +23,14 @@ class Passes(NamedTuple):
 
 
 def filter_and_smooth(
-    estimator: Any, y: np.ndarray, time_of: np.ndarray, ahead: np.ndarray
+    estimator: Any, y: np.ndarray, times: np.ndarray, ahead: np.ndarray
 ) -> Passes:
-    """The estimates at every observation, smoothed, and the forecast at the times ``ahead``.
+    """Filter, smooth and forecast.
 
     Args:
-        estimator: an `experiments.estimate.estimators.Estimator` whose ``used`` is 0 or 1.
-        y, time_of: (N, m) and (N,), the observations and their times.
-        ahead: (h,) times after the last; may be empty.
+        estimator: an `experiments.estimate.estimators.Estimator` whose ``burn_in`` is 0 or 1.
+        y, times: (N, m) and (N,), the observations and their times.
+        ahead: (h,), times of the forecast, after the last observation; may be empty.
     """
     import jax
     import jax.numpy as jnp
@@ -33,20 +39,20 @@ def filter_and_smooth(
     from filters.gaussian import Estimate
     from sim import rollout
 
-    used, smoother = estimator.used, estimator.smoother
+    burn_in, smoother = estimator.burn_in, estimator.smoother
 
-    def both(prior, xs, future):
+    def run_passes(prior, xs, future):
         carry = estimator.stepper.init(prior)
         last, estimates = rollout(estimator.stepper.step, carry, xs)
-        if used:  # the prior is what the first observation has taught
-            none = jnp.full_like(estimates.innovation[0], jnp.nan)
+        if burn_in:  # the prior is the estimate at the first observation
+            missing = jnp.full_like(estimates.innovation[0], jnp.nan)
             start = Estimate(
                 carry.m,
                 carry.P,
                 carry.m,
                 carry.P,
                 jnp.zeros_like(carry.P),
-                none,
+                missing,
                 jnp.full_like(estimates.S[0], jnp.nan),
                 jnp.zeros_like(estimates.loglik[0]),
             )
@@ -56,21 +62,21 @@ def filter_and_smooth(
             future = rollout(forecast(estimator.stepper).step, last, future)[1]
         return estimates, smoothed, future if len(ahead) else None
 
-    unseen = np.full((len(ahead), y.shape[1]), np.nan)
-    xs = step_inputs(estimator, y[used:], time_of[used:], time_of[max(used - 1, 0)])
-    future = step_inputs(estimator, unseen, ahead, time_of[-1]) if len(ahead) else None
-    kind = jnp.result_type(float)
-    arguments = jax.tree.map(lambda a: jnp.asarray(a, kind), (estimator.prior, xs, future))
-    began = time.perf_counter()
-    compiled = jax.jit(both).lower(*arguments).compile()
-    ready = time.perf_counter()
-    found = jax.tree.map(np.asarray, compiled(*arguments))
-    return Passes(*found, (ready - began, time.perf_counter() - ready))
+    unobserved = np.full((len(ahead), y.shape[1]), np.nan)
+    xs = step_inputs(estimator, y[burn_in:], times[burn_in:], times[max(burn_in - 1, 0)])
+    future = step_inputs(estimator, unobserved, ahead, times[-1]) if len(ahead) else None
+    dtype = jnp.result_type(float)
+    arguments = jax.tree.map(lambda a: jnp.asarray(a, dtype), (estimator.prior, xs, future))
+    start_time = time.perf_counter()
+    compiled = jax.jit(run_passes).lower(*arguments).compile()
+    compiled_at = time.perf_counter()
+    results = jax.tree.map(np.asarray, compiled(*arguments))
+    return Passes(*results, (compiled_at - start_time, time.perf_counter() - compiled_at))
 
 
-def step_inputs(estimator: Any, y: np.ndarray, time_of: np.ndarray, before: float) -> Any:
-    """The xs of the filter's steps, the first of which began at the time ``before``."""
+def step_inputs(estimator: Any, y: np.ndarray, times: np.ndarray, before: float) -> Any:
+    """The xs of the filter's steps, the first of which starts at the time ``before``."""
     if estimator.inputs is None:
         return y
-    dt = np.diff(time_of, prepend=before)
-    return {"y": y, **estimator.inputs(time_of, dt)}
+    dt = np.diff(times, prepend=before)
+    return {"y": y, **estimator.inputs(times, dt)}

@@ -1,4 +1,4 @@
-"""The task `estimate`: filter and smoother over a record, into a file and a figure."""
+"""The task `estimate`: a filter, its smoother and a forecast over a record of observations."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -23,17 +23,18 @@ FIGURE_PARTS = ("mean", "sd", "innovation")
 
 
 class Prepared(NamedTuple):
-    """All that a run needs, checked: what is wrong is said before a directory is claimed.
+    """All that a run needs, checked: a mistake is named before a directory is claimed.
 
     Attributes:
         estimator: an `experiments.estimate.estimators.Estimator`.
-        y, signals: the observations (length, m), and what is written beside the estimates.
-        length, t0, time_units: the observations, and their times.
-        dt: between observations, or None where they are irregular.
-        time, ahead: the times of the observations, and of the forecast.
-        quantities: units and words of what is scored.
-        measured: for an estimate, the name of what it is scored against.
-        left_out: observations before the first from which the estimator can begin.
+        y: the observations (length, m).
+        signals: what is written beside the estimates: the observations and the true states.
+        length, t0, dt, time_units: number of observations, time of the first, interval (None
+            if it varies), and units of time.
+        time, ahead: times of the observations (length,), and of the forecast.
+        quantities: units and description of everything that is scored.
+        measured: for an estimate, the name of the true values that it is scored against.
+        left_out: the number of observations before the first estimate.
     """
 
     config: Config
@@ -70,7 +71,7 @@ class Prepared(NamedTuple):
 
 
 def prepare(config: Config) -> Prepared:
-    """Read the record, build the estimator and hold them against each other.
+    """Read the record, build the estimator and check that they fit.
 
     Raises:
         ValueError: a key, a value, a name or a size is wrong.
@@ -91,24 +92,25 @@ def prepare(config: Config) -> Prepared:
     with precision(config):
         estimator = _with_update(config, _build_estimator(config, factory, y, time, dt), y)
         _check_sizes(config, estimator, y, time)
-    left_out = max(estimator.used - 1, 0)
-    estimator = estimator._replace(used=min(estimator.used, 1))
+    left_out = max(estimator.burn_in - 1, 0)
+    estimator = estimator._replace(burn_in=min(estimator.burn_in, 1))
     kept = slice(left_out, len(time))
     time, y = time[kept], y[kept]
-    known, signals, measured = dict(estimator.states), {}, {}
+    quantities, signals, measured = dict(estimator.states), {}, {}
     for state, values in source.truth.items():
-        if state not in known:
+        if state not in quantities:
             raise ValueError(
-                f"input.truth.{state}: the estimator has no such state; {suggest(state, known)}"
+                f"input.truth.{state}: the estimator has no such state; "
+                f"{suggest(state, quantities)}"
             )
         signals[f"{state}_true"] = values[kept]
         for kind in ("filtered", "smoothed"):
-            known[f"{state}_{kind}"] = known[state]
+            quantities[f"{state}_{kind}"] = quantities[state]
             measured[f"{state}_{kind}"] = f"{state}_true"
     signals |= dict(zip(estimator.observed, y.T, strict=True))
     name = estimator.name or config.target("estimator").rpartition(".")[2]
-    usual = float(np.median(np.diff(time))) if dt is None else dt
-    ahead = time[-1] + usual * np.arange(1, config.keys.forecast + 1)
+    interval = float(np.median(np.diff(time))) if dt is None else dt
+    ahead = time[-1] + interval * np.arange(1, config.keys.forecast + 1)
     return Prepared(
         config,
         name,
@@ -121,7 +123,7 @@ def prepare(config: Config) -> Prepared:
         source.units,
         time,
         ahead,
-        known,
+        quantities,
         measured,
         left_out,
     )
@@ -130,23 +132,24 @@ def prepare(config: Config) -> Prepared:
 def _build_estimator(config, factory, y, time, dt):
     from experiments.estimate.estimators import Estimator
 
-    asked = inspect.signature(factory).parameters
-    given = {name: value for name, value in (("y", y), ("t", time), ("dt", dt)) if name in asked}
+    parameters = inspect.signature(factory).parameters
+    known = {"y": y, "t": time, "dt": dt}
+    given = {name: value for name, value in known.items() if name in parameters}
     settings = dict(config.groups["estimator"])
     for key, value in config.groups["estimator"].items():
-        if isinstance(value, Mapping) and "_target_" in value:  # a piece within the piece
+        if isinstance(value, Mapping) and "_target_" in value:  # a piece of the estimator
             name = f"estimator.{key}"
             given[key] = instantiate(
                 resolve(f"{name}._target_", value["_target_"], config.allow), value, name
             )
             del settings[key]
-    found = instantiate(factory, settings, "estimator", given)
-    if not isinstance(found, Estimator):
+    estimator = instantiate(factory, settings, "estimator", given)
+    if not isinstance(estimator, Estimator):
         raise ValueError(
             f"estimator._target_: expected a function that returns an Estimator, got "
-            f"{type(found).__name__} from {config.target('estimator')}"
+            f"{type(estimator).__name__} from {config.target('estimator')}"
         )
-    return found
+    return estimator
 
 
 def _with_update(config, estimator, y):
@@ -168,7 +171,7 @@ def _with_update(config, estimator, y):
 
 
 def _check_sizes(config, estimator, y, time):
-    """Trace one step, so that pieces that do not fit are named before a run is claimed."""
+    """Raise ValueError unless the observations fit the estimator, by tracing one step."""
     import jax
 
     from experiments.estimate.passes import step_inputs
@@ -203,10 +206,10 @@ def run(
     report: Callable,
     **_: Any,
 ) -> TaskEnd:
-    """Filter and smooth into ``directory``; see `experiments.simulate.task.run` for the arguments.
+    """Filter, smooth and write; arguments as `experiments.runs.interface.TaskModule.run`.
 
     Raises:
-        Diverged: an estimate is not finite; what came before is kept, not smoothed.
+        Diverged: an estimate is not finite; the estimates before it are written, not smoothed.
     """
     from experiments.estimate.passes import filter_and_smooth
     from sim.diverged import Diverged, first_bad
@@ -223,58 +226,57 @@ def run(
             bad = first_bad(dict(smoothed._asdict()), "y", False)
             smoothed = smoothed if bad is None else None
         else:
-            estimates, smoothed = _first_observed(estimates, count), None
+            estimates, smoothed = _first_rows(estimates, count), None
         if count:
-            chosen = estimate_dataset(
-                prepared, estimates, smoothed, config.output.keep or DEFAULT_PARTS, count
-            )
-            chosen = chosen.isel(time=slice(None, None, every))
-            dataset_file.write_dataset(directory / "trajectory.nc", chosen, attributes)
+            parts = config.output.keep or DEFAULT_PARTS
+            written = estimate_dataset(prepared, estimates, smoothed, parts, count)
+            written = written.isel(time=slice(None, None, every))
+            dataset_file.write_dataset(directory / "trajectory.nc", written, attributes)
             watch(0, estimate_dataset(prepared, estimates, smoothed, FIGURE_PARTS, count))
         report(Status("diverged" if bad else "done", count, prepared.length, 0, *seconds))
         if bad is not None:
-            at = bad[0]
-            raise Diverged(at + 1, float(prepared.time[at]), bad[1], None, count)
+            index, variable, _ = bad
+            raise Diverged(index + 1, float(prepared.time[index]), variable, None, count)
         if future is not None:
-            foreseen = forecast_dataset(prepared, future)
-            dataset_file.write_dataset(directory / "forecast.nc", foreseen, attributes)
-            watch(prepared.length, foreseen)
+            ahead = forecast_dataset(prepared, future)
+            dataset_file.write_dataset(directory / "forecast.nc", ahead, attributes)
+            watch(prepared.length, ahead)
         return TaskEnd(True, _consistency_scores(prepared, estimates))
 
 
-def _first_observed(tree, count):
+def _first_rows(tree, count):
     import jax
 
     return jax.tree.map(lambda leaf: leaf[:count], tree)
 
 
 def _consistency_scores(prepared, estimates):
-    """Log-likelihood, and the mean NIS of each sensor with its 95 % bounds."""
+    """Log-likelihood, and for each sensor the mean NIS with 95 % bounds and a whiteness test."""
     import jax
 
-    judged = jax.jit(_judge_sensor, static_argnames="lags")
+    score_sensor = jax.jit(_score_sensor, static_argnames="lags")
     scores = {"loglik": {"total": float(estimates.loglik.sum())}, "nis": {}, "whiteness": {}}
     sensors = prepared.estimator.sensors or {"all": tuple(range(prepared.y.shape[1]))}
     for sensor, rows in sensors.items():
         v, S = estimates.innovation[:, rows], estimates.S[:, rows][:, :, rows]
-        seen = ~np.isnan(v).all(axis=1)
-        v, S = v[seen], S[seen]
+        observed = ~np.isnan(v).all(axis=1)
+        v, S = v[observed], S[observed]
         if not len(v):
             continue
         lags = min(10, len(v) // 5)
-        found, p = judged(v, S, lags=lags)
+        mean_nis, p = score_sensor(v, S, lags=lags)
         prefix = "" if sensor == "all" else f"{sensor}_"
         for name in ("mean", "lower", "upper"):
-            scores["nis"][prefix + name] = float(getattr(found, name))
+            scores["nis"][prefix + name] = float(getattr(mean_nis, name))
         if lags:
             p = np.asarray(p)
             scores["whiteness"][f"{prefix}p"] = float(np.nanmin(np.where(np.isfinite(p), p, 1.0)))
     return scores
 
 
-def _judge_sensor(v, S, lags):
-    """Of innovations and their covariances: the mean NIS, and the p of whiteness, or None."""
+def _score_sensor(v, S, lags):
+    """Mean NIS of innovations, and the p-values of their Ljung-Box tests, None without lags."""
     from filters.diagnostics import consistency, degrees, ljung_box, nis, standardise
 
-    found = consistency(nis(v, S), degrees(v).astype(v.dtype))
-    return found, ljung_box(standardise(v, S), lags).p if lags else None
+    mean_nis = consistency(nis(v, S), degrees(v).astype(v.dtype))
+    return mean_nis, ljung_box(standardise(v, S), lags).p if lags else None

@@ -1,4 +1,4 @@
-"""Updates of the task `estimate` whose parameters depend on the record."""
+"""Measurement updates of the task `estimate` whose parameters depend on the record."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,18 +6,19 @@ from typing import Any
 import numpy as np
 
 from filters.chi_square import chi2_quantile
-from filters.robust import gate as beyond
+from filters.robust import gate as gate_by_nis
 
 
 def gate(y: Any, probability: float = 0.999) -> Callable:
-    """An observation is missing where its NIS lies beyond what a good one reaches.
+    """Treat an observation as missing if its NIS is above a quantile of its χ² distribution.
 
     Args:
         y: (N, m) observations.
-        probability: of keeping a good one, between 0 and 1, whatever is seen of it.
+        probability: with which a good observation is kept, between 0 and 1; the quantile is
+            of as many degrees of freedom as the observation has components.
 
     Reference: as for `filters.robust.gate`.
     """
     if not 0 < probability < 1:
         raise ValueError(f"probability: expected a number between 0 and 1, got {probability:g}")
-    return beyond(np.asarray(chi2_quantile(probability, np.arange(y.shape[1] + 1.0))))
+    return gate_by_nis(np.asarray(chi2_quantile(probability, np.arange(y.shape[1] + 1.0))))

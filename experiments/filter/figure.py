@@ -7,22 +7,22 @@ import numpy as np
 
 from experiments.plots.timeseries import TimeSeriesPlot, draw_range
 
-FLOOR = -120.0  # dB: below it a response is drawn no further
+FLOOR = -120.0  # dB, the lowest gain that is drawn
 FREQUENCIES = 2000
 
 
 class FilterPlot:
-    """Gathers the signals as `TimeSeriesPlot` does, so that of a long record every peak is seen."""
+    """Gathers the signals as `TimeSeriesPlot` does, so that a long record shows every peak."""
 
     def __init__(self, prepared: Any):
-        self.prepared, self.picture = prepared, TimeSeriesPlot(prepared.length, None)
+        self.prepared, self.plot = prepared, TimeSeriesPlot(prepared.length, None)
 
     def add(self, first: int, dataset: Any) -> None:
-        """Take the signals, before and after."""
-        self.picture.add(first, dataset)
+        """Gather the signals before and after the filter, from sample ``first`` on."""
+        self.plot.add(first, dataset)
 
     def draw(self, path: Path, title: str) -> None:
-        """Write the figure, in the format of its suffix."""
+        """Write the figure: a panel for each signal, and the gain. The suffix gives the format."""
         import matplotlib
 
         matplotlib.use("Agg")
@@ -36,22 +36,28 @@ class FilterPlot:
         axes = None
         for row, name in enumerate(names):
             axes = figure.add_subplot(grid[row], sharex=axes)
-            self._signal(axes, name)
+            self._draw_signal(axes, name)
             axes.tick_params(labelbottom=row == len(names) - 1)
         axes.set_xlabel(f"time ({self.prepared.time_units})")
-        self._response(figure.add_subplot(grid[-1]))
+        self._draw_response(figure.add_subplot(grid[-1]))
         figure.align_ylabels()
         figure.savefig(path)
 
-    def _signal(self, axes, name):
-        low, high = self.picture.low, self.picture.high
-        seen = np.isfinite(low["time"][:, 0])
-        start, end = low["time"][seen, 0], high["time"][seen, 0]
+    def _draw_signal(self, axes, name):
+        low, high = self.plot.low, self.plot.high
+        filled = np.isfinite(low["time"][:, 0])
+        start, end = low["time"][filled, 0], high["time"][filled, 0]
         for key, label, color in ((name, "before", "0.6"), (f"{name}_filtered", "after", "C0")):
             draw_range(
-                axes, start, end, low[key][seen, 0], high[key][seen, 0], color=color, label=label
+                axes,
+                start,
+                end,
+                low[key][filled, 0],
+                high[key][filled, 0],
+                color=color,
+                label=label,
             )
-        axes.set_ylabel(self.picture.label(name))
+        axes.set_ylabel(self.plot.label(name))
         axes.legend(
             loc="lower right",
             bbox_to_anchor=(1, 1),
@@ -63,9 +69,9 @@ class FilterPlot:
         axes.grid(alpha=0.25)
         axes.margins(x=0)
 
-    def _response(self, axes):
+    def _draw_response(self, axes):
         edges = np.atleast_1d(self.prepared.arguments["cutoff"])
-        frequency, gain = draw_response(
+        frequency, gain = gain_response(
             self.prepared.sos, self.prepared.fs, min(edges), self.prepared.config.keys.zero_phase
         )
         axes.semilogx(frequency, gain, color="C0", lw=1.2)
@@ -75,16 +81,16 @@ class FilterPlot:
         axes.margins(x=0)
         axes.set_xlabel(f"frequency ({self.prepared.units})")
         axes.set_ylabel("gain (dB)")
-        axes.set_title(self.prepared.words, fontsize="small", loc="left")
+        axes.set_title(self.prepared.description, fontsize="small", loc="left")
         axes.grid(alpha=0.25, which="both")
 
 
-def draw_response(
+def gain_response(
     sos: np.ndarray, fs: float, cutoff: float, zero_phase: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Frequencies from far below the cutoff to fs/2, in even ratios, and the gain there in dB.
+    """Frequencies from far below the cutoff to fs/2, evenly spaced in logarithm, and gains in dB.
 
-    >>> frequency, gain = draw_response(np.array([[0.5, 0.5, 0.0, 1.0, 0.0, 0.0]]), 2.0, 0.1, False)
+    >>> frequency, gain = gain_response(np.array([[0.5, 0.5, 0.0, 1.0, 0.0, 0.0]]), 2.0, 0.1, False)
     >>> float(frequency[-1]), bool(abs(gain[0]) < 1e-2)
     (1.0, True)
     """

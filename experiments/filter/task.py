@@ -20,14 +20,17 @@ from experiments.runs.summary import method_names
 
 
 class Prepared(NamedTuple):
-    """All that a run needs, checked: what is wrong is said before a directory is claimed.
+    """All that a run needs, checked: a mistake is named before a directory is claimed.
 
     Attributes:
         data: the signals, an `xarray.Dataset` along ``time``.
-        arguments: of `filters.iir.dataarray.filtered`, beside the signal.
-        sos, fs, units: the sections, the sampling rate, and its units and the cutoff's.
-        words: the filter in one line.
-        measured: nothing is scored.
+        arguments: arguments of `filters.iir.dataarray.filter_dataarray` after the signal.
+        sos: second-order sections (S, 6).
+        fs, units: sampling rate, and the units of it and of the cutoff.
+        description: the filter in one line.
+        length, t0, dt, time_units: samples, time of the first, interval, and their units.
+        quantities: units and description of each signal.
+        measured: empty: nothing is scored.
     """
 
     config: Config
@@ -37,7 +40,7 @@ class Prepared(NamedTuple):
     sos: np.ndarray
     fs: float
     units: str
-    words: str
+    description: str
     length: int
     t0: float
     dt: float
@@ -58,13 +61,13 @@ class Prepared(NamedTuple):
         return RunSummary(
             unit=("sample", "samples"),
             details=f"of {self.dt:g} {self.time_units}, {method}, {kind}",
-            rows=(("filter", self.words),),
+            rows=(("filter", self.description),),
             separate_compile=False,
         )
 
 
 def prepare(config: Config) -> Prepared:
-    """Read the record, design the filter and hold them against each other.
+    """Read the record, design the filter and check that they fit.
 
     Raises:
         ValueError: a key, a value, a name or a size is wrong.
@@ -80,16 +83,19 @@ def prepare(config: Config) -> Prepared:
         raise ValueError(
             f"input.columns: expected each column once, got {config.groups['input']['columns']}"
         )
-    data = _filtered_dataset(source.y[: len(time)], time, source.units, quantities)
+    data = _signal_dataset(source.y[: len(time)], time, source.units, quantities)
     with precision(config):
         from filters.iir.dataarray import sampling_rate, sections
+        from filters.iir.numeric import ArgumentError
 
         fs, units = sampling_rate(data["time"])
         try:
             sos = sections(design, fs, units=units, **settings)
+        except ArgumentError as error:
+            key = "design" if error.name == "design" else f"design.{error.name}"
+            raise ValueError(f"{key}: {error.reason}") from error
         except ValueError as error:
-            dot = "" if str(error).startswith("design:") else "design."
-            raise ValueError(f"{dot}{error}") from error
+            raise ValueError(f"design.{error}") from error
         for signal in data.values():
             _check_length(config, source.path, signal, sos)
     name = "record" if source.path == "input.values" else Path(source.path).stem
@@ -118,7 +124,7 @@ def prepare(config: Config) -> Prepared:
 
 
 def _build_design(config):
-    """The function that designs, and what it is given beside the sampling rate."""
+    """The function that designs, and its arguments other than the sampling rate."""
     design = resolve("design._target_", config.target("design"), config.allow)
     settings = {
         key: value for key, value in config.groups["design"].items() if not key.startswith("_")
@@ -130,32 +136,34 @@ def _build_design(config):
 
 
 def _output_names(count):
-    """Names for the columns of a record that has none."""
+    """Names, units and descriptions for the columns of a record that has none."""
     names = ["y"] if count == 1 else [f"y{i + 1}" for i in range(count)]
     return {name: ("1", name) for name in names}
 
 
-def _filtered_dataset(y, time, units, quantities):
+def _signal_dataset(y, time, units, quantities):
     from sim.trajectory import trajectory
 
     names = list(quantities)
-    taken = {"time", *(f"{name}_filtered" for name in names)}
+    reserved = {"time", *(f"{name}_filtered" for name in names)}
     for i, name in enumerate(names):
-        if name in taken or "/" in name:
+        if name in reserved or "/" in name:
             raise ValueError(
                 f"input.columns[{i}]: expected the name of a signal, other than 'time' and "
                 f"without '/', got {name!r}"
             )
-    found = trajectory(dict(zip(names, y.T, strict=True)), dt=1.0, first=0, quantities=quantities)
-    return with_time(found, time, units)[names]
+    signals = dict(zip(names, y.T, strict=True))
+    dataset = trajectory(signals, dt=1.0, first=0, quantities=quantities)
+    return with_time(dataset, time, units)[names]
 
 
 def _check_length(config, path, signal, sos):
-    """What is wrong with a signal, before a run is claimed."""
+    """Raise unless the signal can be filtered: its gaps, its length and the sections fit."""
     import jax
 
     from filters.iir import sosfilt, sosfiltfilt
     from filters.iir.dataarray import fill_gaps
+    from filters.iir.numeric import ArgumentError
 
     run = sosfiltfilt if config.keys.zero_phase else sosfilt
     try:
@@ -164,13 +172,14 @@ def _check_length(config, path, signal, sos):
         raise OSError(f"input.path: {path}: {error}") from error
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error", UserWarning)  # of unstable poles: no record is worth it
+            warnings.simplefilter("error", UserWarning)  # unstable poles are refused
             jax.eval_shape(lambda x: run(sos, x), values)
     except UserWarning as warning:
         raise ValueError(f"design: {warning}") from None
+    except ArgumentError as error:  # the sections do not suit the filter
+        raise ValueError(f"design: {error}") from error
     except ValueError as error:
-        place = "design" if str(error).startswith("sos:") else f"input: {path}"
-        raise ValueError(f"{place}: {error}") from error
+        raise ValueError(f"input: {path}: {error}") from error
 
 
 def _describe_design(design, settings, fs, units, config):
@@ -195,21 +204,21 @@ def run(
     report: Callable,
     **_: Any,
 ) -> TaskEnd:
-    """Filter into ``directory``; see `experiments.simulate.task.run` for the arguments."""
-    from filters.iir.dataarray import filtered
+    """Filter, and write the file; arguments as `experiments.runs.interface.TaskModule.run`."""
+    from filters.iir.dataarray import filter_dataarray
     from sim.stream import Status
 
     config, data = prepared.config, prepared.data.copy()
-    began = clock.perf_counter()
+    start = clock.perf_counter()
     with precision(config):
         for name, signal in prepared.data.items():
-            y = filtered(signal, **prepared.arguments)
+            y = filter_dataarray(signal, **prepared.arguments)
             y.attrs["long_name"] = f"{y.attrs['long_name']}, filtered"
             y.encoding["_FillValue"] = np.nan
             data[f"{name}_filtered"] = y
-    seconds = clock.perf_counter() - began
-    kept = data.isel(time=slice(None, None, config.output.save_every))
-    dataset_file.write_dataset(directory / "trajectory.nc", kept, attributes)
+    seconds = clock.perf_counter() - start
+    thinned = data.isel(time=slice(None, None, config.output.save_every))
+    dataset_file.write_dataset(directory / "trajectory.nc", thinned, attributes)
     watch(0, data)
     report(Status("done", prepared.length, prepared.length, 0, 0.0, seconds))
     rms = {

@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from filters.iir.numeric import ArgumentError
+
 # A pole nearer to the unit circle than rounding puts a double one is taken to lie on it.
 ON_CIRCLE = 1e-7
 
@@ -59,13 +61,13 @@ def sections(sos):
     """
     sos = numbers(sos)
     if sos.ndim != 2 or sos.shape[0] < 1 or sos.shape[1] != 6:
-        raise ValueError(f"sos: expected an array of shape (sections, 6), got {sos.shape}")
+        raise ArgumentError("sos", f"expected an array of shape (sections, 6), got {sos.shape}")
     if isinstance(sos, jax.core.Tracer):
         return sos
     rows = np.asarray(sos).tolist()
     if any(row[3] != 1 for row in rows):
         got = [row[3] for row in rows]
-        raise ValueError(f"sos: sos[:, 3] should be all ones, got {got}")
+        raise ArgumentError("sos", f"sos[:, 3] should be all ones, got {got}")
     if isinstance(sos, np.ndarray) and any(_outside(row[3:]) for row in rows):
         _warn([pole for row in rows for pole in np.roots(row[3:]).tolist()])
     return sos

@@ -136,9 +136,9 @@ def sections(
     signature = inspect.signature(design)
     edges = np.asarray(cutoff, float)
     if not np.all((edges > 0) & (edges < fs / 2)):
-        raise ValueError(
-            f"cutoff: expected above 0 and below {fs / 2:g} {units}, half the sampling "
-            f"rate, got {cutoff}"
+        raise ArgumentError(
+            "cutoff",
+            f"expected above 0 and below {fs / 2:g} {units}, half the sampling rate, got {cutoff}",
         )
     given = {"Wn" if "Wn" in signature.parameters else "w0": cutoff, "fs": fs, **settings}
     given |= {} if order is None else {"N": order}
@@ -147,14 +147,14 @@ def sections(
         signature.bind(**given)
     except TypeError as error:
         takes = ", ".join(signature.parameters)
-        raise ValueError(
-            f"design: {_name(design)}({takes}): {error} (order is its N, cutoff its Wn or w0)"
+        raise ArgumentError(
+            "design", f"{_name(design)}({takes}): {error} (order is its N, cutoff its Wn or w0)"
         ) from None
     try:
         coefficients = design(**given)
     except ArgumentError as error:
         name = {"N": "order", "Wn": "cutoff", "w0": "cutoff"}.get(error.name, error.name)
-        raise ValueError(f"{name}: {error.reason}") from None
+        raise ArgumentError(name, error.reason) from None
     if isinstance(coefficients, tuple):
         coefficients = tf2sos(*coefficients)
     return np.asarray(coefficients, float)

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from filters.iir.arrays import common_dtype, polynomials, sections
+from filters.iir.numeric import ArgumentError
 
 
 def lfilter_zi(b, a):
@@ -86,7 +87,7 @@ def section_states(sos):
 def check_settles(name, a):
     """A filter with the pole 1 never settles on a step."""
     if not isinstance(a, jax.core.Tracer) and not np.all(np.asarray(a).sum(axis=-1)):
-        raise ValueError(f"{name}: expected no pole at 1, where a step never settles, got one")
+        raise ArgumentError(name, "expected no pole at 1, where a step never settles, got one")
 
 
 def lfiltic(b, a, y, x=None):

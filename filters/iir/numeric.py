@@ -99,7 +99,7 @@ def sampling_frequency(fs, allow_none=True):
 
 
 class ArgumentError(ValueError):
-    """A wrong argument of a design, for callers that have another name for it."""
+    """A wrong argument, by name, for callers that have another name for it."""
 
     def __init__(self, name: str, reason: str):
         super().__init__(f"{name}: {reason}")
