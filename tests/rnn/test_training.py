@@ -11,7 +11,7 @@ from sim.fit import Experiment, Simulation, Truncated, fit, load, save
 from sim.fit.problem.assemble import build_problem
 from sim.fit.problem.losses import loss
 from sim.fit.solvers.batches import shuffle_windows, split_windows
-from sim.fit.solvers.truncated_backprop import init, step
+from sim.fit.solvers.truncated_backprop import TruncatedBackprop
 from sim.rnn import pieces
 from tests.filters.derivatives import quick
 from tests.rnn.small import OBJECTIVE, free_run, recorded, start
@@ -83,9 +83,10 @@ def ragged():
 
 def after(experiments, window, batch=None, solver=SGD, passes=1, begin=START):
     problem, z = build_problem(OBJECTIVE, begin, experiments, validated=True)
-    search = init(solver, 3, problem, z)
+    training = TruncatedBackprop(solver, window, batch, 3)
+    search = training.init(problem, z)
     for _ in range(passes):
-        search = step(solver, window, batch, problem, search, 0.0)
+        search = training.step(problem, search, 0.0)
     return problem, z, search
 
 
@@ -106,7 +107,8 @@ def test_no_step_where_a_batch_has_ended_and_the_state_goes_on_through_a_gap(rag
     def moved(y):
         problem, z = build_problem(OBJECTIVE, START, e._replace(y=y), validated=True)
         problem = problem.with_weights(jnp.ones(1))
-        return step(SGD, 8, None, problem, init(SGD, 3, problem, z), 0.0).z - z
+        training = TruncatedBackprop(SGD, 8, None, 3)
+        return training.step(problem, training.init(problem, z), 0.0).z - z
 
     gone = jnp.full_like(e.y, jnp.nan)
     last = moved(gone.at[32:].set(e.y[32:]))

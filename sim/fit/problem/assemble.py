@@ -11,7 +11,7 @@ from sim.fit.problem.errors import TooFewSamples
 from sim.fit.problem.objectives import check_objective
 from sim.fit.problem.problem import InitialStates, Problem
 from sim.messages import join_names
-from sim.records.experiment import output_scale, validate_experiments
+from sim.records.experiment import Experiment, output_scale, validate_experiments
 
 
 def build_problem(
@@ -84,7 +84,7 @@ def _check_covariances(layout, given, state_kinds):
             )
 
 
-def validation_problem(problem: Problem, experiments, states) -> Problem:
+def build_validation_problem(problem: Problem, experiments, states) -> Problem:
     """The same parameters on other experiments, whose initial states are as given. Its loss is
     that of the errors alone, without priors.
 
@@ -105,6 +105,14 @@ def validation_problem(problem: Problem, experiments, states) -> Problem:
         problem.objective, problem.start, problem.unit, layout, fixed, experiments, given
     )
     return validation.with_weights(problem.weights)
+
+
+def split_states(states, validation):
+    """The initial states of the experiments, and those of the validation experiments."""
+    if not isinstance(states, list) or validation is None:
+        return states, states
+    count = 1 if isinstance(validation, Experiment) else len(validation)
+    return states[:-count], states[-count:]
 
 
 def _stack_problem(objective, start, unit, layout, states, experiments, given) -> Problem:

@@ -26,7 +26,7 @@ def free_run(objective, params, x0, experiment: Experiment):
     [[4.0], [2.0], [1.0]]
     """
     check_simulation(objective, "to run freely")
-    return _jit_free_run(objective, *_cast_floats(params, x0, experiment))
+    return _jit_free_run(objective, *cast_floats(params, x0, experiment))
 
 
 @partial(jax.jit, static_argnums=0)
@@ -42,8 +42,8 @@ def run_outputs(objective, params, x0, e: Experiment):
     return jnp.concatenate([objective.first(params, x0, e)[None], simulated])
 
 
-def _cast_floats(params, x0, e):
-    """All in the floats of the parameters."""
+def cast_floats(params, x0, e):
+    """Parameters, state and record with the floats of the parameters."""
     dtype = float_dtype(*(jnp.asarray(leaf).dtype for leaf in jax.tree.leaves(params)))
 
     def cast(leaf):

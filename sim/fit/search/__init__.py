@@ -10,7 +10,9 @@ __all__ = [
     "ensemble",
     "fit",
     "initial_state",
+    "loop",
     "multiple_shooting",
     "multistart",
+    "segments",
     "stages",
 ]

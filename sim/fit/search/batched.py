@@ -9,17 +9,22 @@ import jax.numpy as jnp
 import numpy as np
 
 from sim.fit.problem.fingerprint import Fingerprint
-from sim.fit.problem.losses import loss
 from sim.fit.problem.problem import Problem
 from sim.fit.result import Best
 from sim.fit.search.conclude import steps_phrase
-from sim.fit.solvers.choose import choose_solver
+from sim.fit.search.loop import monitored_loss, update_best
 from sim.fit.solvers.status import CONVERGED, SEARCHING, STUCK
 
 
 class BatchState(NamedTuple):
-    """The state of all searches, each leaf (M, …): the search itself, the best place yet, and
-    whether it began finite; and the fingerprint of their problem."""
+    """The state of M searches, each leaf (M, …).
+
+    Attributes:
+        search: of the solver.
+        best: the best places so far.
+        finite: which searches began with a finite loss.
+        fingerprint: of their problem.
+    """
 
     search: Any
     best: Best
@@ -27,93 +32,87 @@ class BatchState(NamedTuple):
     fingerprint: Fingerprint | None = None
 
 
-def per_member(problems):
-    """What of the problem is each member's own: its start, and the units that come from it."""
-    return jax.tree.map(lambda *x: jnp.stack(x), *((p.start, p.unit) for p in problems))
+class MemberFields(NamedTuple):
+    """The fields of a problem in which members differ, (M, …)."""
+
+    start: Any
+    unit: Any
 
 
-def _member_problem(problem: Problem, own) -> Problem:
-    return replace(problem, start=own[0], unit=own[1])
+def stack_fields(problems) -> MemberFields:
+    """The fields in which the problems of all members differ."""
+    return jax.tree.map(lambda *x: jnp.stack(x), *(MemberFields(p.start, p.unit) for p in problems))
 
 
-def _monitored_loss(method, problem, watched, own, inner):
-    """What decides which place is best, as in `fit`."""
-    if watched is None:
-        return choose_solver(*method).loss(inner)
-    parameters = inner.z[: problem.parameter_count]
-    return loss(_member_problem(watched, own), parameters)
+def _member_problem(problem: Problem | None, fields: MemberFields) -> Problem | None:
+    return None if problem is None else replace(problem, start=fields.start, unit=fields.unit)
+
+
+def _monitored_loss(solver, problem, validation, fields, state):
+    return monitored_loss(solver, state, problem, _member_problem(validation, fields))
 
 
 @partial(jax.jit, static_argnums=0)
-def init_members(method, problem, watched, own, zs):
-    def one(own, z):
-        inner = choose_solver(*method).begin(_member_problem(problem, own), z)
-        value = _monitored_loss(method, problem, watched, own, inner)
-        finite = jnp.isfinite(choose_solver(*method).loss(inner))
+def init_members(solver, problem, validation, fields, zs) -> tuple[BatchState, Any]:
+    """Searches that begin at zs (M, n), and their monitored losses."""
+
+    def init_one(fields, z):
+        state = solver.init(_member_problem(problem, fields), z)
+        value = _monitored_loss(solver, problem, validation, fields, state)
+        finite = jnp.isfinite(solver.loss(state))
         best = jnp.where(jnp.isfinite(value) & finite, value, jnp.inf)
-        return BatchState(inner, Best(z, best, jnp.zeros((), jnp.result_type(int))), finite), value
+        return BatchState(state, Best(z, best, jnp.zeros((), jnp.result_type(int))), finite), value
 
-    return jax.vmap(one)(own, zs)
-
-
-@partial(jax.jit, static_argnums=0)
-def step_members(method, problem, watched, own, members, going, tolerance):
-    """Those that are going one evaluation further, the others as they are."""
-
-    def one(own, member, going):
-        inner = choose_solver(*method).advance(
-            _member_problem(problem, own), member.search, tolerance
-        )
-        inner = jax.tree.map(lambda a, b: jnp.where(going, a, b), inner, member.search)
-        value = _monitored_loss(method, problem, watched, own, inner)
-        old, better = member.best, going & (value < member.best.loss)
-        best = Best(
-            jnp.where(better, inner.z, old.z),
-            jnp.where(better, value, old.loss),
-            jnp.where(better, 0, old.steps_since + going.astype(old.steps_since.dtype)),
-        )
-        return BatchState(inner, best, member.finite), value
-
-    return jax.vmap(one)(own, members, going)
+    return jax.vmap(init_one)(fields, zs)
 
 
 @partial(jax.jit, static_argnums=0)
-def monitored_losses(method, problem, watched, own, inner):
-    return jax.vmap(lambda own, inner: _monitored_loss(method, problem, watched, own, inner))(
-        own, inner
-    )
+def step_members(solver, problem, validation, fields, members, running, tolerance):
+    """Those that are running one evaluation further, the others as they are."""
+
+    def step_one(fields, member, running):
+        new = solver.step(_member_problem(problem, fields), member.search, tolerance)
+        state = jax.tree.map(lambda a, b: jnp.where(running, a, b), new, member.search)
+        value = _monitored_loss(solver, problem, validation, fields, state)
+        best = update_best(member.best, state.z, value, running)
+        return BatchState(state, best, member.finite), value
+
+    return jax.vmap(step_one)(fields, members, running)
 
 
 @partial(jax.jit, static_argnums=0)
-def member_losses(method, inner):
-    return jax.vmap(choose_solver(*method).loss)(inner)
+def monitored_losses(solver, problem, validation, fields, states):
+    """The monitored losses (M,)."""
+    return jax.vmap(partial(_monitored_loss, solver, problem, validation))(fields, states)
+
+
+@partial(jax.jit, static_argnums=0)
+def member_losses(solver, states):
+    """The losses (M,)."""
+    return jax.vmap(solver.loss)(states)
 
 
 @jax.jit
-def member_parameters(problem, own, zs):
+def member_parameters(problem, fields, zs):
     """The parameters and the initial states, (M, …)."""
 
-    def one(own, z):
-        params, states = _member_problem(problem, own).unpack(z)
+    def unpack_one(fields, z):
+        params, states = _member_problem(problem, fields).unpack(z)
         return params, problem.in_user_order(states)
 
-    return jax.vmap(one)(own, zs)
+    return jax.vmap(unpack_one)(fields, zs)
 
 
-def are_running(members, steps, patience):
-    inner, best = jax.tree.map(np.asarray, (members.search, members.best))
-    searching = (inner.steps < steps) & (inner.status == SEARCHING)
-    return searching & (best.steps_since < patience) & np.asarray(members.finite)
-
-
-def describe(members, steps, patience):
+def describe(members: BatchState, steps: int, patience: float) -> str:
+    """How many members ended in which way."""
     finite = np.asarray(members.finite)
-    status, waited = np.asarray(members.search.status), np.asarray(members.best.steps_since)
-    stopped = finite & (waited >= patience)
+    status, since = np.asarray(members.search.status), np.asarray(members.best.steps_since)
+    stopped = finite & (since >= patience)
     rest = finite & ~stopped
-    # Windows are refused for one reason alone.
-    stuck = "stuck" if members.search.location is None else "stuck where the loss turned non-finite"
-    found = {
+    # A window is rejected only if it is not finite.
+    windows = members.search.location is not None
+    stuck = "stuck where the loss turned non-finite" if windows else "stuck"
+    ways = {
         "stopped early": stopped,
         "converged": rest & (status == CONVERGED),
         stuck: rest & (status == STUCK),
@@ -121,5 +120,5 @@ def describe(members, steps, patience):
         "diverged at the start": ~finite,
     }
     return f"{len(finite)} members: " + ", ".join(
-        f"{int(which.sum())} {words}" for words, which in found.items() if which.any()
+        f"{int(which.sum())} {words}" for words, which in ways.items() if which.any()
     )

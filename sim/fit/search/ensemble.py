@@ -9,29 +9,28 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sim.check import positive
-from sim.fit.problem.assemble import build_problem, validation_problem
+from sim.fit.problem.assemble import build_problem, build_validation_problem, split_states
 from sim.fit.problem.errors import divergence_error
 from sim.fit.problem.fingerprint import check_fingerprint, check_same_state, fingerprint
 from sim.fit.problem.objectives import Objective, whole_objective
 from sim.fit.search import batched
-from sim.fit.search.fit import split_states
+from sim.fit.search.loop import is_running, patience_or_default, run_search
 from sim.fit.solvers.choose import choose_solver
 from sim.records.experiment import Experiment, validate_experiments
 
 
 class Ensemble(NamedTuple):
-    """What an ensemble has found, M members along the first axis.
+    """The result of `ensemble`, M members along the first axis.
 
     Attributes:
         params: the best parameters of each member.
         states: the initial state of each experiment, (M, …).
         loss: (steps + 1, M), as of `Fit`; a member that has ended keeps its last.
         validation: (steps + 1, M), the losses on the validation experiments, or None.
-        best: (M,), the loss that decided which place is best, of validation if there is any.
-        finite: (M,), which members are finite; the others are as they began.
+        best: (M,), the smallest loss of each, of the validation experiments if there are any.
+        finite: (M,), which members began with a finite loss; the others are as they began.
         message: how they ended, in words.
-        search: the whole state of the search, one pytree: `ensemble` goes on from it.
+        search: the whole state of the search, one pytree, from which `ensemble` goes on.
     """
 
     params: Any
@@ -67,8 +66,8 @@ def ensemble(
         min_{θᵢ} ½ Σ_k |W (y_k − ŷ_k(θᵢ))|²,   i = 1 … M
 
     Each has its own optimiser, and its own early stopping. Members differ by their starts;
-    what they have found spreads where the records say little. Outputs count by their own
-    standard deviation W⁻¹, and never again by the noise found, as in `fit` they do.
+    their results spread where the records say little. The weight W of an output is the
+    inverse of its standard deviation; `fit` weights again by the noise, this does not.
 
     Args:
         objective: as `fit` takes it; `Truncated` of it trains in windows and batches.
@@ -76,7 +75,7 @@ def ensemble(
             ``jax.vmap(lambda key: gru_params(key, 1, 8))(keys)`` makes them.
         experiments, parameters, states, free_states, state_kinds, solver, validation,
             patience, steps, tolerance: as `fit` takes them, the same for all members.
-        search: the ``search`` of an `Ensemble` that is to go on, bit for bit.
+        search: the ``search`` of an `Ensemble` to go on from, bit for bit.
         report: called after each evaluation with its number and the losses (M,).
         on_state: as `fit` takes it, with the state of all members and their losses (M,).
 
@@ -84,8 +83,8 @@ def ensemble(
         An `Ensemble`.
 
     Raises:
-        ValueError: as `fit` does; the starts have no leading axis; or no member is finite
-            at its start; or search is of other members, of another problem or solver.
+        ValueError: as `fit`; or the starts have no leading axis, no member is finite at its
+            start, or the search is of other members, of another problem or solver.
 
     Reference: B. Lakshminarayanan et al., "Simple and scalable predictive uncertainty
     estimation using deep ensembles", NeurIPS 2017.
@@ -100,35 +99,34 @@ def ensemble(
     >>> ensemble(Simulation(model), starts, e, states=1.0).params["a"].round(6).tolist()
     [0.8, 0.8, 0.8]
     """
-    method = objective, solver
-    choose_solver(*method)
-    count = _stack_members("starts", starts)
-    each = [jax.tree.map(lambda leaf, i=i: jnp.asarray(leaf)[i], starts) for i in range(count)]
+    solver = choose_solver(objective, solver)
+    count = _count_members("starts", starts)
     experiments = validate_experiments(experiments)
-    split = split_states(states, validation)
-    begun = [
-        build_problem(
-            whole_objective(objective),
-            start,
-            experiments,
-            parameters,
-            split[0],
-            free_states,
-            state_kinds,
-            validation is not None,
-        )
-        for start in each
-    ]
-    problem, own = begun[0][0], batched.per_member([problem for problem, _ in begun])
-    watched = None if validation is None else validation_problem(problem, validation, split[1])
-    if patience is None:
-        patience = np.inf if watched is None else 20
-    else:
-        patience = positive("patience", patience)
-    zs = jnp.stack([z for _, z in begun])
-    mark = fingerprint(replace(problem, start=own[0]), watched)
+    training_states, validation_states = split_states(states, validation)
+    problems, zs = zip(
+        *(
+            build_problem(
+                whole_objective(objective),
+                jax.tree.map(lambda leaf, i=i: jnp.asarray(leaf)[i], starts),
+                experiments,
+                parameters,
+                training_states,
+                free_states,
+                state_kinds,
+                validation is not None,
+            )
+            for i in range(count)
+        ),
+        strict=True,
+    )
+    problem, fields, zs = problems[0], batched.stack_fields(problems), jnp.stack(zs)
+    if validation is not None:
+        validation = build_validation_problem(problem, validation, validation_states)
+    patience = patience_or_default(patience, validation)
+    of_problem = fingerprint(replace(problem, start=fields.start), validation)
+    given = solver, problem, validation, fields
     if search is None:
-        search, value = batched.init_members(method, problem, watched, own, zs)
+        search, value = batched.init_members(*given, zs)
         if not np.asarray(search.finite).any():
             raise divergence_error(
                 problem,
@@ -136,42 +134,56 @@ def ensemble(
                 "starts: expected one from which the model stays finite "
                 f"over the records, got {count} that diverge",
             )
+        search = search._replace(fingerprint=of_problem)
     else:
-        z = search.search.z if isinstance(search, batched.BatchState) else None
-        if np.shape(z) != zs.shape:
-            raise ValueError(
-                f"search: expected that of {count} members with {zs.shape[1]} unknowns each, got "
-                f"{type(search).__name__ if z is None else 'one of shape ' + str(z.shape)}"
-            )
-        check_fingerprint(search.fingerprint, mark)
-        search = search._replace(fingerprint=None)
-        expected = batched.init_members.eval_shape(method, problem, watched, own, zs)[0]
-        check_same_state(search.search, expected.search)
-        value = batched.monitored_losses(method, problem, watched, own, search.search)
-    losses, seen = [np.asarray(batched.member_losses(method, search.search))], [np.asarray(value)]
-    while (going := batched.are_running(search, steps, patience)).any():
-        search, value = batched.step_members(
-            method, problem, watched, own, search, jnp.asarray(going), tolerance
-        )
-        losses.append(np.asarray(batched.member_losses(method, search.search)))
-        seen.append(np.asarray(value))
-        if report is not None:
-            report(int(np.max(search.search.steps)), losses[-1])
-        if on_state is not None:
-            state = search._replace(fingerprint=mark)
-            if on_state(state, losses[-1], None if watched is None else seen[-1]):
-                steps = int(np.max(search.search.steps))
-    params, x0 = batched.member_parameters(problem, own, search.best.z)
+        _check_resumable(search, of_problem, given, zs)
+        value = batched.monitored_losses(*given, search.search)
+    losses = [np.asarray(batched.member_losses(solver, search.search))]
+    monitored = [np.asarray(value)]
+    search, steps = run_search(
+        partial(_advance, given, tolerance),
+        search,
+        losses,
+        monitored,
+        is_running=lambda search, steps: (
+            is_running(search, steps, patience) & np.asarray(search.finite)
+        ),
+        steps=steps,
+        report=report,
+        on_state=on_state,
+    )
+    params, x0 = batched.member_parameters(problem, fields, search.best.z)
     return Ensemble(
         jax.tree.map(np.asarray, params),
         tuple(x0),
         np.stack(losses),
-        None if watched is None else np.stack(seen),
+        None if validation is None else np.stack(monitored),
         np.asarray(search.best.loss),
         np.asarray(search.finite),
         batched.describe(search, steps, patience),
-        search._replace(fingerprint=mark),
+        search,
     )
+
+
+def _advance(given, tolerance, search: batched.BatchState, running):
+    """All members one evaluation further, their losses, and those that are monitored (M,)."""
+    members = search._replace(fingerprint=None)
+    members, value = batched.step_members(*given, members, jnp.asarray(running), tolerance)
+    losses = np.asarray(batched.member_losses(given[0], members.search))
+    return members._replace(fingerprint=search.fingerprint), losses, np.asarray(value)
+
+
+def _check_resumable(search, of_problem, given, zs) -> None:
+    """Raise ValueError unless it is a search of these members on this problem."""
+    z = search.search.z if isinstance(search, batched.BatchState) else None
+    if np.shape(z) != zs.shape:
+        raise ValueError(
+            f"search: expected that of {len(zs)} members with {zs.shape[1]} unknowns each, got "
+            f"{type(search).__name__ if z is None else 'one of shape ' + str(z.shape)}"
+        )
+    check_fingerprint(search.fingerprint, of_problem)
+    expected = batched.init_members.eval_shape(*given, zs)[0]
+    check_same_state(search.search, expected.search)
 
 
 class Spread(NamedTuple):
@@ -191,7 +203,7 @@ def simulate_members(
     Args:
         objective: a `Simulation`, or `Truncated` of one.
         params: with a leading axis of members, as of `Ensemble`.
-        experiment: its xs enter; of its y the length alone.
+        experiment: the input, and the number of samples.
         state: the initial state as `Simulation` takes it, the same for all members.
         finite: (M,), which members count, as of `Ensemble`; None is all.
 
@@ -215,7 +227,7 @@ def simulate_members(
     objective = whole_objective(objective)
     if not isinstance(objective, Objective) or objective.is_likelihood:
         raise ValueError(f"objective: expected a Simulation, got {type(objective).__name__}")
-    count = _stack_members("params", params)
+    count = _count_members("params", params)
     finite = np.ones(count, bool) if finite is None else np.asarray(finite)
     if finite.shape != (count,) or not finite.any():
         raise ValueError(
@@ -232,8 +244,12 @@ def _run_members(objective, params, experiment, state):
     return jax.vmap(lambda p: objective.run(p, state, experiment)[1])(params)
 
 
-def _stack_members(name, params):
-    """M, the leading axis of every leaf."""
+def _count_members(name, params):
+    """M, the leading axis of every leaf.
+
+    Raises:
+        ValueError: the leaves have none, or different ones.
+    """
     counts = {np.shape(leaf)[:1] for leaf in jax.tree.leaves(params)}
     if len(counts) != 1 or counts == {()} or counts == {(0,)}:
         got = ", ".join(str(c[0]) if c else "none" for c in sorted(counts)) or "no parameters"

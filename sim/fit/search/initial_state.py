@@ -1,4 +1,4 @@
-"""A run on another record: its initial state from the first samples, and its outputs."""
+"""The initial state of another record, from its first samples."""
 
 from typing import Any
 
@@ -10,13 +10,10 @@ from sim.check import positive
 from sim.fit.parameters.constraints import Fixed
 from sim.fit.parameters.layout import ParameterLayout, parameter_layout
 from sim.fit.problem.errors import DivergenceError
-from sim.fit.problem.free_run import _cast_floats
-from sim.fit.problem.linearisation import linearise
+from sim.fit.problem.free_run import cast_floats
 from sim.fit.problem.objectives import check_simulation
 from sim.fit.problem.problem import InitialStates, Problem
-from sim.fit.solvers import levenberg_marquardt as lm
-from sim.fit.solvers.choose import step
-from sim.fit.solvers.status import SEARCHING
+from sim.fit.solvers.levenberg_marquardt import LevenbergMarquardt, minimise
 from sim.records.experiment import Experiment, column_scale
 
 
@@ -30,15 +27,15 @@ def initial_state(
     steps: int = 50,
     tolerance: float = 1e-9,
 ) -> Any:
-    """argmin_s ½ Σ |y_k − ŷ_k(θ, s)|² over the first n samples, the parameters held.
+    """argmin_s ½ Σ |y_k − ŷ_k(θ, s)|² over the first n samples, with the parameters fixed.
 
-    So a test record is simulated from its input and its first outputs alone.
+    With it a test record is simulated from its input and its first outputs alone.
 
     Args:
         objective: a `Simulation`.
         params: parameters of its model.
-        experiment: the record; what comes after the first n samples is not looked at.
-        n: samples, that of y0 among them where there is one.
+        experiment: the record; samples after the first n are ignored.
+        n: samples, including y0 if there is one.
         guess: a state to search from.
         steps, tolerance: as `fit` takes them.
 
@@ -46,8 +43,8 @@ def initial_state(
         The state, a pytree as the guess.
 
     Raises:
-        ValueError: the n samples are fewer than the numbers of a state or beyond the record,
-            or the run from the guess diverges.
+        DivergenceError: the run from the guess diverges.
+        ValueError: the n samples are fewer than the numbers of a state, or beyond the record.
 
     >>> from sim import Stepper
     >>> from sim.fit import Simulation
@@ -57,48 +54,58 @@ def initial_state(
     8.0
     """
     check_simulation(objective, "whose first samples tell its state")
-    params, guess, e = _cast_floats(params, guess, experiment)
-    ahead = positive("n", n) - (e.y0 is not None)
-    if not 0 < ahead <= len(e.y):
+    params, guess, e = cast_floats(params, guess, experiment)
+    steps_ahead = positive("n", n) - (e.y0 is not None)
+    if not 0 < steps_ahead <= len(e.y):
         raise ValueError(
             f"n: expected samples of at least one step and of at most {len(e.y)}, got {n}"
         )
-    e = Experiment(jax.tree.map(lambda x: x[:ahead], e.xs), e.y[:ahead], e.y0)
-    first = jax.tree.map(lambda leaf: leaf[None], (e, guess))
-    held, structure = jax.tree.flatten(params)
-    shapes, count = tuple(leaf.shape for leaf in held), len(held)
-    declared = ParameterLayout(
-        structure, ("",) * count, shapes, (Fixed(),) * count, (None,) * count, (0,) * count
-    )
-    state, z = parameter_layout(guess, state=True)
-    states, z = InitialStates(state, True), jnp.asarray(z)
-    # Of an output that is missing in all of them nothing is asked.
-    y = np.where(np.isnan(np.asarray(e.y)).all(axis=0)[None], 0, np.asarray(e.y))
-    weights = jnp.asarray(1 / column_scale(y), z.dtype)
-    problem = Problem(
-        (first[0],),
-        (first[1],),
-        params,
-        jnp.ones_like(z),
-        weights,
-        None,
-        (None,),
-        objective,
-        declared,
-        states,
-        (0,),
-    )
+    first = Experiment(jax.tree.map(lambda x: x[:steps_ahead], e.xs), e.y[:steps_ahead], e.y0)
+    problem, z = _state_problem(objective, params, guess, first)
     if problem.samples < len(z):
         raise ValueError(
             f"n: expected at least as many samples as the {len(z)} numbers of a "
             f"state, got {problem.samples}"
         )
-    search = lm.init(z, linearise(problem, z))
-    if not np.isfinite(float(search.linearisation.loss)):
+    solver = LevenbergMarquardt()
+    state = solver.init(problem, z)
+    if not np.isfinite(float(solver.loss(state))):
         raise DivergenceError(
             "guess: expected a state from which the first samples stay finite, "
             "got a run that diverges"
         )
-    while int(search.steps) < steps and int(search.status) == SEARCHING:
-        search = step(problem, search, tolerance)
-    return states.unpack(search.z, guess)
+    state = minimise(solver, problem, state, steps, tolerance)
+    return problem.states.unpack(state.z, guess)
+
+
+def _state_problem(objective, params, guess, e: Experiment):
+    """The problem with the initial state alone unknown, and z at the guess."""
+    leaves, structure = jax.tree.flatten(params)
+    count = len(leaves)
+    layout = ParameterLayout(
+        structure,
+        ("",) * count,
+        tuple(leaf.shape for leaf in leaves),
+        (Fixed(),) * count,
+        (None,) * count,
+        (0,) * count,
+    )
+    state_layout, z = parameter_layout(guess, state=True)
+    z = jnp.asarray(z)
+    # An output that is missing in all samples needs no scale.
+    y = np.where(np.isnan(np.asarray(e.y)).all(axis=0)[None], 0, np.asarray(e.y))
+    group, guesses = jax.tree.map(lambda leaf: leaf[None], (e, guess))
+    problem = Problem(
+        groups=(group,),
+        initial_states=(guesses,),
+        start=params,
+        unit=jnp.ones_like(z),
+        weights=jnp.asarray(1 / column_scale(y), z.dtype),
+        join=None,
+        joined=(None,),
+        objective=objective,
+        layout=layout,
+        states=InitialStates(state_layout, True),
+        order=(0,),
+    )
+    return problem, z

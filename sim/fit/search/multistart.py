@@ -1,4 +1,4 @@
-"""Many starts side by side in one compiled batch; the worst leave early."""
+"""Many starts side by side in one compiled batch; the worst are dropped early."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -13,6 +13,7 @@ from sim.fit.parameters.constraints import Bounded, Positive, PositiveDefinite
 from sim.fit.problem.assemble import build_problem
 from sim.fit.problem.errors import divergence_error
 from sim.fit.problem.fingerprint import fingerprint
+from sim.fit.problem.linearisation import Linearisation
 from sim.fit.problem.objectives import Objective
 from sim.fit.problem.quadratic_model import quadratic_model
 from sim.fit.result import Best, Fit, SearchState
@@ -27,14 +28,14 @@ SAME_LOSS, SAME_LOGLIK = 1e-4, 1e-2
 
 
 class Multistart(NamedTuple):
-    """What many starts have found.
+    """The result of `multistart`.
 
     Attributes:
         best: the fit of the best start.
-        starts: (S, n), where each began, as the vector of a search.
-        losses: (S,), the smallest that each has reached; infinite where it diverged.
+        starts: (S, n), the z with which each began.
+        losses: (S,), the smallest loss of each; infinite if it diverged.
         fates: (S,), "best minimum", "other minimum", "dropped" or "diverged".
-        message: how many met which fate.
+        message: how many ended in which way.
     """
 
     best: Fit
@@ -72,13 +73,13 @@ def multistart(
     Args:
         objective, start, experiments, parameters, states, state_kinds, steps, tolerance: as
             `fit` takes them; the initial states begin the same in all starts.
-        starts: how many, drawn by a Latin hypercube: over their bounds the parameters that
-            have two, those with one within a factor of e to the power ``width`` of the start's
-            distance from it, others within ``width`` times their size. Or the starts themselves, a pytree as
-            ``start`` with a leading axis.
+        starts: how many, drawn by a Latin hypercube: parameters with two bounds over their
+            range, those with one within a factor of exp(``width``) of the start's distance
+            from it, others within ``width`` times their size. Or the starts themselves, a
+            pytree as ``start`` with a leading axis.
         batch: how many run side by side.
-        first: evaluations until the first leave.
-        keep: share that stays each time.
+        first: evaluations before some are dropped.
+        keep: the share that is kept each time.
         width: how far the starts lie around the start.
         seed: of the draw.
 
@@ -116,26 +117,24 @@ def multistart(
     fresh, last = True, False
     while not last:
         last = len(alive) <= batch
-        for some in np.split(alive, range(batch, len(alive), batch)):
-            count = steps if last else first
-            _write_back(
-                searches, some, _run_batch(problem, searches, some, batch, fresh, count, tolerance)
-            )
+        count = steps if last else first
+        for members in np.split(alive, range(batch, len(alive), batch)):
+            after = _run_batch(problem, searches, members, batch, fresh, count, tolerance)
+            _write_back(searches, members, after)
         fresh = False
         if not last:
             alive = alive[searches.status[alive] == SEARCHING]
             alive = alive[np.argsort(searches.linearisation.loss[alive], kind="stable")]
             alive = alive[: max(batch, int(keep * len(alive)))]
-    fates = _outcomes(problem, searches, alive)
-    winner = jax.tree.map(
-        lambda leaf: jnp.asarray(leaf[np.argmin(searches.linearisation.loss)]), searches
-    )
-    reached = Best(winner.z, winner.linearisation.loss, jnp.asarray(0))
+    losses = searches.linearisation.loss
+    outcomes = _outcomes(problem, searches, alive)
+    winner = jax.tree.map(lambda leaf: jnp.asarray(leaf[np.argmin(losses)]), searches)
     if objective.is_likelihood:
-        progress = start_search(choose_solver(objective, None), problem, None, winner.z, 0)
+        search = start_search(choose_solver(objective, None), problem, None, winner.z, 0)
     else:
-        progress = SearchState(winner, problem.weights, 0, reached, fingerprint(problem))
-    best = fit(
+        best = Best(winner.z, winner.linearisation.loss, jnp.asarray(0))
+        search = SearchState(winner, problem.weights, 0, best, fingerprint(problem))
+    best_fit = fit(
         objective,
         start,
         experiments,
@@ -144,37 +143,42 @@ def multistart(
         state_kinds=state_kinds,
         steps=steps,
         tolerance=tolerance,
-        search=progress,
+        search=search,
     )
-    message = f"{_count_outcomes(fates)}; the best {best.message}"
-    return Multistart(best, zs, searches.linearisation.loss, fates, message)
+    message = f"{_count_outcomes(outcomes)}; the best {best_fit.message}"
+    return Multistart(best_fit, zs, losses, outcomes, message)
 
 
 def _draw_starts(problem, z, starts, width, seed):
-    """Where to begin, (S, n)."""
-    declared, zs = problem.layout, np.asarray(z)
-    n = sum(declared.sizes)
+    """z of all starts, (S, n)."""
+    layout, z, n = problem.layout, np.asarray(z), problem.parameter_count
     if isinstance(starts, int) and not isinstance(starts, bool):
-        drawn = LatinHypercube(n, rng=seed).random(positive("starts", starts))
-        theta, at = np.empty_like(drawn), 0
-        for kind, size in zip(declared.kinds, declared.sizes, strict=True):
-            own, u = slice(at, at + size), drawn[:, at : at + size]
+        uniform = LatinHypercube(n, rng=seed).random(positive("starts", starts))
+        theta, first = np.empty_like(uniform), 0
+        for kind, size in zip(layout.kinds, layout.sizes, strict=True):
+            columns = slice(first, first + size)
+            u = uniform[:, columns]
             if isinstance(kind, Bounded) and np.isfinite(kind.span):
-                theta[:, own] = np.log(u / (1 - u))
+                theta[:, columns] = np.log(u / (1 - u))
             else:
-                own_unit = isinstance(kind, Positive | Bounded | PositiveDefinite)
-                unit = 1.0 if own_unit else np.max(np.abs(zs[own]), initial=0.0)
-                theta[:, own] = zs[own] + width * (unit or 1.0) * (2 * u - 1)
-            at += size
+                logarithmic = isinstance(kind, Positive | Bounded | PositiveDefinite)
+                unit = 1.0 if logarithmic else np.max(np.abs(z[columns]), initial=0.0)
+                theta[:, columns] = z[columns] + width * (unit or 1.0) * (2 * u - 1)
+            first += size
     else:
-        theta = _given_starts(declared, starts) / np.asarray(problem.unit[:n])
-    rest = np.tile(zs[n:], (len(theta), 1))
-    return np.concatenate([theta, rest], axis=1).astype(zs.dtype)
+        theta = _given_starts(layout, starts) / np.asarray(problem.unit[:n])
+    states = np.tile(z[n:], (len(theta), 1))
+    return np.concatenate([theta, states], axis=1).astype(z.dtype)
 
 
-def _given_starts(declared, starts):
+def _given_starts(layout, starts):
+    """The numbers of given parameters, (S, n).
+
+    Raises:
+        ValueError: another structure, no leading axis, or a value that its constraint forbids.
+    """
     leaves, tree = jax.tree.flatten(starts)
-    if tree != declared.tree:
+    if tree != layout.tree:
         raise ValueError(
             f"starts: expected a number, or the parameters of the start with a "
             f"leading axis, got {starts!r}"
@@ -185,7 +189,7 @@ def _given_starts(declared, starts):
     rows = []
     for i in range(counts.pop()):
         row = []
-        for name, kind, leaf in zip(declared.names, declared.kinds, leaves, strict=True):
+        for name, kind, leaf in zip(layout.names, layout.kinds, leaves, strict=True):
             try:
                 row.append(np.asarray(kind.free(np.asarray(leaf[i], float)), float))
             except ValueError as error:
@@ -195,22 +199,20 @@ def _given_starts(declared, starts):
 
 
 def _blank_states(zs) -> lm.State:
-    """Searches (S, …) of which nothing is known yet."""
+    """States (S, …) of searches that have evaluated nothing."""
     count, n = zs.shape
-    whole = np.zeros(count, jnp.result_type(int))
-    at = lm.Linearisation(
+    linearisation = Linearisation(
         np.full(count, np.inf, zs.dtype), np.zeros((count, n, n), zs.dtype), np.zeros_like(zs)
     )
-    damping = np.zeros(count, zs.dtype)
-    return lm.State(
-        zs.copy(), at, np.zeros_like(zs), damping, whole, whole.copy(), whole.copy(), whole.copy()
-    )
+    damping, zero = np.zeros(count, zs.dtype), np.zeros(count, jnp.result_type(int))
+    counts = (zero.copy() for _ in range(4))
+    return lm.State(zs.copy(), linearisation, np.zeros_like(zs), damping, *counts)
 
 
-def _run_batch(problem, searches, some, batch, fresh, evaluations, tolerance) -> lm.State:
-    """Some of the searches further, in a batch of a width that is always the same."""
-    rows = np.concatenate([some, np.repeat(some[:1], batch - len(some))])
-    group = jax.tree.map(lambda leaf: leaf[rows], searches)
+def _run_batch(problem, states, members, batch, fresh, evaluations, tolerance) -> lm.State:
+    """The states of some searches after so many evaluations. The batch always has one width."""
+    rows = np.concatenate([members, np.repeat(members[:1], batch - len(members))])
+    group = jax.tree.map(lambda leaf: leaf[rows], states)
     tolerance = jnp.asarray(tolerance, group.z.dtype)
     for _ in range(evaluations):
         group, fresh = _advance_batch(problem, group, jnp.asarray(fresh), tolerance), False
@@ -220,38 +222,45 @@ def _run_batch(problem, searches, some, batch, fresh, evaluations, tolerance) ->
 
 
 @jax.jit
-def _advance_batch(problem, searches, fresh, tolerance):
-    """A batch of searches one evaluation further; the first one, where they are fresh."""
+def _advance_batch(problem, states, fresh, tolerance):
+    """A batch of searches one evaluation further: the first one if they are fresh."""
 
-    def next_of(search):
-        z = jnp.where(fresh, search.z, lm.propose(search))
-        found = quadratic_model(problem, z)
-        finite = jnp.isfinite(found.loss) & jnp.isfinite(found.R).all()
-        found = found._replace(loss=jnp.where(finite, found.loss, jnp.inf))
-        new = lm.init(z, found)
+    def advance_one(state):
+        z = jnp.where(fresh, state.z, lm.propose(state))
+        model = quadratic_model(problem, z)
+        finite = jnp.isfinite(model.loss) & jnp.isfinite(model.R).all()
+        model = model._replace(loss=jnp.where(finite, model.loss, jnp.inf))
+        new = lm.init(z, model)
         status = jnp.where(finite, SEARCHING, STUCK)
         new = new._replace(status=status.astype(new.status.dtype))
-        further = lm.accept_or_reject(search, z, found, tolerance)
-        done = search.status != SEARCHING
-        further = jax.tree.map(lambda a, b: jnp.where(done, a, b), search, further)
-        return jax.tree.map(lambda a, b: jnp.where(fresh, a, b), new, further)
+        after = lm.accept_or_reject(state, z, model, tolerance)
+        done = state.status != SEARCHING
+        after = jax.tree.map(lambda a, b: jnp.where(done, a, b), state, after)
+        return jax.tree.map(lambda a, b: jnp.where(fresh, a, b), new, after)
 
-    return jax.vmap(next_of)(searches)
-
-
-def _write_back(searches, some, group):
-    def put(leaf, found):
-        leaf[some] = np.asarray(found)[: len(some)]
-
-    jax.tree.map(put, searches, group)
+    return jax.vmap(advance_one)(states)
 
 
-def _outcomes(problem, searches, alive) -> tuple[str, ...]:
-    losses = searches.linearisation.loss
+def _write_back(states, members, group):
+    """Overwrite the states of some searches by those of a batch."""
+
+    def put(leaf, rows):
+        leaf[members] = np.asarray(rows)[: len(members)]
+
+    jax.tree.map(put, states, group)
+
+
+def _outcomes(problem, states, alive) -> tuple[str, ...]:
+    """How each search ended.
+
+    Raises:
+        ValueError: all of them diverged.
+    """
+    losses = states.linearisation.loss
     if not np.isfinite(losses).any():
         raise divergence_error(
             problem,
-            searches.z[0],
+            states.z[0],
             "starts: expected one from which the model stays "
             f"finite over the records, got {len(losses)} that diverge",
         )
@@ -261,14 +270,14 @@ def _outcomes(problem, searches, alive) -> tuple[str, ...]:
     else:  # equal to a share of themselves, or of that of no model at all
         near = SAME_LOSS * best + SAME_LOSS**2 * problem.samples
     same = losses <= best + near
-    finished = (searches.status != SEARCHING) | np.isin(np.arange(len(losses)), alive)
-    fates = np.where(same, "best minimum", np.where(finished, "other minimum", "dropped"))
-    return tuple(np.where(np.isfinite(losses), fates, "diverged").tolist())
+    finished = (states.status != SEARCHING) | np.isin(np.arange(len(losses)), alive)
+    outcomes = np.where(same, "best minimum", np.where(finished, "other minimum", "dropped"))
+    return tuple(np.where(np.isfinite(losses), outcomes, "diverged").tolist())
 
 
-def _count_outcomes(fates):
+def _count_outcomes(outcomes):
     return (
-        f"{len(fates)} starts: {fates.count('best minimum')} ended in the best minimum, "
-        f"{fates.count('other minimum')} in another, {fates.count('dropped')} were dropped, "
-        f"{fates.count('diverged')} diverged"
+        f"{len(outcomes)} starts: {outcomes.count('best minimum')} ended in the best minimum, "
+        f"{outcomes.count('other minimum')} in another, {outcomes.count('dropped')} were dropped, "
+        f"{outcomes.count('diverged')} diverged"
     )

@@ -1,4 +1,4 @@
-"""Adam as networks are trained by it: a slope that is clipped, a rate that falls."""
+"""Adam as it trains networks: with clipped gradients and a falling learning rate."""
 
 from functools import cache
 
@@ -7,15 +7,15 @@ import optax
 
 @cache
 def adam(rate: float = 1e-2, *, updates: int | None = None, clip: float | None = None):
-    """Adam with the rate η_k = ½ η (1 + cos(π k / K)), on slopes g min(1, c / |g|).
+    """Adam with the rate η_k = ½ η (1 + cos(π k / K)), on gradients g min(1, c / |g|).
 
     Args:
         rate: η.
         updates: K, after which the rate is 0; None keeps it constant.
-        clip: c; None leaves slopes as they are.
+        clip: c; None leaves gradients as they are.
 
     Returns:
-        A transformation of optax, one and the same for the same numbers, so that searches
+        A transformation of optax: the same object for the same numbers, so that searches
         share what is compiled.
 
     Reference: D. P. Kingma and J. Ba, "Adam: a method for stochastic optimization", ICLR
@@ -25,5 +25,5 @@ def adam(rate: float = 1e-2, *, updates: int | None = None, clip: float | None =
     True
     """
     schedule = rate if updates is None else optax.cosine_decay_schedule(rate, updates)
-    clipped = () if clip is None else (optax.clip_by_global_norm(clip),)
-    return optax.chain(*clipped, optax.adam(schedule))
+    clipping = () if clip is None else (optax.clip_by_global_norm(clip),)
+    return optax.chain(*clipping, optax.adam(schedule))

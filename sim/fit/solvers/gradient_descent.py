@@ -1,8 +1,9 @@
 """Gradient descent by any transformation of optax, one evaluation at a time.
 
-The state of a search is one pytree of arrays: what is saved goes on bit for bit.
+The state of a search is one pytree of arrays: a saved search goes on bit for bit.
 """
 
+from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any, NamedTuple
 
@@ -13,23 +14,18 @@ import optax
 from sim.fit.problem.losses import loss
 from sim.fit.solvers.status import CONVERGED, SEARCHING, STUCK
 
-MAX_REFUSED = 30  # refused steps in a row before a search is stuck
+MAX_REJECTED = 30  # rejected steps in a row before a search is stuck
 
 
 class State(NamedTuple):
-    """The state of a search.
+    """The state of a search, see `SolverState`.
 
     Attributes:
         z: (n,), where it stands.
-        loss, grad: what is known there.
+        loss, grad: the loss and its slope there.
         optimiser: optax's own state.
-        share: of the optimiser's step that is tried; halved by every refusal, and doubled
-            up to 1 by every step that is taken.
-        rejected: steps in a row that led to no finite place.
-        steps: evaluations after the first.
-        non_finite: how many of them were not finite.
-        status: `SEARCHING`, `CONVERGED` or `STUCK`.
-        linearisation, location: None, see `SolverState`.
+        share: the share of the optimiser's step that is tried; halved by every rejection, and
+            doubled up to 1 by every step that is accepted.
     """
 
     z: jax.Array
@@ -45,6 +41,38 @@ class State(NamedTuple):
     location: None = None
 
 
+@dataclass(frozen=True)
+class GradientDescent:
+    """z ← z + share · update(∂L/∂z), for `fit(…, solver=optimiser)`.
+
+    Args:
+        optimiser: a transformation of optax.
+    """
+
+    optimiser: optax.GradientTransformation
+
+    def init(self, problem, z) -> State:
+        """The state of a search that begins at z."""
+        value, grad = _value_and_grad(problem, z)
+        zero = jnp.zeros((), jnp.result_type(int))
+        # Some numbers of optax have weak types, for which the first step would compile alone.
+        optimiser = jax.tree.map(lambda x: jnp.asarray(x, x.dtype), self.optimiser.init(z))
+        return State(z, value, grad, optimiser, jnp.ones_like(value), zero, zero, zero, zero)
+
+    def step(self, problem, state: State, tolerance: float) -> State:
+        """The search one step of the optimiser further.
+
+        A place where the loss or its slope is not finite is rejected. The search has
+        converged if the slope predicts, and the step brings, a change of the loss of less than
+        ``tolerance`` of it.
+        """
+        return _step(self.optimiser, problem, state, tolerance)
+
+    def loss(self, state: State):
+        """The loss where the search stands."""
+        return state.loss
+
+
 @cache
 def lbfgs():
     """One L-BFGS for all searches, so that they share what is compiled."""
@@ -54,72 +82,55 @@ def lbfgs():
 _value_and_grad = jax.jit(jax.value_and_grad(loss, 1))
 
 
-def init(solver, problem, z) -> State:
-    """The state of a search that begins at z."""
-    value, grad = _value_and_grad(problem, z)
-    whole = jnp.zeros((), jnp.result_type(int))
-    # Of optax some numbers have weak types, with which the first step would compile by itself.
-    optimiser = jax.tree.map(lambda x: jnp.asarray(x, x.dtype), solver.init(z))
-    return State(z, value, grad, optimiser, jnp.ones_like(value), whole, whole, whole, whole)
-
-
 @partial(jax.jit, static_argnums=0)
-def step(solver, problem, search: State, tolerance) -> State:
-    """The search one step of the optimiser further.
-
-    A place where the loss or its slope is not finite is refused. The search has converged
-    where the slope foretells, and the step brings, a change of less than ``tolerance`` of
-    the loss.
-    """
-
+def _step(solver, problem, state: State, tolerance) -> State:
     def value_fn(z):
         return loss(problem, z)
 
-    update, optimiser = optimiser_step(solver, search[:3], search.optimiser, value_fn)
-    z = search.z + search.share * update
-    found = _line_search_end(optimiser)
-    value, grad = jax.value_and_grad(value_fn)(z) if found is None else found
-    fine = jnp.isfinite(value) & jnp.all(jnp.isfinite(z)) & jnp.all(jnp.isfinite(grad))
-    floor = jnp.maximum(tolerance, jnp.finfo(z.dtype).eps) * jnp.abs(search.loss)
-    still = (jnp.abs(jnp.sum(update * search.grad)) <= floor) & (
-        jnp.abs(value - search.loss) <= floor
+    update, optimiser = optimiser_step(solver, state[:3], state.optimiser, value_fn)
+    z = state.z + state.share * update
+    line_search = _line_search_end(optimiser)
+    value, grad = jax.value_and_grad(value_fn)(z) if line_search is None else line_search
+    finite = jnp.isfinite(value) & jnp.all(jnp.isfinite(z)) & jnp.all(jnp.isfinite(grad))
+    floor = jnp.maximum(tolerance, jnp.finfo(z.dtype).eps) * jnp.abs(state.loss)
+    small = (jnp.abs(jnp.sum(update * state.grad)) <= floor) & (
+        jnp.abs(value - state.loss) <= floor
     )
-    rejected = jnp.where(fine, 0, search.rejected + 1)
+    rejected = jnp.where(finite, 0, state.rejected + 1)
     # A line search that has failed would fail the same way again.
-    stuck = rejected >= (MAX_REFUSED if found is None else 1)
-    status = jnp.where(fine & still, CONVERGED, jnp.where(stuck, STUCK, SEARCHING))
-    kept = select(fine, (z, value, grad, optimiser), search[:4])
+    stuck = rejected >= (MAX_REJECTED if line_search is None else 1)
+    status = jnp.where(finite & small, CONVERGED, jnp.where(stuck, STUCK, SEARCHING))
     return State(
-        *kept,
-        update_step_fraction(search.share, fine),
+        *select(finite, (z, value, grad, optimiser), state[:4]),
+        update_step_fraction(state.share, finite),
         rejected,
-        search.steps + 1,
-        search.non_finite + (~fine).astype(search.non_finite.dtype),
-        status.astype(search.status.dtype),
+        state.steps + 1,
+        state.non_finite + (~finite).astype(state.non_finite.dtype),
+        status.astype(state.status.dtype),
     )
 
 
-def optimiser_step(solver, at, optimiser, value_fn):
-    """The optimiser's step from (z, loss, grad), and its next state."""
-    z, value, grad = at
-    # optax counts on the usual promotion of types, whatever the caller has set.
+def optimiser_step(solver, place, optimiser, value_fn):
+    """The optimiser's step from a place (z, loss, grad), and its next state."""
+    z, value, grad = place
+    # optax relies on the usual promotion of types, whatever the caller has set.
     with jax.numpy_dtype_promotion("standard"):
         update = optax.with_extra_args_support(solver).update
         return update(grad, optimiser, z, value=value, grad=grad, value_fn=value_fn)
 
 
-def select(fine, new, old):
-    """The new where it is fine, else the old."""
-    return jax.tree.map(lambda a, b: jnp.where(fine, a, b), new, old)
+def select(finite, new, old):
+    """The new pytree if it is finite, else the old one."""
+    return jax.tree.map(lambda a, b: jnp.where(finite, a, b), new, old)
 
 
-def update_step_fraction(share, fine):
-    """The share of the next step: halved where this one was refused, else doubled up to 1."""
-    return jnp.where(fine, jnp.minimum(1, 2 * share), share / 2)
+def update_step_fraction(share, finite):
+    """The share of the next step: halved if this one was rejected, else doubled up to 1."""
+    return jnp.where(finite, jnp.minimum(1, 2 * share), share / 2)
 
 
 def _line_search_end(optimiser):
-    """Loss and slope where a line search has ended, or None of an optimiser without one."""
+    """Loss and slope where a line search ended, or None if the optimiser has none."""
     value = optax.tree_utils.tree_get(optimiser, "value", None)
     grad = optax.tree_utils.tree_get(optimiser, "grad", None)
     return None if value is None or grad is None else (value, grad)

@@ -13,7 +13,6 @@ from sim.fit.parameters.constraints import Bounded, Free, Positive, PositiveDefi
 from sim.fit.problem.quadratic_model import quadratic_model
 from sim.fit.result import Fit
 from sim.fit.solvers import levenberg_marquardt as lm
-from sim.fit.solvers.status import SEARCHING
 from sim.fit.uncertainty.covariance import covariance_factor, linearisation_at_minimum
 from sim.fit.uncertainty.profile_places import (
     distance_from_bound,
@@ -183,21 +182,34 @@ def _linearise_at(fit, z):
 
 def _refit_others(problem, z, j, place, steps, tolerance):
     """The smallest loss with z_j fixed at a place, and its z."""
-    z, j = z.at[j].set(place), jnp.asarray(j)
-    search = lm.init(z, quadratic_model(problem, z, j))
-    if not np.isfinite(float(search.linearisation.loss)):
+    z, solver = z.at[j].set(place), _OthersSolver(jnp.asarray(j))
+    state = solver.init(problem, z)
+    if not np.isfinite(float(solver.loss(state))):
         return np.inf, z
-    tolerance = jnp.asarray(tolerance, z.dtype)
-    while int(search.steps) < steps and int(search.status) == SEARCHING:
-        proposal = _propose(search, j)
-        model = quadratic_model(problem, proposal, j)
-        search = _accept_or_reject(search, proposal, model, tolerance)
-    return float(search.linearisation.loss), search.z
+    state = lm.minimise(solver, problem, state, steps, tolerance)
+    return float(solver.loss(state)), state.z
+
+
+class _OthersSolver(NamedTuple):
+    """The method of Levenberg and Marquardt over all numbers of z except the one at j."""
+
+    j: jax.Array
+
+    def init(self, problem, z) -> lm.State:
+        return lm.init(z, quadratic_model(problem, z, self.j))
+
+    def step(self, problem, state: lm.State, tolerance: float) -> lm.State:
+        z = _propose(state, self.j)
+        model = quadratic_model(problem, z, self.j)
+        return _accept_or_reject(state, z, model, jnp.asarray(tolerance, z.dtype))
+
+    def loss(self, state: lm.State):
+        return state.linearisation.loss
 
 
 @jax.jit
-def _propose(search, j):
-    return lm.propose(search).at[j].set(search.z[j])
+def _propose(state, j):
+    return lm.propose(state).at[j].set(state.z[j])
 
 
 _accept_or_reject = jax.jit(lm.accept_or_reject)

@@ -12,7 +12,8 @@ from sim.fit.problem.linearisation import linearise
 from sim.fit.problem.losses import residual_vector
 from sim.fit.problem.objectives import Prediction, Simulation
 from sim.fit.search.fit import fit
-from sim.fit.search.multiple_shooting import _all_gaps, _build_segments, shoot
+from sim.fit.search.multiple_shooting import shoot
+from sim.fit.search.segments import build_segments, state_gaps
 from sim.models.lorenz import Params, State, lorenz
 from sim.records.experiment import Experiment
 
@@ -87,7 +88,7 @@ def test_a_constraint_ends_where_one_simulation_does():
 
 def test_the_triangle_of_joined_segments_is_that_of_differences():
     whole, z = build_problem(GROWTH, START, RECORDS, None, 0.5)
-    problem, z, first = _build_segments(whole, z, START, None, 6, None)
+    problem, z, first = build_segments(whole, z, START, None, 6, None)
     assert first == [0, 6, 10] and len(problem.order) == 15
     problem = problem.with_weights(join=jnp.array([7.0]))
     z = z + 0.1 * np.random.default_rng(3).normal(size=z.shape)
@@ -95,7 +96,7 @@ def test_the_triangle_of_joined_segments_is_that_of_differences():
     @jax.jit
     def everything(z):
         return jnp.concatenate(
-            [residual_vector(problem, z), *(7 * gap.ravel() for gap in _all_gaps(problem, z))]
+            [residual_vector(problem, z), *(7 * gap.ravel() for gap in state_gaps(problem, z))]
         )
 
     h = 1e-6
@@ -110,10 +111,10 @@ def test_the_triangle_of_joined_segments_is_that_of_differences():
 def test_segments_begin_at_given_states():
     whole, z = build_problem(GROWTH, START, RECORDS, None, 0.5)
     own = [np.arange(len(e.y)) / 100 for e in RECORDS]
-    starts = _build_segments(whole, z, START, None, 6, own)[0].initial_states[0]
+    starts = build_segments(whole, z, START, None, 6, own)[0].initial_states[0]
     assert starts.tolist() == [0.5, 0.06, 0.13, 0.20, 0.27, 0.34, 0.5, 0.06, 0.13, 0.20]
     # A function of the outputs takes the last that were seen.
-    starts = _build_segments(whole, z, START, None, 6, lambda y: y[0])[0].initial_states[0]
+    starts = build_segments(whole, z, START, None, 6, lambda y: y[0])[0].initial_states[0]
     y = np.asarray(RECORDS[0].y[:, 0])
     last = [y[:k][np.isfinite(y[:k])][-1] for k in range(7, 41, 7)]
     assert starts[1:6].tolist() == last

@@ -9,7 +9,7 @@ from sim import Stepper
 from sim.fit import Experiment, Simulation, fit
 from sim.fit.problem.assemble import build_problem
 from sim.fit.problem.losses import loss, residual_vector
-from sim.fit.solvers.gauss_newton import GaussNewton, init, step
+from sim.fit.solvers.gauss_newton import GaussNewton
 from tests.filters.derivatives import quick
 
 
@@ -52,8 +52,8 @@ def test_a_step_is_that_of_the_damped_normal_equations():
     e = Experiment(jnp.asarray(rng.normal(size=40)), jnp.asarray(rng.normal(size=(40, 1))))
     start = {"taps": rng.normal(size=6), "bend": 0.5}
     problem, z = build_problem(BENT, start, e, PRIOR)
-    search = init(EXACT, problem, z)._replace(damping=jnp.asarray(0.3))
-    after = step(EXACT, problem, search, 0.0)
+    search = EXACT.init(problem, z)._replace(damping=jnp.asarray(0.3))
+    after = EXACT.step(problem, search, 0.0)
     r, J = quick(
         lambda z: (residual_vector(problem, z), jax.jacfwd(residual_vector, 1)(problem, z))
     )(z)
@@ -70,7 +70,7 @@ def test_a_step_that_raises_the_loss_is_turned_back_and_damped():
     e = Experiment(jnp.ones(40), jnp.linspace(0.0, 1.0, 40)[:, None])
     problem, z = build_problem(BENT, {"taps": np.ones(6), "bend": 0.5}, e, PRIOR)
     # Nothing is below a loss as small as this.
-    search = init(EXACT, problem, z)._replace(loss=jnp.asarray(1e-9))
-    after = step(EXACT, problem, search, 0.0)
+    search = EXACT.init(problem, z)._replace(loss=jnp.asarray(1e-9))
+    after = EXACT.step(problem, search, 0.0)
     np.testing.assert_array_equal(after.z, z)
     assert float(after.damping) == 2e-3 and int(after.rejected) == 1

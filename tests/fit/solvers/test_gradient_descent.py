@@ -15,7 +15,7 @@ from sim.fit.problem.losses import loss
 from sim.fit.problem.objectives import Truncated
 from sim.fit.search.checkpoint import load, save
 from sim.fit.solvers.gauss_newton import GaussNewton
-from sim.fit.solvers.truncated_backprop import init, step
+from sim.fit.solvers.truncated_backprop import TruncatedBackprop
 from tests.filters.derivatives import check_gradient, quick
 
 TRUTH = {"a": 0.8, "b": 0.5}
@@ -37,6 +37,12 @@ def recorded(length, seed=0, noise=0.0, dtype=float):
         y[k] = s = TRUTH["a"] * np.tanh(s) + TRUTH["b"] * now
     y = jnp.asarray(y + noise * rng.normal(size=length))
     return Experiment(jnp.asarray(u, dtype), y[:, None].astype(dtype), jnp.full(1, 0.3, dtype))
+
+
+def one_pass(optimiser, window, problem, z):
+    """The state after one pass over the records in windows."""
+    solver = TruncatedBackprop(optimiser, window, None, 0)
+    return solver.step(problem, solver.init(problem, z), 0.0)
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +74,7 @@ def test_one_window_as_long_as_the_records_is_the_whole_gradient(records):
     problem, z = build_problem(SIMULATION, START, records, kinds, 0.1)
     rate = 1e-2
     solver = optax.sgd(rate)
-    after = step(solver, 100, None, problem, init(solver, 0, problem, z), 0.0)
+    after = one_pass(solver, 100, problem, z)
     # The optimiser sees the mean over both records, the shorter filled up.
     slope = quick(jax.grad(loss, 1))(problem, z) / (2 * 61)
     np.testing.assert_allclose((z - after.z) / rate, slope, rtol=1e-9)
@@ -78,7 +84,7 @@ def test_windows_carry_the_state_and_no_slope_across_a_cut():
     e = recorded(8)
     problem, z = build_problem(SIMULATION, START, e, None, 0.1)
     solver = optax.sgd(1e-2)
-    after = step(solver, 3, None, problem, init(solver, 0, problem, z), 0.0)
+    after = one_pass(solver, 3, problem, z)
     # By hand: the optimiser moves at samples 3, 6 and 8, and the state is a number there.
     by_hand, carry = z, 0.1
 
@@ -110,7 +116,7 @@ def test_a_likelihood_in_windows_is_that_of_the_records():
     prior = Gaussian(np.zeros(1), np.eye(1))
     problem, z = build_problem(Prediction(level), 0.5, [Experiment(y, y) for y in ys], None, prior)
     solver = optax.sgd(0.1)
-    after = step(solver, 9, None, problem, init(solver, 0, problem, z), 0.0)
+    after = one_pass(solver, 9, problem, z)
     slope = quick(jax.grad(loss, 1))(problem, z) / (2 * 9)
     np.testing.assert_allclose((z - after.z) / 0.1, slope, rtol=1e-9)
 

@@ -14,7 +14,7 @@ from sim import Stepper, rollout
 from sim.fit import Experiment, Prediction, Simulation, fit
 from sim.fit.problem.assemble import build_problem
 from sim.fit.problem.linearisation import linearise
-from sim.fit.search.multiple_shooting import _build_segments, _state_scale
+from sim.fit.search.segments import build_segments, state_scale
 from sim.fit.solvers import levenberg_marquardt as lm
 from sim.fit.solvers import truncated_backprop
 from sim.fit.solvers.status import CONVERGED
@@ -62,8 +62,8 @@ def replications(problem):
 def test_a_simulation_and_segments_drawn_together(clean, segments):
     problem, z = build_problem(LAG, TRUTH, clean, None, 0.5)
     if segments > 1:
-        problem, z, _ = _build_segments(problem, z, TRUTH, None, segments, None)
-        problem = problem.with_weights(join=100 / _state_scale(problem, z))
+        problem, z, _ = build_segments(problem, z, TRUTH, None, segments, None)
+        problem = problem.with_weights(join=100 / state_scale(problem, z))
     noise, replicated = replications(problem)
 
     def begin(noise):
