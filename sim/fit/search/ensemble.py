@@ -139,12 +139,12 @@ def ensemble(
         _check_resumable(search, of_problem, given, zs)
         value = batched.monitored_losses(*given, search.search)
     losses = [np.asarray(batched.member_losses(solver, search.search))]
-    monitored = [np.asarray(value)]
+    validation_losses = [np.asarray(value)]
     search, steps = run_search(
         partial(_advance, given, tolerance),
         search,
         losses,
-        monitored,
+        validation_losses,
         is_running=lambda search, steps: (
             is_running(search, steps, patience) & np.asarray(search.finite)
         ),
@@ -157,7 +157,7 @@ def ensemble(
         jax.tree.map(np.asarray, params),
         tuple(x0),
         np.stack(losses),
-        None if validation is None else np.stack(monitored),
+        None if validation is None else np.stack(validation_losses),
         np.asarray(search.best.loss),
         np.asarray(search.finite),
         batched.describe(search, steps, patience),
@@ -166,11 +166,13 @@ def ensemble(
 
 
 def _advance(given, tolerance, search: batched.BatchState, running):
-    """All members one evaluation further, their losses, and those that are monitored (M,)."""
+    """All members one evaluation further, their losses (M,), and those of validation or None."""
+    solver, _, validation, _ = given
     members = search._replace(fingerprint=None)
     members, value = batched.step_members(*given, members, jnp.asarray(running), tolerance)
-    losses = np.asarray(batched.member_losses(given[0], members.search))
-    return members._replace(fingerprint=search.fingerprint), losses, np.asarray(value)
+    losses = np.asarray(batched.member_losses(solver, members.search))
+    search = members._replace(fingerprint=search.fingerprint)
+    return search, losses, None if validation is None else np.asarray(value)
 
 
 def _check_resumable(search, of_problem, given, zs) -> None:

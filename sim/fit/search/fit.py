@@ -135,33 +135,35 @@ def fit(
         _check_resumable(search, solver, problem, validation, z)
     problem = problem.with_weights(search.weights)
     losses = [float(solver.loss(search.search))]
-    monitored = [float(monitored_loss(solver, search.search, problem, validation))]
+    validation_losses = [float(monitored_loss(solver, search.search, problem, validation))]
     rounds = MAX_REWEIGHTINGS if _needs_reweighting(problem) else 0
+    message = None
     while True:
         search, steps = run_search(
             partial(_advance, solver, problem, validation, tolerance),
             search,
             losses,
-            monitored,
+            validation_losses,
             is_running=partial(is_running, patience=patience),
             steps=steps,
             report=report,
             on_state=on_state,
         )
-        validation_losses = None if validation is None else monitored
         state, best = search.search, search.best
         if int(best.steps_since) >= patience:
             message = _early_stop_message(state, validation, patience)
-            return build_fit(problem, search, losses, validation_losses, message)
+            break
         if int(state.status) == SEARCHING or search.round >= rounds:
-            return build_fit(problem, search, losses, validation_losses)
+            break
         weights = 1 / noise(problem, best.z)
         if np.allclose(problem.weights / weights, 1, rtol=0, atol=WEIGHTS_SETTLED):
-            return build_fit(problem, search, losses, validation_losses)
+            break
         problem = problem.with_weights(weights)
         search = start_search(solver, problem, validation, best.z, search.round + 1)
         counts = {"steps": state.steps, "non_finite": state.non_finite}
         search = search._replace(search=search.search._replace(**counts))
+    validation_losses = None if validation is None else validation_losses
+    return build_fit(problem, search, losses, validation_losses, message)
 
 
 def start_search(
@@ -191,11 +193,11 @@ def start_search(
 
 
 def _advance(solver, problem, validation, tolerance, search: SearchState, running):
-    """The search one evaluation further, its loss, and the loss that is monitored."""
+    """The search one evaluation further, its loss, and its loss on the validation experiments."""
     state = solver.step(problem, search.search, tolerance)
     value = monitored_loss(solver, state, problem, validation)
     search = search._replace(search=state, best=jit_update_best(search.best, state.z, value))
-    return search, float(solver.loss(state)), float(value)
+    return search, float(solver.loss(state)), None if validation is None else float(value)
 
 
 def _check_resumable(search, solver, problem, validation, z) -> None:

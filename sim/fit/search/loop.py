@@ -20,7 +20,7 @@ def run_search(
     advance: Callable,
     search: Any,
     losses: list,
-    monitored: list,
+    validation_losses: list,
     *,
     is_running: Callable,
     steps: int,
@@ -30,9 +30,10 @@ def run_search(
     """Advance one search, or a batch of them, until none is running.
 
     Args:
-        advance: ``advance(search, running) -> (search, loss, monitored loss)``, one evaluation.
+        advance: ``advance(search, running) -> (search, loss, validation loss or None)``, one
+            evaluation.
         search: a `SearchState` or a `BatchState`.
-        losses, monitored: lists, to which both losses are appended after each evaluation.
+        losses, validation_losses: lists, to which both are appended after each evaluation.
         is_running: ``is_running(search, steps)``, a bool, or one for each member.
         steps: evaluations at most.
         report, on_state: as `fit` takes them.
@@ -41,13 +42,13 @@ def run_search(
         The search at its end, and the evaluations at most: fewer if on_state returned true.
     """
     while np.any(running := is_running(search, steps)):
-        search, value, monitored_value = advance(search, running)
+        search, value, validation_loss = advance(search, running)
         losses.append(value)
-        monitored.append(monitored_value)
+        validation_losses.append(validation_loss)
         count = int(np.max(search.search.steps))
         if report is not None:
             report(count, value)
-        if on_state is not None and on_state(search):
+        if on_state is not None and on_state(search, value, validation_loss):
             steps = count
     return search, steps
 
