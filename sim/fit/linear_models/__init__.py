@@ -3,4 +3,4 @@
 Users reach them through `sim.fit`; no other room imports from here.
 """
 
-__all__ = ["frequency_response", "innovations_model", "n4sid", "predictor"]
+__all__ = ["frequency_response", "hankel", "innovations_model", "n4sid", "predictor"]

@@ -1,4 +1,5 @@
-"""The best linear approximation: a frequency response, and how far noise and bends move it.
+"""The best linear approximation: a frequency response, with its variance from noise and from
+nonlinear distortion.
 
 NumPy, in float64: it shows what a model must explain, and is not differentiated.
 """
@@ -11,22 +12,22 @@ import numpy as np
 from sim import check
 from sim.records.columns import as_records, check_finite, check_same_lengths
 
-# Lines to a local polynomial: six coefficients, and eleven degrees for the variance.
+# Lines in a local polynomial: six coefficients leave eleven degrees of freedom for the variance.
 WINDOW = 17
 
 
 class BestLinear(NamedTuple):
-    """A frequency response with its variances; F lines, (F,) or (F, outputs).
+    """A frequency response with its variances, (F,) or (F, outputs) at F lines.
 
     Attributes:
         frequency: in Hz, (F,).
         response: G, complex, in units of y over u.
-        noise_variance: of G, by what differs from one period to the next; NaN where no
-            period is repeated.
-        total_variance: of G, by noise and nonlinearity together, from what differs between
-            realisations, or around a line of a random record; NaN for a single periodic
-            one. Times the number of realisations, what it has above noise_variance is the
-            stochastic nonlinear distortion of one of them.
+        noise_variance: of G, from the differences between periods; NaN where no period is
+            repeated.
+        total_variance: of G, by noise and nonlinear distortion together, from the differences
+            between realisations, or around a line of a random record; NaN for a single
+            periodic one. Its excess over noise_variance, times the number of realisations, is
+            the variance of the stochastic nonlinear distortion of one realisation.
     """
 
     frequency: Any
@@ -44,32 +45,33 @@ def best_linear(
     settle: int = 0,
     harmonics: Sequence[int] | None = None,
 ) -> BestLinear:
-    """G = mean over realisations of Ȳ / Ū, the means over periods; or locally polynomial.
+    """G = mean over realisations of Ȳ / Ū, with means over periods; or by local polynomials.
 
-    With a period each record is a realisation of whole periods (the robust method): the
-    variance between periods is noise, that between realisations is noise and nonlinear
-    distortion. Without, the record is random and Y = G U + T around each line, G and the
-    transient T parabolas in the frequency (the local polynomial method): what that leaves
-    is noise and distortion together. The variances are of the mean, and near enough
-    circular: G has half of each in either direction.
+    With a period, each record is a realisation of whole periods (the robust method): the
+    variance between periods is that of the noise, the variance between realisations that of
+    noise and nonlinear distortion. Without a period, the record is random and Y = G U + T
+    around each line, where G and the transient T are parabolas in the frequency (the local
+    polynomial method): the residual is noise and distortion together. The variances are of
+    the mean and approximately circular: half of each is in the real part of G, half in the
+    imaginary part.
 
     Args:
         u: one input, shape (T,) or (T, 1), or a list of records.
         y: output, shape (T,) or (T, outputs), or a list of as many.
         dt: the sample interval in s.
         period: samples in a period of a periodic input; None for a random one.
-        settle: periods at the start of each record that are left out.
-        harmonics: the lines wanted, whole multiples of 1 / (period dt), or of 1 / (T dt);
-            None for those between 0 and half the sampling rate where the input has more
-            than a millionth of its strongest line's power.
+        settle: the number of periods at the start of each record that are left out.
+        harmonics: the lines, whole multiples of 1 / (period dt), or of 1 / (T dt); None for
+            those between 0 and half the sampling rate where the input has more than a
+            millionth of the power of its strongest line.
 
     Returns:
         `BestLinear`.
 
     Raises:
-        ValueError: records that hold no whole period after settling, or differ in length
-            where they are random, an input that is not one column or does not vary, a line
-            that the input lacks, numbers that are not finite, too few lines.
+        ValueError: a record has no whole period after settling, random records differ in
+            length, the input has several columns or is constant, the input does not excite a
+            line, a number is not finite, or there are too few samples.
 
     Reference: R. Pintelon and J. Schoukens, *System Identification: A Frequency Domain
     Approach*, 2nd ed. (2012), sections 4.3.1 (robust) and 7.2 (local polynomial).
@@ -79,7 +81,7 @@ def best_linear(
     >>> abs(found.response[:3]).round(9).tolist(), found.frequency[:2].tolist()
     ([0.5, 0.5, 0.5], [0.3125, 0.625])
     """
-    alone = np.ndim(y[0] if isinstance(y, list | tuple) else y) == 1
+    one_dimensional = np.ndim(y[0] if isinstance(y, list | tuple) else y) == 1
     us, ys = as_records("u", u), as_records("y", y)
     check_same_lengths("u", us, "y", ys)
     for name, xs in (("u", us), ("y", ys)):
@@ -98,17 +100,17 @@ def best_linear(
         size = check.positive("period", period)
     Us, Ys = ([_spectra(x, size, settle) for x in xs] for xs in (us, ys))
     power = np.mean([np.abs(U.mean(axis=0)[:, 0]) ** 2 for U in Us], axis=0)
-    lines = _lines(power, size, harmonics)
-    one = _robust if period is not None else _local
-    G, noise, total = zip(*(one(U, Y, lines) for U, Y in zip(Us, Ys, strict=True)), strict=True)
+    lines = _choose_lines(power, size, harmonics)
+    method = _robust_method if period is not None else _local_polynomial_method
+    G, noise, total = zip(*(method(U, Y, lines) for U, Y in zip(Us, Ys, strict=True)), strict=True)
     count, mean = len(G), np.mean(G, axis=0)
     noise = np.mean(noise, axis=0) / count
     if period is None or count == 1:
         total = np.mean(total, axis=0) / count
     else:
         total = np.sum(abs(np.array(G) - mean) ** 2, axis=0) / (count * (count - 1))
-    found = (x[:, 0] if alone else x for x in (mean, noise, total))
-    return BestLinear(lines / (size * dt), *found)
+    arrays = (x[:, 0] if one_dimensional else x for x in (mean, noise, total))
+    return BestLinear(lines / (size * dt), *arrays)
 
 
 def _spectra(x, period, settle):
@@ -123,14 +125,14 @@ def _spectra(x, period, settle):
     return np.fft.rfft(whole, axis=1) / np.sqrt(period)
 
 
-def _lines(power, size, harmonics):
-    most = (size - 1) // 2
-    strong = np.max(power[1 : most + 1])
-    # The spectrum of a constant is rounding beside its mean.
-    if not strong > 1e-24 * power[0]:
+def _choose_lines(power, size, harmonics):
+    last = (size - 1) // 2
+    strongest = np.max(power[1 : last + 1])
+    # Apart from its mean, the spectrum of a constant is rounding.
+    if not strongest > 1e-24 * power[0]:
         raise ValueError("u: expected an input that varies, got a constant one")
-    excited = np.flatnonzero(power > 1e-6 * strong)
-    excited = excited[(excited > 0) & (excited <= most)]
+    excited = np.flatnonzero(power > 1e-6 * strongest)
+    excited = excited[(excited > 0) & (excited <= last)]
     if harmonics is None:
         return excited
     wanted = np.asarray(harmonics)
@@ -142,24 +144,25 @@ def _lines(power, size, harmonics):
     return wanted.astype(int)
 
 
-def _robust(U, Y, lines):
-    """G of one realisation, the variance its periods show, and no total."""
+def _robust_method(U, Y, lines):
+    """G of one realisation, its variance from the differences of the periods, and NaN for the
+    total variance."""
     U, Y = U[:, lines], Y[:, lines]
     count, u, y = len(U), U.mean(axis=0), Y.mean(axis=0)
     G = y / u
-    # e = Y − G U counts the noise of the input too, and what both have in common.
+    # e = Y − G U contains the noise of the input too, and its correlation with that of the output.
     spread = np.sum(abs(Y - G * U) ** 2, axis=0) / (count - 1) if count > 1 else np.nan
     return G, spread / (count * abs(u) ** 2), np.full(G.shape, np.nan)
 
 
-def _local(U, Y, lines):
-    """G by parabolas over the lines around each, no noise alone, and its variance."""
+def _local_polynomial_method(U, Y, lines):
+    """G by parabolas over the lines around each one, NaN for the noise variance, and the total."""
     U, Y = U[0], Y[0]
     first = np.clip(lines - WINDOW // 2, 1, len(U) - WINDOW)
     rows = first[:, None] + np.arange(WINDOW)[None]
     r = (rows - lines[:, None]) / WINDOW
     powers = np.stack([np.ones_like(r), r, r**2], axis=-1)
-    # Columns of one size: G's coefficients in the input's unit, the transient's in 1.
+    # Columns of similar size: the coefficients of G are in units of the input.
     scale = np.sqrt(np.mean(abs(U[rows]) ** 2, axis=1))
     K = np.concatenate([powers * (U[rows] / scale[:, None]), powers + 0j], axis=-1)
     inverse = np.linalg.pinv(K)

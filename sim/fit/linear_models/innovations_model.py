@@ -1,4 +1,4 @@
-"""A discrete linear system with its innovations: what `n4sid` finds, as a model to fit."""
+"""A discrete linear system in innovations form: what `n4sid` returns, as a model for `fit`."""
 
 from typing import Any, NamedTuple
 
@@ -14,7 +14,7 @@ class Linear(NamedTuple):
 
     Attributes:
         A, B, C, D: (n, n), (n, m), (p, n), (p, m).
-        K: (n, p), by which an innovation moves the state; a simulation does without it.
+        K: (n, p), the effect of an innovation on the state; a simulation does not need it.
     """
 
     A: Any
@@ -30,23 +30,23 @@ def linear(params: Linear) -> Stepper:
         ŷₖ = C xₖ + D uₖ
         xₖ₊₁ = A xₖ + B uₖ + K eₖ,   eₖ = yₖ − ŷₖ, or 0 in a simulation
 
-    What enters a step chooses: ``u`` or ``(u, y)``. A fit of the first minimises the
-    simulation error, one of the second the prediction error, whose K describes the noise
-    (maximum likelihood where e is white, normal and not correlated between outputs: each
-    output counts by its own variance). A missing y is no news: e is 0.
+    The input of a step is ``u`` for a simulation or ``(u, y)`` for a prediction. A fit of the
+    first minimises the simulation error, one of the second the prediction error; there K
+    models the noise (maximum likelihood if e is white, normal and uncorrelated between
+    outputs: each output is weighted by its own variance). Where y is missing, e is 0.
 
-    All of A, B, C and K at once is more than data can tell, since the state may be turned:
-    the fit says so, and what it simulates, and how far to trust that, does not suffer. Hold
-    what is known: ``parameters={"D": "fixed"}``.
+    A, B, C and K together are not identifiable, since any basis of the state is equivalent.
+    The fit reports this; its simulations and their uncertainty are not affected. Fix what is
+    known: ``parameters={"D": "fixed"}``.
 
     Args:
         params: `Linear`; u (m,), a scalar where m is 1, None where m is 0; y (p,).
 
     Returns:
-        A `Stepper`, which gives ŷ (p,); ``init()`` is zero, ``init(x0)`` what is given.
+        A `Stepper`, which gives ŷ (p,); ``init()`` is zero, ``init(x0)`` is x0.
 
     Raises:
-        ValueError: shapes that do not fit one another, or the state, or an input.
+        ValueError: the shapes of params, state and inputs do not agree.
 
     Reference: L. Ljung, *System Identification*, 2nd ed., Prentice Hall 1999, section 4.3.
 
@@ -67,10 +67,10 @@ def linear(params: Linear) -> Stepper:
         raise ValueError(f"params: expected sim.fit.Linear, got {type(params).__name__}")
     params = Linear(*map(jnp.asarray, params))
     n, m, p = params.A.shape[:1], params.B.shape[1:], params.C.shape[:1]
-    for name, shape in zip(Linear._fields, (n + n, n + m, p + n, p + m, n + p), strict=True):
-        got = getattr(params, name).shape
-        if got != shape or len(got) != 2:
-            raise ValueError(f"params.{name}: expected shape {shape}, got {got}")
+    shapes = (n + n, n + m, p + n, p + m, n + p)
+    for name, matrix, shape in zip(Linear._fields, params, shapes, strict=True):
+        if matrix.shape != shape or len(shape) != 2:
+            raise ValueError(f"params.{name}: expected shape {shape}, got {matrix.shape}")
     return Stepper(Partial(_init, params.A), Partial(_step, params))
 
 
@@ -85,11 +85,11 @@ def _step(params, x, inputs):
     A, B, C, D, K = params
     u, y = inputs if isinstance(inputs, tuple) else (inputs, None)
     u = _column("u", u, B)
-    seen, after = C @ x + D @ u, A @ x + B @ u
+    output, after = C @ x + D @ u, A @ x + B @ u
     if y is None:
-        return after, seen
+        return after, output
     y = _column("y", y, K)
-    return after + K @ jnp.where(jnp.isnan(y), 0, y - seen), seen
+    return after + K @ jnp.where(jnp.isnan(y), 0, y - output), output
 
 
 def _column(name, x, M) -> jax.Array:

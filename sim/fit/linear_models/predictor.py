@@ -1,4 +1,6 @@
-"""What is linear in the predictor of a linear system: B, D and the states it starts from."""
+"""Least squares for what the predictor of a linear system is linear in: B, D and the initial
+states.
+"""
 
 import numpy as np
 from scipy.linalg import schur, solve_triangular
@@ -6,7 +8,7 @@ from scipy.signal import lfilter
 
 
 def inputs_and_start(A, C, K, us, ys):
-    """B, D and each x₀ that minimise Σ |e|², and the covariance of e."""
+    """B, D and the initial state x₀ of each record that minimise Σ |e|², and the covariance of e."""
     (n, p), m = K.shape, us[0].shape[1]
     closed = A - K @ C
     tops, tails = [], []
@@ -30,7 +32,7 @@ def inputs_and_start(A, C, K, us, ys):
 
 
 def _regression(closed, C, K, u, y):
-    """For each output, [x₀ | B − K D | D | y] of the predictor: linear in all but the last."""
+    """For each output, the columns [x₀ | B − K D | D | y] of the linear regression of y."""
     known = y.T - C @ states(closed, K @ y.T, np.zeros(len(K)))
     for i, row in enumerate(C):
         start = states(closed.T, np.zeros((len(row), len(y))), row)
@@ -43,7 +45,7 @@ def _regression(closed, C, K, u, y):
 
 
 def states(A, drive, start):
-    """x(t+1) = A x(t) + drive(t) as columns, from x(0): a filter for each row of Schur's triangle."""
+    """The states of x(t+1) = A x(t) + drive(t) as columns, from x(0), by Schur's decomposition."""
     T, Z = schur(A, output="complex")
     x = Z.conj().T @ np.concatenate([start[:, None], drive[:, :-1]], axis=1)
     for i in reversed(range(len(A))):
@@ -53,11 +55,12 @@ def states(A, drive, start):
 
 
 def triangle(blocks):
-    """R of the QR of all blocks() one above the other.
+    """R of the QR decomposition of all blocks() stacked vertically.
 
-    Three rounds of Cholesky, each of the last one's Q: as exact as Householder's, singular
-    blocks too, in products alone, which keep their speed where others share the processor.
-    The shift lets singular blocks through (Fukaya et al., SIAM J. Sci. Comput. 42 (2020)).
+    Shifted Cholesky QR in three rounds is as exact as Householder's method, for singular blocks
+    too, and needs only products, which remain fast on a shared processor.
+
+    Reference: T. Fukaya et al., SIAM J. Sci. Comput. 42 (2020) A477-A503.
     """
     R = None
     for _ in range(3):

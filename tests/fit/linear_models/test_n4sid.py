@@ -152,7 +152,7 @@ def test_mistakes_are_named():
         ),
         ((u, y, 5), {"horizon": 4}, "horizon: expected at least 6 for order 5, got 4"),
         ((u, y, 0), {}, "order: expected an integer of at least 1, got 0"),
-        ((u[1:], u[:-1], 4), {}, "order: expected at most 1, all that the record shows, got 4"),
+        ((u[1:], u[:-1], 4), {}, "order: expected at most 1, the rank of the record, got 4"),
     ]:
         with pytest.raises(ValueError, match=said):
             n4sid(*args, **options)
