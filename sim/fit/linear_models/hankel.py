@@ -6,7 +6,6 @@ import numpy as np
 
 from sim.fit.linear_models.predictor import triangle
 
-
 # The windows that are multiplied at a time, which bounds the memory.
 BLOCK = 8192
 

@@ -8,7 +8,7 @@ from scipy.signal import lfilter
 
 
 def inputs_and_start(A, C, K, us, ys):
-    """B, D and the initial state x₀ of each record that minimise Σ |e|², and the covariance of e."""
+    """B, D and the initial state of each record that minimise Σ |e|²; the covariance of e."""
     (n, p), m = K.shape, us[0].shape[1]
     closed = A - K @ C
     tops, tails = [], []
