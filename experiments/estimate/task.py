@@ -33,7 +33,7 @@ class Prepared(NamedTuple):
             if it varies), and units of time.
         time, ahead: times of the observations (length,), and of the forecast.
         quantities: units and description of everything that is scored.
-        measured: for an estimate, the name of the true values that it is scored against.
+        references: for an estimate, the name of the true values that it is scored against.
         left_out: the number of observations before the first estimate.
     """
 
@@ -49,7 +49,7 @@ class Prepared(NamedTuple):
     time: np.ndarray
     ahead: np.ndarray
     quantities: Mapping[str, Any]
-    measured: dict[str, str]
+    references: dict[str, str]
     left_out: int
     data_hash: None = None  # an estimate is not resumed
 

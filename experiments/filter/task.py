@@ -30,7 +30,7 @@ class Prepared(NamedTuple):
         description: the filter in one line.
         length, t0, dt, time_units: samples, time of the first, interval, and their units.
         quantities: units and description of each signal.
-        measured: empty: nothing is scored.
+        references: empty: nothing is scored.
     """
 
     config: Config
@@ -46,7 +46,7 @@ class Prepared(NamedTuple):
     dt: float
     time_units: str
     quantities: Mapping[str, tuple[str, str]]
-    measured: Mapping[str, str]
+    references: Mapping[str, str]
     data_hash: None = None  # a filter is not resumed
 
     @property

@@ -54,7 +54,7 @@ class Prepared(NamedTuple):
         return {name: (self.setup.units[name], name) for name in self.data.outputs}
 
     @property
-    def measured(self) -> Mapping[str, str]:
+    def references(self) -> Mapping[str, str]:
         """Nothing: the scores come from the task itself."""
         return {}
 

@@ -49,7 +49,7 @@ class Prepared(Protocol):
         name: of what is run; the title, where the configuration has none.
         t0, dt: time of the first row and between two rows, s; dt is None if it varies.
         quantities: units and description of everything that is scored.
-        measured: for a quantity, the name in the file of what it is scored against.
+        references: for a quantity, the name in the file of what it is scored against.
         attributes: global attributes of the files: the pieces by name.
         data_hash: of the records, by which a resumed run knows them again; None if they are
             not compared.
@@ -60,7 +60,7 @@ class Prepared(Protocol):
     t0: float
     dt: float | None
     quantities: Mapping[str, tuple[str, str]]
-    measured: Mapping[str, str]
+    references: Mapping[str, str]
     attributes: Mapping[str, str | None]
     data_hash: str | None
     summary: RunSummary

@@ -129,7 +129,7 @@ def _execute(config, values, prepared, directory, *, resume) -> int:
     from sim.stream import Diverged
 
     known, module = _read_run_json(directory), _task_module(config)
-    figure, errors, status = module.figure(prepared), metrics.RunningErrors(prepared.measured), {}
+    figure, errors, status = module.figure(prepared), metrics.RunningErrors(prepared.references), {}
     end, outcome = None, {}
 
     def watch(first, dataset):

@@ -12,14 +12,14 @@ import numpy as np
 class RunningErrors:
     """RMSE = √(mean (simulated − measured)²) over the measured samples, chunk by chunk."""
 
-    def __init__(self, measured: Mapping[str, str]):
-        """``measured`` is, for a quantity, the name of its measurement in the dataset."""
-        self.measured = measured
-        self.sums = dict.fromkeys(measured, (0, 0.0))
+    def __init__(self, references: Mapping[str, str]):
+        """``references`` has, for a quantity, the name of its measurement in the dataset."""
+        self.references = references
+        self.sums = dict.fromkeys(references, (0, 0.0))
 
     def add(self, dataset: Any) -> None:
         """Take the rows of a dataset into account."""
-        for quantity, name in self.measured.items():
+        for quantity, name in self.references.items():
             if (
                 quantity not in dataset
             ):  # as in a forecast, or where the run diverged before smoothing

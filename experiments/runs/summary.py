@@ -73,7 +73,7 @@ def _error_rows(metrics: Mapping[str, Any], prepared: Prepared) -> Iterator[tupl
     for quantity, value in metrics.get("rmse", {}).items():
         units = prepared.quantities[quantity][0] if quantity in prepared.quantities else ""
         units = "" if units == "1" else units
-        yield "rmse", f"{value:.4g} {units}  ({quantity} against {prepared.measured[quantity]})"
+        yield "rmse", f"{value:.4g} {units}  ({quantity} against {prepared.references[quantity]})"
 
 
 def _signal_rows(scores, quantities):

@@ -23,7 +23,7 @@ class Prepared(NamedTuple):
         t0, dt: time of the initial state and of one step, s.
         quantities: units and words of everything in the file.
         label: ``label(first, ys)``, the dataset of the records from ``first`` on.
-        measured: for a quantity, the name under which its measurement is written.
+        references: for a quantity, the name under which its measurement is written.
         phase: the two components of the phase plane in the figure, or None.
     """
 
@@ -38,7 +38,7 @@ class Prepared(NamedTuple):
     dt: float
     quantities: Mapping[str, Any]
     label: Callable[[int, Any], Any]
-    measured: dict[str, str]
+    references: dict[str, str]
     phase: tuple[str, str] | None
     data_hash: None = None  # the input is not compared
 

@@ -20,7 +20,7 @@ class Prepared(NamedTuple):
     t0: float = 0.0
     dt: float = 1.0
     quantities: Any = {}
-    measured: Any = {}
+    references: Any = {}
     attributes: Any = {}
     data_hash: None = None
     summary: RunSummary = RunSummary(("evaluation", "evaluations"), "of the decay")
