@@ -5,5 +5,5 @@ with a dict ``ROWS`` of name to function is a family of rows; the function takes
 all with defaults, and returns a `benchmarks.measure.Work`.
 
 Importing `sim` sets an XLA flag that keeps small loops native (`sim.xla`). The peers
-run in the same process and so have the same flag: it is as good to them as to us.
+run in the same process and have the same flag, which helps them as it helps this project.
 """

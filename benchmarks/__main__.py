@@ -22,15 +22,15 @@ HEADER = LINE.format("name", "unit", "side", "median", "min", "max", "÷ ours", 
 
 def rows() -> dict[str, Callable[[], Work]]:
     """Every row of every family: the ``ROWS`` of the modules of this package, by name."""
-    found = {}
+    works = {}
     for module in pkgutil.iter_modules(benchmarks.__path__):
         if not module.ispkg and module.name != "__main__":
-            found |= getattr(import_module(f"benchmarks.{module.name}"), "ROWS", {})
-    return found
+            works |= getattr(import_module(f"benchmarks.{module.name}"), "ROWS", {})
+    return works
 
 
 def select(names: list[str], patterns: list[str]) -> list[str]:
-    """The names that match any pattern (``*`` and ``?``), or belong to a family named.
+    """The names that match any pattern (``*`` and ``?``), or belong to a named family.
 
     Raises:
         ValueError: a pattern matches nothing.
@@ -49,7 +49,7 @@ def select(names: list[str], patterns: list[str]) -> list[str]:
 
 
 def lines(row: dict[str, Any]) -> list[str]:
-    """A row of the table: one line for ours, one for each peer, then what is to be said."""
+    """A row of the table: one line for ours, one for each peer, then the remarks."""
     if "error" in row:
         return [f"{row['name']:<24}{row['error']}"]
     sides = {"ours": row["ours"], **row["peers"]}
@@ -60,17 +60,17 @@ def lines(row: dict[str, Any]) -> list[str]:
         last = f"{row['compile_s']:.2f}" if side == "ours" else ""
         numbers = (f"{figure[key]:.4g}" for key in ("median", "min", "max"))
         text.append(LINE.format(*first, side, *numbers, f"{ratio:.2f}", last).rstrip())
-    said = [*row.get("notes", [])]
-    said += [f"missing peer {peer}: {why}" for peer, why in row.get("missing", {}).items()]
+    remarks = [*row.get("notes", [])]
+    remarks += [f"missing peer {peer}: {why}" for peer, why in row.get("missing", {}).items()]
     if "peak_mb" in row:
-        said.append("peak MB: " + ", ".join(f"{k} {v}" for k, v in row["peak_mb"].items()))
-    return text + [f"{'':<40}{line}" for line in said]
+        remarks.append("peak MB: " + ", ".join(f"{k} {v}" for k, v in row["peak_mb"].items()))
+    return text + [f"{'':<40}{line}" for line in remarks]
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Measure the rows that are asked for; the exit code is 1 where one is in error."""
-    about = benchmarks.__doc__.splitlines()[0]
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=about)
+    """Measure the selected rows; the exit code is 1 if one of them is in error."""
+    description = benchmarks.__doc__.splitlines()[0]
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=description)
     parser.add_argument("patterns", nargs="*", metavar="PATTERN", help="rows, such as ode.chain_*")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows here")
     options = parser.parse_args(arguments)

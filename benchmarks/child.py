@@ -1,4 +1,4 @@
-"""One call in a fresh process: for peak memory, and for work that may have to be stopped."""
+"""One call in a fresh process: for peak memory, and for work with a time limit."""
 
 import json
 import resource
@@ -20,17 +20,17 @@ def call(target: str, *args: Any, timeout: float | None = None) -> Any:
     """
     command = [sys.executable, "-m", "benchmarks.child", target, json.dumps(args)]
     home = Path(__file__).resolve().parent.parent
-    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, cwd=home)
-    if done.returncode:
-        raise RuntimeError(f"{target}: {done.stderr.strip().splitlines()[-1]}")
-    return json.loads(done.stdout.splitlines()[-1])
+    completed = subprocess.run(command, capture_output=True, text=True, timeout=timeout, cwd=home)
+    if completed.returncode:
+        raise RuntimeError(f"{target}: {completed.stderr.strip().splitlines()[-1]}")
+    return json.loads(completed.stdout.splitlines()[-1])
 
 
 def memory_mb(peak: bool) -> float:
     """Resident memory of this process in MB, now or at its peak.
 
-    On Linux from the process itself: what getrusage reports begins with the peak of
-    the process that started it.
+    On Linux read from the process itself, as getrusage includes the peak of the process
+    that started it.
     """
     if STATUS.exists():
         key = "VmHWM:" if peak else "VmRSS:"

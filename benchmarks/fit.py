@@ -41,7 +41,7 @@ AT_REST = State(jnp.zeros(()), jnp.zeros(()))
 
 
 def record(samples):
-    """A noise-driven Duffing oscillator with one well, its input band-limited, and noise on top."""
+    """A Duffing oscillator with one well, driven by band-limited noise and measured with noise."""
     rng = np.random.default_rng(0)
     spectrum = np.fft.rfft(rng.normal(size=samples))
     spectrum[int(0.04 * len(spectrum)) :] = 0
@@ -106,8 +106,8 @@ def levenberg_marquardt(samples=SAMPLES):
 
     def ours():
         def run():
-            found = fit(OBJECTIVE, START, experiment, states=AT_REST, free_states=False)
-            return _as_array(found.params)
+            fitted = fit(OBJECTIVE, START, experiment, states=AT_REST, free_states=False)
+            return _as_array(fitted.params)
 
         run()
         return run
@@ -122,7 +122,7 @@ def levenberg_marquardt(samples=SAMPLES):
             return y[1:] - np.asarray(simulate_outputs(Params(*map(jnp.asarray, z)), rest, pieces))
 
         def run():
-            # The method of Levenberg and Marquardt of MINPACK, with its own differences.
+            # MINPACK's method of Levenberg and Marquardt, with its own finite differences.
             return least_squares(residual, _as_array(START), method="lm", x_scale="jac").x
 
         run()
@@ -149,8 +149,8 @@ def multistart_64(samples=4096, count=64):
 
     def ours():
         def run():
-            found = multistart(OBJECTIVE, START, experiment, starts, states=AT_REST)
-            return _as_array(found.best.params)
+            fitted = multistart(OBJECTIVE, START, experiment, starts, states=AT_REST)
+            return _as_array(fitted.best.params)
 
         run()
         return run
@@ -176,8 +176,8 @@ def multistart_64(samples=4096, count=64):
 
 
 def recipe(name, training, test=None):
-    """A recipe from its command to its scores, in a process of its own: compile included."""
-    known = {}
+    """A recipe from its command to its scores, in a process of its own, with its compile time."""
+    scores = {}
 
     def run():
         with tempfile.TemporaryDirectory() as folder:
@@ -191,13 +191,13 @@ def recipe(name, training, test=None):
             ]
             command += [f"data.test_path={(RECORDS / test).resolve()}"] if test else []
             tic = time.perf_counter()
-            done = subprocess.run(command, capture_output=True, text=True)
+            completed = subprocess.run(command, capture_output=True, text=True)
             seconds = time.perf_counter() - tic
-            if done.returncode:
-                raise RuntimeError(done.stderr.strip().splitlines()[-1])
-            told = json.loads((Path(folder) / "run" / "run.json").read_text())
-            known.update(told["metrics"])
-            known["fit_seconds"] = told["compile_seconds"] + told["run_seconds"]
+            if completed.returncode:
+                raise RuntimeError(completed.stderr.strip().splitlines()[-1])
+            run_json = json.loads((Path(folder) / "run" / "run.json").read_text())
+            scores.update(run_json["metrics"])
+            scores["fit_seconds"] = run_json["compile_seconds"] + run_json["run_seconds"]
             return Timed(seconds, None)
 
     return Work(
@@ -206,7 +206,7 @@ def recipe(name, training, test=None):
         ours=lambda: run,
         peers={},
         compare=lambda a, b: None,
-        extra=lambda: {"scores": known},
+        extra=lambda: {"scores": scores},
     )
 
 

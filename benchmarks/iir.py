@@ -13,7 +13,7 @@ from benchmarks.measure import Work, close, compile_run
 from filters.iir import sosfilt, sosfiltfilt
 
 SAMPLES = 2**20
-# Of the largest value: the forms round differently.
+# Relative to the largest value; the forms round differently.
 TOLERANCE = {"float64": 1e-10, "float32": 1e-4}
 
 
@@ -44,7 +44,7 @@ def _floor(x):
     run = compile_run(lambda x: x * np.asarray(0.5, x.dtype), jnp.asarray(x))
 
     def run_floor():
-        run()  # not the filter's result, so none to compare
+        run()  # not the result of the filter, so there is none to compare
 
     return run_floor
 

@@ -1,8 +1,8 @@
 """State estimation, float64: filters, smoothers and their gradients beside the field.
 
-Everyone gets the same model and record. Ours and cuthbert's prior belongs to the state
-one step before the first observation; dynamax, statsmodels, simdkalman and the numba
-loop get its prediction, the prior of the first observed state, so all results agree.
+All sides get the same model and record. The prior of this project and of cuthbert belongs
+to the state one step before the first observation; dynamax, statsmodels, simdkalman and the
+numba loop get its prediction, the prior of the first observed state, so all results agree.
 """
 
 from functools import partial
@@ -53,7 +53,7 @@ def ours_smoother(model, prior, ys):
 
 
 def _peer(module, function, *args):
-    """A side of `benchmarks.peers`, imported when asked for."""
+    """A side of `benchmarks.peers`, imported when it is made."""
 
     def side():
         from importlib import import_module

@@ -24,7 +24,7 @@ Side = Callable[[], Run]
 
 
 class Timed(NamedTuple):
-    """What a run returns that takes its own time, such as one with compiling inside."""
+    """The result of a run that measures its own time, such as one that compiles."""
 
     seconds: float
     result: Any
@@ -40,7 +40,7 @@ class Work(NamedTuple):
         peers: a side for each peer, under its package's name in lower case or a word.
         compare: ``compare(ours, peer)``, what is wrong with the peer's result, or None.
         extra: further keys of the row, measured last.
-        close: removes what the sides left behind.
+        close: removes temporary files of the sides.
     """
 
     unit: str
@@ -53,23 +53,23 @@ class Work(NamedTuple):
 
 
 def measure(name: str, work: Work, *, rounds: int = 9) -> dict[str, Any]:
-    """The row of one work, ready for JSON.
+    """Measure one work; the row is ready for JSON.
 
-    Each side is made ready and run once (that is its ``compile_s``, and what is
-    compared), then all take turns, each round beginning with another one. There are
-    at least three rounds, and no more than fit 60 s after them. A side whose first
-    run takes longer than 20 s is not repeated, and a note says so.
+    Each side is made ready and run once, which gives its ``compile_s`` and the result to
+    compare. Then all take turns, and each round begins with another side. There are at
+    least three rounds, and more of them within 60 s. A side whose first run takes longer
+    than 20 s is not repeated, and a note says so.
 
     Returns:
         name, unit, ours and peers with median, min and max in that unit, compile_s of
-        ours, versions; and where there is something to say: missing (peers that are
-        not installed, and why), notes, error (then nothing was timed), and the work's extra.
+        ours, versions; where they apply also missing (peers that are not installed, and
+        why), notes, error (then nothing was timed), and the extra keys of the work.
     """
     row = {"name": name, "unit": work.unit, "ours": None, "peers": {}, "compile_s": None}
     row["versions"] = versions(work.peers)
     try:
         _fill(row, work, rounds)
-    except Exception as error:  # a row that fails must not take the others with it
+    except Exception as error:  # a row that fails must not stop the others
         lines = str(error).strip().splitlines() or [""]
         row |= {"ours": None, "peers": {}, "error": f"{type(error).__name__}: {lines[0]}"}
     finally:
@@ -78,7 +78,7 @@ def measure(name: str, work: Work, *, rounds: int = 9) -> dict[str, Any]:
 
 
 def _fill(row, work, rounds):
-    runs, seconds, missing, notes, wrong = {}, {}, {}, [], []
+    runs, seconds, missing, notes, faults = {}, {}, {}, [], []
     for side, make in {"ours": work.ours, **work.peers}.items():
         tic = time.perf_counter()
         try:
@@ -97,16 +97,16 @@ def _fill(row, work, rounds):
             row["compile_s"] = round(time.perf_counter() - tic - first, 4)
             ours = result
         elif fault := work.compare(ours, result):
-            wrong.append(f"{side}: {fault}")
+            faults.append(f"{side}: {fault}")
         if first > LONG:
             seconds[side] = [first]
             notes.append(f"{side}: one run")
         else:
             runs[side], seconds[side] = run, []
         del result
-    row |= {key: said for key, said in [("missing", missing), ("notes", notes)] if said}
-    if wrong:
-        row["error"] = "results disagree, nothing timed: " + "; ".join(wrong)
+    row |= {key: value for key, value in [("missing", missing), ("notes", notes)] if value}
+    if faults:
+        row["error"] = "results disagree, nothing timed: " + "; ".join(faults)
         return
     del ours
 
@@ -137,7 +137,7 @@ def _figure(seconds, scale):
 
 
 def compile_run(f: Callable[..., Any], *args: Any) -> Run:
-    """f compiled for args: a run that ends when all its results are there.
+    """f compiled for args: a run that ends when all its results are ready.
 
     >>> import jax.numpy as jnp
     >>> compile_run(lambda x: 2 * x, jnp.arange(3))().tolist()
@@ -171,11 +171,11 @@ def close(rtol: float) -> Callable[[Any, Any], str | None]:
 
 
 def versions(packages: Iterable[str] = ()) -> dict[str, str]:
-    """What the figures depend on: packages that are installed, Python, CPU and date."""
-    found = {"python": platform.python_version()}
+    """The versions of installed packages and of Python, the CPU and the date."""
+    installed = {"python": platform.python_version()}
     for package in (*PACKAGES, *packages):
         try:
-            found[package] = metadata.version(package)
+            installed[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue  # a word for a peer, such as "plain", or a missing one
     info = Path("/proc/cpuinfo")
@@ -183,4 +183,4 @@ def versions(packages: Iterable[str] = ()) -> dict[str, str]:
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     cpu = next(iter(models), platform.processor() or platform.machine())
     date = datetime.now(UTC).date().isoformat()
-    return found | {"cpu": f"{cpu}, {os.cpu_count()} cores", "date": date}
+    return installed | {"cpu": f"{cpu}, {os.cpu_count()} cores", "date": date}

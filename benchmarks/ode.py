@@ -1,7 +1,7 @@
 """Integrating ODEs with the classic Runge-Kutta method in constant steps, float64.
 
-Steps are powers of two where diffrax takes part: it adds its steps up, and so arrives.
-All sides integrate the same vector field, those of JAX the same function.
+Steps are powers of two where diffrax takes part: it sums its steps, and so ends exactly.
+All sides integrate the same vector field; the JAX ones share the function.
 """
 
 import time
@@ -130,7 +130,7 @@ def _final_grad(side, steps, every, dt):
 
 
 def _grad_peak_mb(side, steps, every, dt):
-    """MB above the idle process, which has compiled and run the same in little."""
+    """Peak MB above the process after it compiled and ran a small case."""
     _final_grad(side, 2 * every, every, dt)()
     idle = child.memory_mb(peak=False)
     _final_grad(side, steps, every, dt)()

@@ -3,7 +3,7 @@
 Each draws its own random numbers inside the timed run, resamples systematically where
 the effective sample size is below half of the particles, and returns the filtered means
 and the log-likelihood. These are estimates: two of them agree to within their own
-spread, which repeated runs of ours show.
+spread, which repeated runs of this project show.
 """
 
 from collections.abc import Callable
@@ -85,7 +85,7 @@ def agree(runs: list[Any]) -> Callable[[Any], str | None]:
     """
     means, logliks = (np.stack(part) for part in zip(*runs, strict=True))
     centre, loglik, n = means.mean(0), logliks.mean(), len(runs)
-    # The average has a spread of its own: that of one more run from it is so much more.
+    # The average of n runs has a variance too: the distance of one more run adds it.
     more = (n + 1) / n
     far = np.sqrt(np.mean(means.var(0, ddof=1)) * more)
     sd = logliks.std(ddof=1) * np.sqrt(more)
@@ -109,7 +109,7 @@ def work(particles=1000, steps=10**4, repeats=8):
     ys = jnp.asarray(record(steps))
     ours = partial(run_filter, particles)
 
-    @cache  # when the first peer is there to compare, and no part of compiling
+    @cache  # run when the first peer is compared, so that it does not count as compiling
     def compare_with_ours():
         again = jax.jit(ours)
         keys = jax.random.split(jax.random.key(1), repeats)

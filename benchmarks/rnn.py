@@ -27,11 +27,11 @@ STEPS, BATCH, DEPTH = 500, 32, 2
 
 
 def network(kind, hidden, depth, batch, steps):
-    """Parameters of equal layers, and an input as wide, in float32."""
+    """Parameters of equal layers, and an input of the same width, in float32."""
     keys = jax.random.split(jax.random.key(0), depth)
     params = tuple(CELLS[kind][1](key, hidden, hidden, dtype=jnp.float32) for key in keys)
     noise = np.random.default_rng(0)
-    # Biases that are not zero, or gradients of swapped ones would not tell.
+    # With biases of zero, swapped gradients would not show.
     params = jax.tree.map(lambda p: p + 0.1 * noise.normal(size=p.shape).astype(p.dtype), params)
     return params, jnp.asarray(noise.normal(size=(steps, batch, hidden)), jnp.float32)
 
@@ -60,7 +60,7 @@ def layers_in_step(kind, params, xs):
 
 
 def layer_by_layer(kind, params, xs):
-    """One layer after the other, the products with its input made for all times at once."""
+    """One layer after the other, with the input products of all times at once."""
     assert kind == "gru"
     for p in params:
         n = len(p.U)
@@ -77,7 +77,7 @@ def layer_by_layer(kind, params, xs):
 
 
 def python_loop(kind, params, xs):
-    """No loop for the compiler: every step written out."""
+    """A Python loop: every step is written out for the compiler."""
     stepper = layers(*map(CELLS[kind][0], params))
     carry, ys = initialize_carry(stepper, xs.shape[1:-1]), []
     for x in xs:
@@ -128,7 +128,7 @@ WAYS = {"nested": layers_in_step, "hoisted": layer_by_layer, "python": python_lo
 
 
 def layer_loops(hidden, depth, steps=40):
-    """The ways to run several layers through time, forward and backward."""
+    """Several ways to run layers through time, forward and backward."""
     params, xs = network("gru", hidden, depth, BATCH, steps)
 
     def compile_loss(outputs):
@@ -144,7 +144,7 @@ def layer_loops(hidden, depth, steps=40):
 
 
 def layer_compile_time(hidden, depth, steps=40):
-    """Seconds from the function to the program, of the same."""
+    """Compile time of the same, in seconds."""
     params, xs = network("gru", hidden, depth, BATCH, steps)
 
     def compile_loss(outputs):

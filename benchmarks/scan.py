@@ -1,4 +1,4 @@
-"""Compile time of a rollout, which does not grow with its length as an unrolled loop's does."""
+"""Compile time of a rollout against that of an unrolled loop, which grows with its length."""
 
 import time
 from functools import partial
@@ -12,8 +12,8 @@ from integrators import rk4
 from sim import rollout
 from sim.models import lorenz
 
-ALONE = 100  # steps beyond which the unrolled loop compiles in a process of its own
-LIMIT = 120.0  # s it is given there
+ALONE = 100  # steps; above it the unrolled loop compiles in a process of its own
+LIMIT = 120.0  # s that this process may take
 
 
 def run_scan(stepper, y0, steps):
@@ -29,7 +29,7 @@ def _run_unrolled(stepper, y0, steps):
 
 
 def compile_loop(loop, steps):
-    """Trace, lower and compile from nothing; running what came out is not timed."""
+    """Trace, lower and compile with empty caches; the run of the program is not timed."""
     model = jax.tree.map(lambda leaf: jnp.asarray(leaf, float), lorenz.model()[1:3])
     jax.clear_caches()
     tic = time.perf_counter()

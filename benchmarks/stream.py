@@ -48,7 +48,7 @@ def netcdf(steps=10**7, dt=1e-3):
 
         settings = _settings(Path(folder.name) / "settings.nc", initial, flush)
         arrays = {"time": np.arange(steps + 1) * dt}
-        # Lorenz forgives no rounding: the parameters are arguments, as they are in stream.
+        # The Lorenz system amplifies rounding, so the parameters are arguments, as in stream.
         _, ys = jax.jit(partial(rollout, length=steps))(stepper.step, carry)
         for name, y in ys._asdict().items():
             arrays[name] = np.concatenate([initial[name].values, y])
@@ -79,7 +79,7 @@ def netcdf(steps=10**7, dt=1e-3):
 
 
 def _time_writer(write, path):
-    """A run of ``write(path) -> seconds of it not to count``; its result is the path."""
+    """A run of ``write(path)``, which returns the seconds not to count; the result is the path."""
 
     def run():
         path.unlink(missing_ok=True)
@@ -91,7 +91,7 @@ def _time_writer(write, path):
 
 
 def _settings(path, initial, flush):
-    """What our writer passes to createVariable, read back from a file of one record."""
+    """The arguments of createVariable of our writer, read back from a file of one record."""
     import netCDF4
 
     with writer(path, flush=flush) as append:
@@ -110,7 +110,7 @@ def _settings(path, initial, flush):
 
 
 def same_contents(ours, peer):
-    """What differs between two files in variables, storage or values, or None."""
+    """The differences of two files in variables, storage or values, or None."""
     import netCDF4
 
     with netCDF4.Dataset(ours) as a, netCDF4.Dataset(peer) as b:

@@ -1,10 +1,10 @@
 """State estimation as steps that `sim.rollout` drives, forwards to filter, back to smooth.
 
-They stand beside `integrators`, on `sim` alone. Symbols: ``m P`` mean and covariance of
-the state, ``F Q`` transition and its noise, ``H R`` observation and its noise, ``S``
-innovation covariance, ``K`` gain, ``y`` observation.
+They import `sim` alone, never `integrators`. Symbols: ``m P`` mean and covariance of the
+state, ``F Q`` transition and its noise, ``H R`` observation and its noise, ``S`` innovation
+covariance, ``K`` gain, ``y`` observation.
 
-Each filter has its smoothers, and what takes its estimates:
+Each filter, and the smoothers and samplers that take its estimates:
 
     kalman, nonlinear, robust(…), continuous_extended,   rts, parallel_rts, fixed_lag,
         steady_state_kalman (not fixed_lag)              posterior_samples
@@ -14,9 +14,9 @@ Each filter has its smoothers, and what takes its estimates:
     diffuse_kalman                                       diffuse_smoother
     bootstrap                                            none
 
-What a user writes against is imported from here. A filter has the name of its file, and
-here that name is always the function: ``from filters import kalman``. What a file has
-beyond it, a newcomer's filter needs: ``from filters.kalman import split_observation``.
+Users import from here. A filter has the name of its file, and here that name is always the
+function: ``from filters import kalman``. The other functions of a file serve new filters:
+``from filters.kalman import split_observation``.
 """
 
 from filters.chi_square import chi2_quantile

@@ -37,7 +37,7 @@ def chi2_quantile(p, degrees):
     q, k = jnp.where(within, p, 0.5), jnp.where(within, degrees, 1)
     spread = 2 / (9 * k)
     cube = k * (1 - spread + ndtri(q) * jnp.sqrt(spread)) ** 3
-    # Of few degrees the lower tail is x^(k/2) / (2^(k/2) Γ(k/2 + 1)), and the cube no help.
+    # For few degrees the cube is poor: the lower tail is x^(k/2) / (2^(k/2) Γ(k/2 + 1)).
     small = 2 * jnp.exp((jnp.log(q) + gammaln(k / 2 + 1)) * 2 / k)
     start = jnp.log(jnp.where(q < 0.1, jnp.maximum(cube, small), cube) / 2)
     u, _ = rollout(Partial(_newton, (q, k / 2)), start, length=ITERATIONS)
@@ -45,11 +45,11 @@ def chi2_quantile(p, degrees):
     return jnp.where(within, 2 * jnp.exp(u), jnp.where(jnp.isnan(p), jnp.nan, ends))
 
 
-def _newton(about, u, _):
-    q, a = about
+def _newton(target, u, _):
+    q, a = target
     x = jnp.exp(u)
     below = q < 0.5
     tail = jnp.where(below, gammainc(a, x), gammaincc(a, x))
-    slope = jnp.exp(a * u - x - gammaln(a)) / tail  # d log(tail) / du, of a fall upward
+    slope = jnp.exp(a * u - x - gammaln(a)) / tail  # |d log(tail) / du|
     off = jnp.log(tail) - jnp.log(jnp.where(below, q, 1 - q))
     return u + jnp.where(below, -off, off) / slope, None

@@ -1,4 +1,4 @@
-"""The extended Kalman filter of a state in continuous time, observed now and then."""
+"""The extended Kalman filter of a state in continuous time, observed at discrete times."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -25,7 +25,7 @@ from sim.step import as_pytree
 
 
 class Moments(NamedTuple):
-    """What is integrated: mean m (n,), covariance P (n, n), transition Phi (n, n)."""
+    """The integrated state: mean m (n,), covariance P (n, n), transition Phi (n, n)."""
 
     m: Any
     P: Any
@@ -135,7 +135,7 @@ class _Predict(NamedTuple):
         if Qc.shape != P.shape:
             raise ValueError(f"Qc: expected {P.shape}, as the prior has, got {Qc.shape}")
         dt = jnp.asarray(x["dt"], m.dtype)
-        # Nobody can raise here for a time that goes backwards; nor is there a result.
+        # Compiled code cannot raise for a time that goes backwards: the result is NaN.
         dt = jnp.where(dt >= 0, dt, jnp.nan)
         start = jnp.asarray(x["t"], m.dtype) - dt
         stepper = self.integrator(Partial(_field, f, Qc.astype(m.dtype)), dt / self.substeps)

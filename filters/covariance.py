@@ -1,4 +1,4 @@
-"""Covariances: symmetric to the last bit, and checked where their numbers are known."""
+"""Covariances: exactly symmetric, and checked where their values are known."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -16,9 +16,9 @@ def symmetric(P):
 
 
 def check_definite(name, Q, H, R):
-    """Raise where, of concrete matrices, H Q Hᵀ + R is singular to rounding.
+    """Raise ValueError unless H Q Hᵀ + R is regular beyond rounding; tracers pass.
 
-    It is the variance of an observation given the state a step before.
+    It is the covariance of an observation given the state a step before.
     """
     try:
         eps = float(jnp.finfo(Q.dtype).eps)
@@ -38,7 +38,7 @@ def check_definite(name, Q, H, R):
 
 
 def check_semidefinite(name, P):
-    """Raise where a concrete (…, n, n) matrix, or (…, n) diagonal, is no covariance."""
+    """Raise ValueError unless P (…, n, n), or a diagonal (…, n), is a covariance; tracers pass."""
     try:
         eps, P = float(jnp.finfo(P.dtype).eps), np.asarray(P, float)
     except Exception:  # a tracer: its numbers are not known yet
@@ -54,7 +54,7 @@ def check_semidefinite(name, P):
         raise ValueError(f"{name}: expected variances of at least 0, got {variances.min():.3g}")
     if not square:
         return
-    # Each component in units of its own deviation: a small one may be as wrong as a large.
+    # In units of each standard deviation, so that small components are checked as well.
     scale = np.sqrt(np.maximum(variances, rounding))
     scale = np.where(scale > 0, scale, 1)
     P_unit = P / scale[..., :, None] / scale[..., None, :]

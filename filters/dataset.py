@@ -21,7 +21,7 @@ def dataset(
     keep: tuple[str, ...] = ("mean", "sd"),
     signals: Mapping[str, Any] | None = None,
 ) -> Any:
-    """The chosen parts of what a filter and a smoother found, as an `xarray.Dataset`.
+    """Chosen parts of the estimates of a filter and a smoother, as an `xarray.Dataset`.
 
         ANGLE_filtered ± 1.96 ANGLE_filtered_sd,   sd = √Pᵢᵢ,   time[k] = t0 + k·dt
 
@@ -36,12 +36,13 @@ def dataset(
             with _sd ("sd") and, for every pair, x_v_filtered_covariance ("covariance");
             x_predicted, with _sd ("predicted"); for an observation y y_innovation and
             y_innovation_sd ("innovation"); and loglik of each step ("loglik").
-        signals: named arrays on the same times, such as the record itself; those called
-            as a state or an observation, or so with "_true", get its units.
+        signals: named arrays on the same times, such as the record itself. One with the
+            name of a state or an observation, or that name and "_true", gets its units.
 
     Raises:
-        ValueError: an unknown part, as many names as there are no components, or estimates of
-            `diffuse_kalman` while some of the state is unknown: leave those steps out.
+        ValueError: an unknown part, a number of names other than that of the components, or
+            estimates of `diffuse_kalman` while part of the state is unknown: leave those
+            steps out.
 
     Reference: as for `sim.trajectory.trajectory`, which labels them.
 
@@ -71,10 +72,10 @@ def dataset(
     if smoothed is not None:
         beliefs["smoothed"] = tuple(smoothed)
     predicted = {"predicted": (estimates.m_pred, estimates.P_pred)}
-    values, about = {}, {}
+    values, quantities = {}, {}
 
     def add(name, value, units, words):
-        values[name], about[name] = np.asarray(value), (units, words)
+        values[name], quantities[name] = np.asarray(value), (units, words)
 
     for kind, (m, P) in (beliefs | (predicted if "predicted" in keep else {})).items():
         m, P = np.asarray(m), np.asarray(P)
@@ -85,13 +86,13 @@ def dataset(
                 sd = np.sqrt(np.maximum(P[:, i, i], 0))
                 add(f"{state}_{kind}_sd", sd, units, f"standard deviation of {words}, {kind}")
             if "covariance" in keep and kind != "predicted":
-                for j, (other, (of, its)) in list(enumerate(states.items()))[i:]:
+                for j, (other, (other_units, other_words)) in list(enumerate(states.items()))[i:]:
                     name = f"{state}_{other}_{kind}_covariance"
                     add(
                         name,
                         P[:, i, j],
-                        _product(units, of),
-                        f"covariance of {words} and {its}, {kind}",
+                        _product(units, other_units),
+                        f"covariance of {words} and {other_words}, {kind}",
                     )
     if "innovation" in keep:
         _count("observed", observed, np.shape(estimates.innovation)[1])
@@ -106,11 +107,11 @@ def dataset(
             add(f"{name}_innovation_sd", sd, units, f"standard deviation of innovation of {words}")
     if "loglik" in keep:
         add("loglik", estimates.loglik, "1", "log-likelihood of the observation of this step")
-    known = {**states, **observed}
+    names = {**states, **observed}
     for name in signals or {}:
-        units, words = known.get(name.removesuffix("_true"), ("1", name))
-        about[name] = (units, f"true {words}" if name.endswith("_true") else words)
-    return trajectory(values, dt=dt, t0=t0, first=0, signals=signals, quantities=about)
+        units, words = names.get(name.removesuffix("_true"), ("1", name))
+        quantities[name] = (units, f"true {words}" if name.endswith("_true") else words)
+    return trajectory(values, dt=dt, t0=t0, first=0, signals=signals, quantities=quantities)
 
 
 def _count(name, given, count):
@@ -119,5 +120,5 @@ def _count(name, given, count):
 
 
 def _product(*units):
-    """Of units, those that are not 1, in parentheses."""
+    """The product of units: those that are not 1, in parentheses."""
     return ".".join(f"({u})" for u in units if u != "1") or "1"

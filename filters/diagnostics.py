@@ -1,9 +1,9 @@
-"""Is a filter consistent with its record: innovations, NIS, NEES, whiteness, normality.
+"""Consistency of a filter with its record: innovations, NIS, NEES, whiteness, normality.
 
-Where the model is right the innovations, standardised, are independent and N(0, 1): too
-large a NIS says the filter is too sure of itself, too small a one that it is not sure
-enough, and a correlation that it has missed some dynamics. A NaN component is missing,
-and takes its degree of freedom with it. All functions run under `jit` and `vmap`.
+Where the model is right the standardised innovations are independent and N(0, 1). A NIS
+that is too large means that the filter is overconfident, one that is too small that it is
+underconfident, and a correlation that the model lacks some dynamics. A NaN component is
+missing, and so is its degree of freedom. All functions run under `jit` and `vmap`.
 """
 
 from typing import Any, NamedTuple
@@ -20,12 +20,12 @@ from sim.white_noise import check_fitted, check_level, correlation_bound, ljung_
 
 
 class Consistency(NamedTuple):
-    """A mean of NIS or NEES, and what it should be.
+    """A mean of NIS or NEES, and its expected range.
 
     Attributes:
         mean: the mean over the steps.
         lower, upper: two-sided bounds that hold it with the probability asked for.
-        p: the probability of a mean so far from its expectation, two-sided.
+        p: the two-sided probability of a mean at least as far from its expectation.
     """
 
     mean: Any
@@ -35,7 +35,7 @@ class Consistency(NamedTuple):
 
 
 class Significance(NamedTuple):
-    """A test's statistic, and the probability p of one at least so large by chance."""
+    """The statistic of a test, and the probability p of one at least as large by chance."""
 
     statistic: Any
     p: Any
@@ -56,7 +56,8 @@ def standardise(innovation, S):
         S: (..., m, m), their covariance.
 
     Returns:
-        (..., m), NaN where missing; what is seen is standardised by its own covariance.
+        (..., m), NaN where missing; the components seen are standardised by their own
+        covariance.
 
     Reference: A. C. Harvey, "Forecasting, Structural Time Series Models and the Kalman
     Filter", Cambridge 1989, section 5.4.
@@ -104,7 +105,7 @@ def nees(error, P):
 
     Args:
         error: (..., n), the true state less its estimate; NaN where the truth is unknown.
-        P: (..., n, n), the covariance the filter claims.
+        P: (..., n, n), the covariance from the filter.
 
     Returns:
         (...), 0 where nothing is known.
@@ -148,7 +149,7 @@ def chi2_bounds(degrees, level=0.95, count=1):
 
 
 def consistency(values, degrees, level=0.95) -> Consistency:
-    """Is the mean NIS, or NEES, of a record what it should be.
+    """The mean NIS, or NEES, of a record, with its expected range.
 
     Args:
         values: (N, ...) of `nis` or `nees`; further axes, such as Monte Carlo runs, are
@@ -171,7 +172,7 @@ def consistency(values, degrees, level=0.95) -> Consistency:
 
 
 def autocorrelation(z, lags: int, level=0.95) -> Autocorrelation:
-    """rₖ = Σ zₜ zₜ₊ₖ / Σ zₜ², the mean taken off; bounds ±q √(nₖ / N(N+2)).
+    """rₖ = Σ zₜ zₜ₊ₖ / Σ zₜ², the mean subtracted; bounds ±q √(nₖ / N(N+2)).
 
     Args:
         z: (N, ...), one series along the first axis, such as standardised innovations;
@@ -195,12 +196,13 @@ def autocorrelation(z, lags: int, level=0.95) -> Autocorrelation:
 
 
 def ljung_box(z, lags: int, fitted: int = 0) -> Significance:
-    """Q = N (N + 2) Σₖ rₖ² / nₖ over the first lags: is a series white.
+    """Q = N (N + 2) Σₖ rₖ² / nₖ over the first lags, a test whether a series is white.
 
     Args:
         z: (N, ...) as for `autocorrelation`, which has nₖ, N − k where nothing is missing.
         lags: how many correlations it sums; about ln N, or two periods of a season.
-        fitted: parameters fitted to the record, taken off the degrees of freedom.
+        fitted: number of parameters fitted to the record, subtracted from the degrees of
+            freedom.
 
     Returns:
         A `Significance`, each of the shape of ``z`` without its first axis. A small p: not white.
@@ -231,16 +233,16 @@ def _correlations(z, lags):
     power = jnp.sum(z * z, axis=0)
     padded = jax.tree.map(lambda a: jnp.concatenate([a, jnp.zeros_like(a[:lags])]), (z, seen))
 
-    def at(_, lag):  # a loop: all lags side by side would take lags times the memory
-        later, there = (jax.lax.dynamic_slice_in_dim(a, lag, len(z)) for a in padded)
-        return None, (jnp.sum(z * later, axis=0), jnp.sum(seen & there, axis=0))
+    def at(_, lag):  # a loop: all lags at once would take lags times the memory
+        later, present = (jax.lax.dynamic_slice_in_dim(a, lag, len(z)) for a in padded)
+        return None, (jnp.sum(z * later, axis=0), jnp.sum(seen & present, axis=0))
 
     _, (products, pairs) = rollout(at, None, jnp.arange(1, lags + 1))
     return products / power[None], pairs.astype(z.dtype), count
 
 
 def jarque_bera(z) -> Significance:
-    """JB = N/6 (skewness² + (kurtosis − 3)² / 4), χ² with 2 degrees: is a series normal.
+    """JB = N/6 (skewness² + (kurtosis − 3)² / 4), χ² with 2 degrees: a test of normality.
 
     Args:
         z: (N, ...), one series along the first axis; NaN is missing.

@@ -20,7 +20,7 @@ class DiffuseEstimate(NamedTuple):
         m, P, m_pred, P_pred, C, innovation, S, loglik: as in `filters.gaussian.Estimate`,
             of the part of the state that is known; all of it once ``spread`` is zero.
         spread: (n, q), the directions still unknown: covariance P + κ spread spreadᵀ, κ → ∞.
-        spent: how many components of y were spent on finding a direction.
+        spent: how many components of y were used to find a direction.
         spread_pred, F, H, v, s, known, unknown, K, K1: what `diffuse_smoother` needs.
 
     ``loglik`` counts the constant ½ log 2π for every component; to leave it out for
@@ -49,7 +49,7 @@ class DiffuseEstimate(NamedTuple):
 
 
 class DiffuseFiltering(NamedTuple):
-    """The carry: m (n,), P (n, n), spread (n, q), how many are unknown yet, and ``fresh``."""
+    """The carry: m (n,), P (n, n), spread (n, q), how many are still unknown, and ``fresh``."""
 
     m: Any
     P: Any
@@ -66,8 +66,8 @@ def diffuse_kalman(model: LinearGaussian) -> Stepper:
         K = A f / f·f,   m ← m + K v,   P ← (I − K hᵀ) P (I − K hᵀ)ᵀ + K r Kᵀ,
         A ← A − K fᵀ,   log-likelihood −½ log 2π (f·f)
 
-    and the ordinary update where it is. So a level, a trend or a season need no made-up
-    variance, and cost no digits.
+    and the ordinary update where it is. So a level, a trend or a season needs no large
+    prior variance, and loses no digits to one.
 
     Args:
         model: as `filters.kalman.kalman` takes it.
@@ -127,14 +127,14 @@ def _step(model, carry: DiffuseFiltering, x):
         F,
     )
     if fresh is not None:
-        held = (m, P, A, jnp.eye(n, dtype=dtype))
-        moved = tuple(jnp.where(fresh, a, b) for a, b in zip(held, moved, strict=True))
+        unmoved = (m, P, A, jnp.eye(n, dtype=dtype))
+        moved = tuple(jnp.where(fresh, a, b) for a, b in zip(unmoved, moved, strict=True))
         fresh = jnp.zeros_like(fresh)
     m_pred, P_pred, A_pred, F = moved
     mu = affine(H, m_pred, model.D, x.get("u"), model.d)
     y = check_observation(y, mu)
 
-    # State and observation together: an R that correlates needs nothing else.
+    # State and observation together: a correlated R then needs no special treatment.
     C = matmul(P_pred, H.T)
     S = plus(symmetric(matmul(H, C)), model.R)
     joint = (
@@ -148,7 +148,7 @@ def _step(model, carry: DiffuseFiltering, x):
         total, spent = total + log, spent + (row[3] > 0).astype(left.dtype)
         rows.append(row)
     (m, P, A), size = joint, n + y.shape[0]
-    # A direction found is gone, to the last bit, and does not grow back from rounding.
+    # A direction that is found becomes exactly zero, and does not grow back from rounding.
     A = jnp.where(left > spent, A[:n], 0)
     empty = [jnp.zeros((0, *shape), dtype) for shape in ((), (), (), (), (size,), (size,))]
     rows = map(jnp.stack, zip(*rows, strict=True)) if rows else empty
@@ -201,8 +201,8 @@ def _condition(joint, at, y, left, h):
 
 
 def _zero_rounding(A, size):
-    """A, a sum of terms that add up to ``size`` without their signs, 0 where it cancels.
+    """A, set to 0 where its terms cancel; ``size`` is the sum of their absolute values.
 
-    What rounding leaves of a direction that is found, or that F has lost, is no direction.
+    The rounding error of a direction that is found, or that F maps to zero, is no direction.
     """
     return jnp.where(abs(A) <= 64 * float(jnp.finfo(A.dtype).eps) * size, 0, A)

@@ -36,7 +36,7 @@ def diffuse_smoother() -> Stepper:
     Returns:
         A stepper for ``rollout(..., reverse=True)``: ``init(estimates)`` takes the
         stacked estimates of `diffuse_kalman`, and so do its xs. It emits a `Gaussian`.
-        What no observation ever tells keeps the covariance of its known part.
+        A direction that no observation determines keeps the covariance of its known part.
 
     Reference: S. J. Koopman and J. Durbin, "Fast filtering and smoothing for
     multivariate state space models", Journal of Time Series Analysis 21 (2000).

@@ -1,4 +1,4 @@
-"""Linear stochastic differential equations, exactly, between samples at any times."""
+"""Exact discretisation of linear stochastic differential equations, for any sample times."""
 
 from typing import Any, NamedTuple
 
@@ -23,8 +23,8 @@ class LinearSDE(NamedTuple):
     Attributes:
         A: (n, n), in 1/s.
         Qc: (q, q), in the square of the unit of w, times s; None is no noise.
-        L: (n, q), how the noise enters; None is the identity, q = n.
-        B: (n, p), how the input enters; None is not at all.
+        L: (n, q), gain of the noise; None is the identity, q = n.
+        B: (n, p), gain of the input; None is no input.
         b: (n,) a constant rate; None is none.
     """
 
@@ -36,17 +36,17 @@ class LinearSDE(NamedTuple):
 
 
 def intervals(t, t0) -> dict:
-    """The steps that end at the times t, as part of a filter's xs: {"t": t, "dt": lengths}.
+    """Times and lengths of the steps that end at t, for the xs of a filter: {"t": …, "dt": …}.
 
         dtₖ = tₖ − tₖ₋₁,   dt₀ = t[0] − t0
 
     Args:
-        t: (N,) times of the observations in s, that do not decrease; two alike are two
+        t: (N,) times of the observations in s, not decreasing; equal times are several
             observations of one state.
         t0: the time of the prior.
 
     Raises:
-        ValueError: a time is not finite, or before the one before it.
+        ValueError: a time is not finite, or less than the one before it.
 
     >>> {name: value.tolist() for name, value in intervals([1.0, 1.5, 1.5], 0.0).items()}
     {'t': [1.0, 1.5, 1.5], 'dt': [1.0, 0.5, 0.0]}
@@ -73,9 +73,9 @@ def discretise(sde: LinearSDE, dt) -> dict:
         F = exp(A dt),   Q = ∫₀^dt exp(A s) L Qc Lᵀ exp(A s)ᵀ ds
         (B, b) = ∫₀^dt exp(A s) ds (B, b)
 
-    By their Taylor series over dt / 2ʲ, as short as A needs, then j times doubled,
-    Q ← Q + F Q Fᵀ: sums of covariances, so that Q is one however stiff A is, up to
-    ‖A‖∞ dt = 2³¹, which the exponential of Van Loan's block matrix is not.
+    By their Taylor series over dt / 2ʲ, with j as large as A needs, then doubled j times,
+    Q ← Q + F Q Fᵀ. Q is a sum of covariances, and so a covariance however stiff A is, up
+    to ‖A‖∞ dt = 2³¹; the exponential of Van Loan's block matrix does not guarantee that.
 
     Args:
         sde: the equation.
@@ -169,7 +169,7 @@ def _exact(A, density, dt):
     return _double(F, Q, integral, halvings)
 
 
-# Operation by operation it compiles for seconds.
+# Outside `jit` its operations, one by one, would compile for seconds.
 _transitions = jax.jit(jax.vmap(_exact, (None, None, 0)))
 
 

@@ -78,26 +78,26 @@ def _observe(model, belief: Gaussian, x) -> Expected:
 
 
 def tangent(model, belief, x, dx=None):
-    """h, its Jacobian by the state and the noise it adds, at dx from the mean."""
+    """h, its Jacobian by the state and the covariance of its noise, at dx from the mean."""
     h, R = observation(model, belief, x)
     e = _still(model, "h", R)
     dx = jnp.zeros_like(belief.P[0]) if dx is None else dx
-    at = displace(model, belief.m, dx)
-    mu = h(at, *e)
+    point = displace(model, belief.m, dx)
+    mu = h(point, *e)
     H = jax.jacfwd(lambda dx: h(displace(model, belief.m, dx), *e))(dx)
     if e:
-        R = _through(jax.jacfwd(lambda e: h(at, e))(*e), R)
+        R = _through(jax.jacfwd(lambda e: h(point, e))(*e), R)
     return mu, H, R
 
 
 def expect_observation(P, mu, H, R) -> Expected:
-    """What y = μ + H dx + e is expected to be, for dx ~ N(0, P) and e ~ N(0, R)."""
+    """Mean and covariances of y = μ + H dx + e for dx ~ N(0, P) and e ~ N(0, R)."""
     C = matmul(P, H.T)
     return Expected(mu, plus(symmetric(matmul(H, C)), R), C)
 
 
 def _still(model, name, noise):
-    """The mean of the noise that a function takes, as the arguments it adds."""
+    """The mean of the noise of a function, as a tuple of its further arguments."""
     return (jnp.zeros_like(noise[0], shape=noise.shape[:1]),) if name in model.noise_in else ()
 
 

@@ -1,4 +1,4 @@
-"""The fixed-lag smoother: at every step, the state a few steps ago given all so far."""
+"""The fixed-lag smoother: at every step the state a few steps ago, given all data so far."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from jax.tree_util import Partial
 
 from filters.covariance import as_float_array, symmetric
 from filters.gaussian import Estimate, parts
-from filters.manifold import both_or_none, flat
+from filters.manifold import both_or_none, check_retract
 from filters.rts import smoother_gain
 from sim import Stepper
 from sim.check import positive
@@ -22,7 +22,7 @@ WRITTEN_OUT = 4000
 
 
 class Lagged(NamedTuple):
-    """What the fixed-lag smoother emits.
+    """The output of the fixed-lag smoother.
 
     Attributes:
         m, P: the state ``lag`` steps ago, given the observations up to now.
@@ -40,7 +40,7 @@ class Window(NamedTuple):
     Attributes:
         carry: the filter's.
         m, P: the states given all so far, (lag, n) and (lag, n, n).
-        B: (lag, n, n), what a correction of the newest means for each.
+        B: (lag, n, n), gain from a correction of the newest state to each.
     """
 
     carry: Any
@@ -65,12 +65,12 @@ def fixed_lag(
 
     Returns:
         A stepper: ``init`` and x are the filter's, and it emits a `Lagged`. In the first
-        lag−1 steps there is no state so long ago: it then gives the oldest there is, that
-        of the prior. Where P⁻ is singular the result is NaN, as that of `rts`.
+        lag−1 steps it gives the oldest state there is, that of the prior. Where P⁻ is
+        singular the result is NaN, as that of `rts`.
 
     Raises:
-        ValueError: lag is no integer of at least 1, there is one of retract and local
-            without the other, or the stepper is another.
+        ValueError: lag is not an integer of at least 1, only one of retract and local is
+            given, or `gaussian_filter` did not make the stepper.
 
     Reference: H. E. Rauch, "Solutions to the linear smoothing problem", IEEE
     Transactions on Automatic Control 8 (1963); B. D. O. Anderson and J. B. Moore,
@@ -103,7 +103,7 @@ class _Init:
         carry = init(prior, *args, **kwargs)
         m, P = as_float_array(prior[0]), as_float_array(prior[1])
         m, P = (a.astype(jnp.promote_types(m.dtype, P.dtype)) for a in (m, P))
-        # Every slot holds the prior's state at first: corrected alike, they stay that.
+        # At first every slot holds the state of the prior; equal corrections keep them equal.
         parts = (m, P, jnp.eye(P.shape[0], dtype=m.dtype))
         return Window(carry, *(jnp.stack([a] * self.lag) for a in parts))
 
@@ -111,7 +111,7 @@ class _Init:
 def _step(manifold, step, window: Window, x):
     retract, local = manifold
     carry, now = step(window.carry, x)
-    flat("fixed_lag", now.m, now.P, retract)
+    check_retract("fixed_lag", now.m, now.P, retract)
     gain = smoother_gain(now.P_pred, now.C)
     lag, n, _ = window.B.shape
     times = matmul if lag * n**3 <= WRITTEN_OUT else jnp.matmul

@@ -14,7 +14,7 @@ from sim.step import as_pytree
 
 
 class Forecast(NamedTuple):
-    """What is expected so many steps ahead.
+    """The forecast of one step ahead or more.
 
     Attributes:
         m, P: the state, (n,) and (n, n).
@@ -28,14 +28,14 @@ class Forecast(NamedTuple):
 
 
 def forecast(stepper: Stepper) -> Stepper:
-    """The filter's own prediction, run on without observations.
+    """The prediction of a filter, continued without observations.
 
         p(xₖ₊ₕ | y₁, …, yₖ) and p(yₖ₊ₕ | y₁, …, yₖ),   h = 1, 2, …
 
     Args:
         stepper: one that `filters.gaussian.gaussian_filter` made, `kalman` or a
-            nonlinear filter: exact for a linear model, as good as the filter's own
-            prediction for another. From what another form has found, `kalman` forecasts.
+            nonlinear filter: exact for a linear model, as accurate as the filter's own
+            prediction for a nonlinear one. For the estimates of another form use `kalman`.
 
     Returns:
         A stepper. Its carry is the filter's: the last one of the record, or from any

@@ -1,12 +1,11 @@
-"""What every Gaussian filter shares: the belief, what a step emits, and conditioning.
+"""The parts of every Gaussian filter: belief, estimate, update and step.
 
-A filter is two functions, one that predicts and one that says what it expects to
-observe; this module does the rest:
+A filter is two functions, from which `gaussian_filter` makes a stepper:
 
     predict(belief, x) -> Predicted(m, P, C)        the state a step later
-    observe(predicted, x) -> Expected(mu, S, C)     the observation, before it is seen
+    observe(predicted, x) -> Expected(mu, S, C)     the observation, before it is known
 
-A newcomer adds a filter in one file: these two functions and `gaussian_filter`.
+A new filter is one file with these two functions.
 """
 
 from collections.abc import Callable
@@ -24,7 +23,7 @@ from sim.linalg import PRODUCT_LIMIT
 from sim.step import as_pytree
 
 LOG_2PI = float(np.log(2 * np.pi))
-# Beyond this many components one at a time takes long to compile, and gains nothing.
+# Beyond this many components, one at a time compiles slowly and runs no faster.
 SCALARS = 12
 
 
@@ -52,7 +51,7 @@ class Expected(NamedTuple):
 
 
 class Estimate(NamedTuple):
-    """What a Gaussian filter emits for a step, and all that a smoother needs.
+    """The output of a Gaussian filter for a step, with all that a smoother needs.
 
     Attributes:
         m, P: the state given the observations up to this one, (n,) and (n, n).
@@ -63,7 +62,7 @@ class Estimate(NamedTuple):
         loglik: log p(y of this step | those before it), constants included; the sum
             over the steps is the log-likelihood of the record.
 
-    Under `jit`, what is not used of it is neither computed nor stored.
+    Under `jit`, parts that are not used are neither computed nor stored.
     """
 
     m: Any
@@ -77,10 +76,8 @@ class Estimate(NamedTuple):
 
 
 class Filtering(NamedTuple):
-    """The carry of a Gaussian filter: the belief; ``fresh`` until a first prior is used.
-
-    ``fresh`` is None unless the prior belongs to the first observed state; then it is
-    True until that state has been observed.
+    """The carry of a Gaussian filter. ``fresh`` is None unless the prior belongs to the
+    first observed state; then it is True until that state has been observed.
     """
 
     m: Any
@@ -98,14 +95,14 @@ def gaussian_filter(
     update: Callable | None = None,
     states: int | None = None,
 ) -> Stepper:
-    """A filter from what it predicts and what it expects to observe.
+    """A filter from its prediction of the state and of the observation.
 
         (m, P)ₖ₋₁  →  predict  →  observe  →  condition on yₖ  →  (m, P)ₖ
 
     Args:
         predict: ``predict(Gaussian, x) -> Predicted``.
         observe: ``observe(Gaussian, x) -> Expected``.
-        split: ``split(x) -> (y, x)``, the observation (m,) and what the other two see.
+        split: ``split(x) -> (y, x)``, the observation (m,) and the x of the other two.
         residual: ``residual(y, mu) -> (m,)``, the innovation of an observation that is
             not subtracted, such as an angle; None is y − μ. It is never called with a
             NaN: a missing component of y comes as μ.
@@ -113,7 +110,7 @@ def gaussian_filter(
             a state on a manifold; None is m + dx. m may then be longer than P is wide.
         update: ``update(Predicted, Expected, y) -> (Gaussian, loglik)``; None is
             `condition`. `filters.robust` has others.
-        states: n, if known: a prior of another size is then refused by name.
+        states: n, if known; a prior of another size then raises ValueError.
 
     Returns:
         A stepper: ``init(prior, on_first=False)`` takes the `Gaussian` of the state one
@@ -144,7 +141,7 @@ def with_update(stepper: Stepper, update: Callable) -> Stepper:
 
 
 def update_where_seen(update, state, expected: Expected, y):
-    """An update, for a missing row that may not even be finite: a bearing at no distance."""
+    """An update that ignores missing rows, which may not be finite: a bearing at distance 0."""
     seen = ~jnp.isnan(y)
     mu = jnp.where(seen, expected.mu, 0)
     S = jnp.where(seen[:, None] & seen[None, :], expected.S, 0)
@@ -164,10 +161,10 @@ class _Init:
 
 
 def validate_prior(prior, states=None, manifold=False) -> Gaussian:
-    """The prior as arrays of one dtype; n, if given, is what the model says.
+    """The prior as arrays of one dtype; ``states`` is n of the model, if known.
 
     Raises:
-        ValueError: no mean and covariance of one size, or no covariance.
+        ValueError: mean and covariance differ in size, or P is no covariance.
     """
     m, P = as_float_array(prior[0]), as_float_array(prior[1])
     n = states if states is not None else P.shape[:1] if manifold else m.shape[:1]
@@ -189,15 +186,17 @@ def _step(functions, residual, retract, carry: Filtering, x):
     before = Gaussian(carry.m, carry.P)
     after = predict(before, x)
     if carry.fresh is not None:
-        held = Predicted(before.m, before.P, before.P)
-        after = Predicted(*(jnp.where(carry.fresh, a, b) for a, b in zip(held, after, strict=True)))
+        unmoved = Predicted(before.m, before.P, before.P)
+        after = Predicted(
+            *(jnp.where(carry.fresh, a, b) for a, b in zip(unmoved, after, strict=True))
+        )
     expected = observe(Gaussian(after.m, after.P), x)
     y = check_observation(y, expected.mu)
     v = innovation(residual, y, expected.mu)
-    # About zero: what is learned of the state is then dx, and of the observation v.
+    # About zero, the update gives the correction dx of the state from the innovation v.
     origin = Gaussian(jnp.zeros_like(after.P[0]), after.P)
     centred = expected._replace(mu=jnp.zeros_like(expected.mu))
-    # A lost state is no missing observation: infinity, where NaN would be passed over.
+    # A state that is not finite must show: infinity, as NaN would pass for a missing y.
     lost = jnp.isnan(v) & ~jnp.isnan(y)
     (dx, P), loglik = update(origin, centred, jnp.where(lost, jnp.inf, v))
     posterior = Gaussian(after.m + dx if retract is None else retract(after.m, dx), P)
@@ -207,7 +206,7 @@ def _step(functions, residual, retract, carry: Filtering, x):
 
 
 def check_observation(y, mu):
-    """The observation in the dtype of what is expected, its shape checked."""
+    """The observation in the dtype of its expectation; ValueError unless the shapes agree."""
     y = jnp.asarray(y).astype(mu.dtype)
     if y.shape != mu.shape:
         raise ValueError(f"y: expected shape {mu.shape}, got {y.shape}")
@@ -230,13 +229,13 @@ def condition(state, expected: Expected, y) -> tuple[Gaussian, Any]:
 
         w = 1 / Sᵢᵢ,   m ← m + C eᵢ w (yᵢ − μᵢ),   P ← P − w (C eᵢ)(C eᵢ)ᵀ
 
-    and the same for the components of y still to come, so that a correlated S needs
-    neither whitening nor an inverse. A NaN component of y is missing: it alone is
-    skipped, before the arithmetic, so that no NaN reaches a gradient; and so is one that
-    those before it determine to rounding, such as a repetition without noise. Where the
-    state is too large for the compiled loop anyway, or y has more than 12 components,
-    all are taken at once, by the library. Up to there every array may have one more axis,
-    the last: many independent problems of one size, side by side.
+    and the same for the remaining components of y, so that a correlated S needs neither
+    whitening nor an inverse. A NaN component of y is missing: it alone is skipped, before
+    the arithmetic, so that no NaN reaches a gradient. A component that those before it
+    determine to rounding, such as a repetition without noise, is skipped too. Where the
+    state is too large for the compiled loop, or y has more than 12 components, the library
+    takes all at once. Below those sizes every array may have one more axis, the last: many
+    independent problems of one size, side by side.
 
     Args:
         state: anything with the mean ``m`` (n,) and the covariance ``P`` (n, n) of x.
@@ -244,8 +243,8 @@ def condition(state, expected: Expected, y) -> tuple[Gaussian, Any]:
         y: the observation (m,).
 
     Returns:
-        The posterior `Gaussian`, its covariance exactly symmetric where P is, and the
-        log-likelihood of the components seen, 0 for none.
+        The posterior `Gaussian`, its covariance exactly symmetric if P is, and the
+        log-likelihood of the observed components, 0 for none.
 
     Reference: G. J. Bierman, "Factorization Methods for Discrete Sequential
     Estimation", Academic Press 1977, chapter V.
@@ -281,10 +280,10 @@ def condition(state, expected: Expected, y) -> tuple[Gaussian, Any]:
 
 
 def _at_once(m, P, v, S, C, seen):
-    """The same by a Cholesky factor; a missing component has unit variance and no part.
+    """The same by a Cholesky factor; a missing component has unit variance and no effect.
 
-    The diagonal is raised by its rounding error: a determined component, whose pivot is
-    then no more than that, has a factor all the same, and no part either.
+    The diagonal is raised by its rounding error, so that the factor exists even with a
+    determined component: its pivot is no larger than that, and it has no effect either.
     """
     eye = jnp.eye(len(v), dtype=S.dtype)
     seen = seen & ~(jnp.diag(S) <= 0)

@@ -22,14 +22,14 @@ from sim.linalg import (
 
 
 class Information(NamedTuple):
-    """A belief: the information Y = P⁻¹ (n, n) and z = Y m (n,). Y = 0 is to know nothing."""
+    """A belief: the information Y = P⁻¹ (n, n) and z = Y m (n,). With Y = 0 nothing is known."""
 
     z: Any
     Y: Any
 
 
 class InformationEstimate(NamedTuple):
-    """What the information filter emits for a step.
+    """The output of the information filter for a step.
 
     Attributes:
         m, P, m_pred, P_pred, C, innovation, S: as in `filters.gaussian.Estimate`; NaN
@@ -85,8 +85,8 @@ def information_kalman(model: LinearGaussian) -> Stepper:
         Y⁻ = (I − J Gᵀ) M (I − J Gᵀ)ᵀ + J Jᵀ,   z⁻ = (I − J Gᵀ) F⁻ᵀ z + Y⁻ (B u + b)
         Y = Y⁻ + Hᵀ R⁻¹ H,   z = z⁻ + Hᵀ R⁻¹ (y − D u − d)
 
-    An observation only adds: many sensors are a sum. Nothing known beforehand, Y = 0,
-    is exact.
+    An observation adds its information, so those of many sensors sum. Y = 0, nothing
+    known beforehand, is exact.
 
     Args:
         model: as `filters.kalman.kalman` takes it, F invertible and R positive definite;
@@ -101,8 +101,8 @@ def information_kalman(model: LinearGaussian) -> Stepper:
         ValueError: shapes disagree, Q, R or the prior is no covariance, or F, R or the
             covariance of the prior has no inverse.
 
-    Where Q is singular, a gradient along a change of its rank is wrong, as that of
-    `filters.square_root.square_root_kalman`: take it from `kalman`.
+    Where Q is singular, a gradient along a change of its rank is wrong, as it is for
+    `filters.square_root.square_root_kalman`: use `kalman` for it.
 
     Reference: B. D. O. Anderson and J. B. Moore, "Optimal Filtering", Prentice-Hall
     1979, section 6.3.
@@ -123,7 +123,7 @@ def information_kalman(model: LinearGaussian) -> Stepper:
 
 
 def check_invertible(name, A):
-    """Raise where a concrete matrix (n, n), or the diagonal (n,) of one, has no inverse."""
+    """Raise ValueError unless A (n, n), or a diagonal (n,), is invertible; a tracer passes."""
     if isinstance(A, jax.core.Tracer):
         return
     values = np.linalg.svd(A, compute_uv=False) if A.ndim == 2 else np.abs(A)
@@ -173,7 +173,7 @@ def _step(model, prepared, carry: InformationFiltering, x):
     J = cho_solve(cholesky(eye + symmetric(matmul(G.T, MG))), MG.T).T
     keep = eye - matmul(J, G.T)
     Y_pred = symmetric(matmul(matmul(keep, M), keep.T)) + matmul(J, J.T)
-    # By the mean where there is one: of accurate sensors much of z cancels in the other.
+    # From the mean where there is one: with accurate sensors the other form cancels digits.
     moved = jnp.where(determined, m_old, 0)
     z_pred = Y_pred @ affine(model.F, moved, model.B, x.get("u"), model.b)
     z_pred = z_pred + jnp.where(determined, 0, keep @ (back.T @ z))
@@ -191,14 +191,14 @@ def _step(model, prepared, carry: InformationFiltering, x):
 
     m_pred, P_pred, known = _moments(z_pred, Y_pred)
     m, P, _ = _moments(z, Y)
-    # As the covariance form has it: of accurate sensors the two informations cancel.
+    # As in the covariance form: with accurate sensors the difference of Y cancels digits.
     innovation = y - offset - model.H @ m_pred
     HP = matmul(model.H, jnp.where(known, P_pred, eye))
     S = plus(symmetric(matmul(HP, model.H.T)), model.R)
-    apart = jnp.where(known, innovation, jnp.nan)
-    told = Expected(jnp.zeros_like(offset), S, HP.T)
-    loglik = condition(Gaussian(jnp.zeros_like(z), eye), told, apart)[1]
-    # What is not a number tells of a failure, not of nothing known.
+    v_known = jnp.where(known, innovation, jnp.nan)
+    centred = Expected(jnp.zeros_like(offset), S, HP.T)
+    loglik = condition(Gaussian(jnp.zeros_like(z), eye), centred, v_known)[1]
+    # NaN shows a failure; it does not mean that nothing is known.
     loglik = jnp.where(known, loglik, 0) + 0 * (jnp.sum(jnp.diagonal(Y)) + jnp.sum(z))
     C = matmul(P_old, model.F.T)
     if fresh is not None:
@@ -212,9 +212,9 @@ def _step(model, prepared, carry: InformationFiltering, x):
 
 
 def _regularise(Y):
-    """Whether Y is regular, well beyond its rounding, and Y, or else the identity."""
+    """Whether Y is regular well beyond its rounding, and Y, or the identity if it is not."""
     least = 1e3 * Y.shape[0] * float(jnp.finfo(Y.dtype).eps) * jnp.diagonal(Y)
-    # A factor that does not exist has NaN in it, which is above nothing.
+    # Where the factor does not exist it holds NaN, and the comparison is False.
     pivots = jnp.diagonal(cholesky(jax.lax.stop_gradient(Y))) ** 2
     regular = jnp.all(pivots > least)
     return regular, jnp.where(regular, Y, jnp.eye(Y.shape[0], dtype=Y.dtype))

@@ -26,7 +26,7 @@ def iterated_extended(model: Nonlinear, iterations: int = 10) -> Stepper:
 
     The prior stays the prior in every iteration; only the point where h is linearised
     moves. At convergence m is a maximum of p(x | y), and the log-likelihood is Laplace's
-    with the Gauss-Newton Hessian. The steps are whole: where they diverge, so does m.
+    with the Gauss-Newton Hessian. The steps are not damped: where they diverge, m diverges.
 
     Args:
         model: see `Nonlinear`, which also says what a step's input may be.
@@ -51,13 +51,13 @@ def iterated_extended(model: Nonlinear, iterations: int = 10) -> Stepper:
     """
     model = validate_model(model)
     observe = Partial(_Observe(check.positive("iterations", iterations)), model)
-    # The residual is taken where h is linearised; what is left is subtracted.
+    # The residual is taken where h is linearised; the rest is an ordinary difference.
     return nonlinear_filter(replace(model, residual=None), Partial(predict, model), observe)
 
 
 @dataclass(frozen=True)
 class _Observe:
-    """What is expected of y, linearised for the last time; equal for equal iterations."""
+    """The expectation of y at the last linearisation; equal for equal iterations."""
 
     iterations: int
 
@@ -71,7 +71,7 @@ class _Observe:
                 0
             ].m, None
 
-        # In a loop of its own: written out, XLA would compute early iterations many times.
+        # A loop: written out, XLA would compute early iterations many times.
         dx, _ = rollout(relinearise, prior.m, length=self.iterations - 1)
         return _linear(model, belief, x, y, dx)
 

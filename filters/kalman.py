@@ -32,7 +32,7 @@ class LinearGaussian(NamedTuple):
         Q: (n, n) its noise covariance, or (n,) its diagonal.
         H: (m, n) observation.
         R: (m, m) its noise covariance, or (m,) its diagonal.
-        B, D: (n, p) and (m, p), how the input enters; None is not at all.
+        B, D: (n, p) and (m, p), gains of the input; None is no input.
         b, d: (n,) and (m,) offsets; None is none.
     """
 
@@ -101,7 +101,7 @@ def _observe(model, belief: Gaussian, x) -> Expected:
 
 
 def affine(F, m, B, u, b):
-    """F m + B u + b, without what is None."""
+    """F m + B u + b, without the terms that are None."""
     m = F @ m
     if B is not None:
         u = jnp.asarray(u, m.dtype)
@@ -117,7 +117,7 @@ def plus(P, Q):
 
 
 def split(model, x):
-    """The observation and the rest of a step's input, its names checked."""
+    """The observation and the rest of the input; ValueError unless its names are known."""
     y, rest = split_observation(x, ("y", "u", *model._fields))
     driven = model.B is not None or model.D is not None or {"B", "D"} & set(rest)
     if "u" in rest and not driven:
@@ -128,7 +128,7 @@ def split(model, x):
 
 
 def split_observation(x, known):
-    """The observation, and a mapping of whatever came with it under known names."""
+    """The observation, and a mapping of the other inputs; ValueError for an unknown name."""
     if not isinstance(x, Mapping):
         return x, {}
     for name in x:
@@ -142,9 +142,9 @@ def split_observation(x, known):
 
 def at_step(model, x, dtype):
     """The model with this step's own matrices, in the dtype of the belief."""
-    own = {name: as_float_array(value) for name, value in x.items() if name != "u"}
-    model = model._replace(**own)
-    if own:
+    changed = {name: as_float_array(value) for name, value in x.items() if name != "u"}
+    model = model._replace(**changed)
+    if changed:
         check_shapes(model)
     return jax.tree.map(lambda a: a.astype(dtype), model)
 
@@ -159,7 +159,7 @@ def validate_model(model: LinearGaussian) -> LinearGaussian:
 
 
 def check_shapes(model):
-    """Raise, by name, where a matrix does not fit F (n, n) and H (m, n)."""
+    """Raise ValueError unless every matrix fits F (n, n) and H (m, n)."""
     for name, matrix in (("F", model.F), ("H", model.H)):
         if matrix.ndim != 2:
             raise ValueError(f"{name}: expected a matrix, got shape {matrix.shape}")

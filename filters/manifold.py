@@ -1,4 +1,4 @@
-"""States that are no vectors: what smoothers ask of retract and local."""
+"""States on a manifold: the functions retract and local of smoothers."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,7 +7,7 @@ from sim.step import as_pytree
 
 
 def both_or_none(name: str, retract: Callable | None, local: Callable | None) -> tuple:
-    """The pair as pytrees; raises ValueError for one without the other.
+    """The pair as pytrees; ValueError unless both or neither are given.
 
     >>> both_or_none("rts", None, None)
     (None, None)
@@ -17,10 +17,10 @@ def both_or_none(name: str, retract: Callable | None, local: Callable | None) ->
     return tuple(g if g is None else as_pytree(g) for g in (retract, local))
 
 
-def flat(name: str, m: Any, P: Any, retract: Callable | None) -> None:
-    """Raise where a state on a manifold came without its retract.
+def check_retract(name: str, m: Any, P: Any, retract: Callable | None) -> None:
+    """Raise ValueError unless a state on a manifold comes with its retract.
 
-    Its mean is then longer than its covariance is wide.
+    The mean of such a state is longer than its covariance is wide.
     """
     if retract is None and m.shape[0] != P.shape[0]:
         raise ValueError(

@@ -31,13 +31,13 @@ class Nonlinear:
 
     A step's input is the observation y (m,), NaN where missing; or a mapping with "y"
     and any of "u" (a pytree, the input that acted during the step, its length if that
-    varies), "t" (the time), "Q" and "R", with their value for this step. f and h see
-    None for a u or t that did not come.
+    varies), "t" (the time), "Q" and "R", with their value for this step. f and h get
+    None for a u or t that is not given.
 
     Attributes:
         f: ``f(x, u, t) -> x``, the state (n,) a step later.
-        h: ``h(x, u, t) -> y``, the observation (m,) of a state. A component that is
-            missing may be anything, but its derivative must be finite for a gradient.
+        h: ``h(x, u, t) -> y``, the observation (m,) of a state. A missing
+            component may have any value, but needs a finite derivative for a gradient.
         Q: (n, n) covariance of w, or (n,) its diagonal.
         R: (m, m) covariance of e, or (m,) its diagonal.
         residual: ``residual(y, mu) -> (m,)``, y less mu, for observations that are not
@@ -45,9 +45,9 @@ class Nonlinear:
         retract: ``retract(x, dx) -> x``, the state that lies dx (d,) away from x, for a
             state on a manifold: P and Q are then (d, d), n may be larger. None is x + dx.
         local: its inverse, ``local(x, origin) -> dx``.
-        noise_in: those of "f" and "h" that take their own noise as a fourth argument,
-            ``f(x, u, t, w)`` and ``h(x, u, t, e)``; its size is then Q's or R's own, and
-            it is not added.
+        noise_in: those of "f" and "h" that take their noise as a fourth argument,
+            ``f(x, u, t, w)`` and ``h(x, u, t, e)``, instead of adding it; Q or R gives
+            its size.
 
     A lambda or a closure is traced again in every `jit` that takes the model as an
     argument; a module-level function bound with `jax.tree_util.Partial` is not, and its
@@ -72,7 +72,7 @@ class Nonlinear:
 
 
 def nonlinear_filter(model: Nonlinear, predict: Callable, observe: Callable) -> Stepper:
-    """A filter of a checked model, from what it predicts and expects to observe.
+    """A filter of a validated model, from its predictions of state and observation.
 
     Args:
         model: from `validate_model`.
@@ -137,7 +137,7 @@ def validate_model(model: Nonlinear) -> Nonlinear:
 def _check_signature(name, function, arguments):
     try:
         bind = signature(function).bind
-    except (TypeError, ValueError):  # a builtin that does not say
+    except (TypeError, ValueError):  # a builtin without a signature
         return
     try:
         bind(*arguments)

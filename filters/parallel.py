@@ -1,7 +1,7 @@
 """The linear filter and every smoother in parallel in time, for accelerators.
 
-On a CPU the steps of `filters.kalman` and `filters.rts` are faster; where thousands of
-threads stand idle, these need O(log N) rounds instead of N.
+On a CPU the steps of `filters.kalman` and `filters.rts` are faster; on thousands of
+parallel threads these need O(log N) rounds instead of N.
 """
 
 from collections.abc import Mapping
@@ -19,12 +19,12 @@ from sim.linalg import cholesky, solve_lower
 
 
 class Passage(NamedTuple):
-    """A stretch of time, as a map from the state before it to what is known after it.
+    """A stretch of time, as a map from the state before it to the belief after it.
 
         p(xₖ | xⱼ, y) = N(A xⱼ + b, C),   p(y | xⱼ) ∝ exp(ηᵀxⱼ − ½ xⱼᵀJ xⱼ)
 
-    for the observations y after j up to k. Two of them in a row are one, and how they
-    are bracketed does not matter: that is what runs in parallel.
+    for the observations y after j up to k. Two in a row make one, and this
+    product is associative, so a parallel scan applies.
     """
 
     A: Any
@@ -37,7 +37,7 @@ class Passage(NamedTuple):
 def parallel_kalman(
     model: LinearGaussian, prior: Gaussian, xs: Any, *, on_first: bool = False
 ) -> Estimate:
-    """What the Kalman filter emits for a whole record, by a parallel prefix sum over time.
+    """The estimates of the Kalman filter for a whole record, by a parallel prefix sum over time.
 
         (A, b, C, η, J)₀ ⊗ … ⊗ (A, b, C, η, J)ₖ  →  (m, P)ₖ = (b, C)
 
@@ -51,9 +51,9 @@ def parallel_kalman(
 
     Returns:
         The stacked `Estimate`, equal to the sequential one to rounding where H Q Hᵀ + R is
-        positive definite; where it is not an observation may fix the state before it, of
-        which no information is large enough, and the result is NaN. The work is
-        some 10 times that of the steps, so it pays on an accelerator alone; the program,
+        positive definite. Elsewhere an observation may determine the state before it
+        exactly, which would need infinite information, and the result is NaN. The work is
+        some 10 times that of the steps, so it pays only on an accelerator; the program,
         and the time to compile it, grow with log N (24 s for N = 10⁴ on 2 CPU cores).
 
     Raises:
@@ -70,8 +70,8 @@ def parallel_kalman(
     length = scan_length(xs, None)
     stepper, model = kalman(model), validate_model(model)
     first = stepper.init(prior, on_first)
-    own = xs if isinstance(xs, Mapping) else {}
-    if not own.keys() & {"Q", "H", "R"}:
+    changed = xs if isinstance(xs, Mapping) else {}
+    if not changed.keys() & {"Q", "H", "R"}:
         check_definite("parallel_kalman", model.Q, model.H, model.R)
     if not length:
         return jax.vmap(lambda x: stepper.step(first, x)[1])(xs)
@@ -119,7 +119,7 @@ def _passage(model, x, dtype) -> Passage:
 
 
 def _join(i: Passage, j: Passage) -> Passage:
-    """i, then j."""
+    """Passage i, then passage j."""
     n = i.b.shape[0]
     right = jnp.concatenate([i.A, (i.b + i.C @ j.eta)[:, None], i.C @ j.A.T], axis=1)
     solved = jnp.linalg.solve(jnp.eye(n, dtype=i.C.dtype) + i.C @ j.J, right)
@@ -178,7 +178,7 @@ def parallel_rts(estimates: Estimate) -> Gaussian:
     E = jax.vmap(smoother_gain)(P_pred[1:], C[1:])
     g = m[:-1] - jax.vmap(jnp.matmul)(E, m_pred[1:])
     L = P[:-1] - E @ jnp.swapaxes(C[1:], 1, 2)
-    # The last state is what the filter says of it, whatever comes after.
+    # The last smoothed state is the filtered one.
     links = Link(
         jnp.concatenate([E, jnp.zeros_like(P[-1:])]),
         jnp.concatenate([g, m[-1:]]),
@@ -189,5 +189,5 @@ def parallel_rts(estimates: Estimate) -> Gaussian:
 
 
 def _chain(j: Link, i: Link) -> Link:
-    """i before j; a reversed scan gives the later one first."""
+    """Link i, then link j; a reversed scan passes the later one first."""
     return Link(i.E @ j.E, i.E @ j.g + i.g, i.E @ j.L @ i.E.T + i.L)

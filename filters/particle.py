@@ -1,4 +1,4 @@
-"""The bootstrap particle filter: any model that can be drawn from and weighed."""
+"""The bootstrap particle filter, for any model with a sampler and a density."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -28,7 +28,7 @@ class Cloud(NamedTuple):
 
 
 class ParticleEstimate(NamedTuple):
-    """What the particle filter emits for a step.
+    """The output of the particle filter for a step.
 
     Attributes:
         m, P: weighted mean and covariance of the particles, (n,) and (n, n).
@@ -38,7 +38,7 @@ class ParticleEstimate(NamedTuple):
         ancestors: (K,), which particle of the step before each one came from.
         particles, weights: (K, n) and (K,).
 
-    Under `jit`, what is not used of it is neither computed nor stored.
+    Under `jit`, parts that are not used are neither computed nor stored.
     """
 
     m: Any
@@ -62,9 +62,10 @@ def bootstrap(
         transition: ``transition(x, u, t, noise) -> x`` for one particle x (n,), its
             noise (q,) of the distribution that was drawn.
         log_density: ``log_density(y, x, u, t)``, constants included: log p(y | x), or
-            (m,) with one for every component of y, if they are independent given x. Of
-            those the missing ones (NaN) are left out; with a single number a step whose
-            y misses a component is one without observation. A NaN comes to it as 0.
+            (m,) with one for every component of y, if they are independent given x. Then
+            the missing components (NaN) are left out; with a single number a step with a
+            missing component counts as one without observation. The function gets 0 in
+            place of a NaN.
         resample_below: the fraction of K; 1 resamples (nearly) always, 0 never.
 
     Returns:
@@ -77,7 +78,7 @@ def bootstrap(
     keeps the weight w / stop(w), which is 1 and whose derivative is that of choosing it.
     The gradient of the likelihood is unbiased, and so consistent for its logarithm.
 
-    Where every particle has density 0 the log-likelihood is −∞ and all weigh the same.
+    Where every particle has density 0 the log-likelihood is −∞ and all weights are equal.
 
     Raises:
         ValueError: the shapes disagree, or x lacks one of its parts.
@@ -106,7 +107,7 @@ def bootstrap(
 
 
 def draws(key: Any, steps: int, particles: int, noise: int, dtype: Any = None) -> dict:
-    """What chance decides in a run of `bootstrap`, drawn before it.
+    """The random numbers for a run of `bootstrap`.
 
     Args:
         key: a key of `jax.random`.
@@ -116,8 +117,8 @@ def draws(key: Any, steps: int, particles: int, noise: int, dtype: Any = None) -
     Returns:
         A mapping with "noise" (N, K, q), standard normal, and "uniform" (N,).
 
-    For a long record let a step around the steps draw for some 100 at a time: they then
-    stay in the cache, for K = 1000 almost twice as fast, and memory holds no more::
+    For a long record draw inside an outer step, for about 100 steps at a time: the numbers
+    then stay in the cache, which is almost twice as fast for K = 1000 and saves memory::
 
         def segment(carry, x):
             key, ys = x
@@ -181,7 +182,7 @@ def _resample(cloud, uniform):
 
 @jax.custom_jvp
 def unit_weight(w):
-    """w / stop(w): 1, and its derivatives say how much more often w would be drawn."""
+    """w / stop(w): 1, with the derivative of choosing a particle of weight w."""
     return jnp.ones_like(w)
 
 
@@ -209,7 +210,7 @@ def _chance(rest, K):
 
 
 def _log_likelihoods(log_density, y, particles, u, t):
-    """log p(y | x) of every particle, without what is missing of y."""
+    """log p(y | x) of every particle, without the missing components of y."""
     seen = ~jnp.isnan(y)
     y = jnp.where(seen, y, 0)
     logs = jax.vmap(lambda x: jnp.asarray(log_density(y, x, u, t)))(particles)
@@ -227,11 +228,11 @@ def _weigh(weights, logs):
     alive = jax.lax.stop_gradient(weights) > 0
     top = jax.lax.stop_gradient(jnp.max(jnp.where(alive, logs, -jnp.inf)))
     lost = top == -jnp.inf
-    # Taken out before the arithmetic: a gradient then finds 0, not NaN.
+    # Excluded before the arithmetic, so that a gradient is 0 there, not NaN.
     alive = alive & (logs > -jnp.inf)
-    each = weights * jnp.where(alive, jnp.exp(jnp.where(alive, logs - top, 0)), 0)
-    total = jnp.where(lost, 1, jnp.sum(each))
+    unnormalised = weights * jnp.where(alive, jnp.exp(jnp.where(alive, logs - top, 0)), 0)
+    total = jnp.where(lost, 1, jnp.sum(unnormalised))
     equal = 1 / weights.shape[0]
     # One division: K of them take longer than the sum.
-    new = jnp.where(lost, equal, each * (1 / total))
+    new = jnp.where(lost, equal, unnormalised * (1 / total))
     return new, jnp.where(lost, -jnp.inf, top + jnp.log(total))

@@ -4,13 +4,13 @@ import jax.numpy as jnp
 
 
 def ancestors_of(weights, uniform):
-    """For each of K slots the particle that fills it: (i + u)/K falls in its share of Σ w.
+    """The particle that fills each of K slots: the one in whose share of Σ w (i + u)/K falls.
 
         aᵢ = #{j : cⱼ < (i + u)/K},   c = cumulated weights
 
-    counted the other way round: particle j ends before slot ⌈K cⱼ − u⌉, and the number
-    of those that ended by slot i is its ancestor. Particle j fills ⌊K wⱼ⌋ or ⌈K wⱼ⌉
-    slots, K wⱼ in the mean.
+    computed from the other side: particle j ends before slot ⌈K cⱼ − u⌉, and the ancestor
+    of slot i is the number of particles that end by it. Particle j fills ⌊K wⱼ⌋ or ⌈K wⱼ⌉
+    slots, K wⱼ on average.
 
     Args:
         weights: (K,), at least 0, with a sum of 1 to rounding.
@@ -31,6 +31,6 @@ def ancestors_of(weights, uniform):
     ends = jnp.ceil(K * jnp.cumsum(weights) - uniform)
     ends = jnp.clip(ends, 0, K).astype(jnp.int32)
     ended = jnp.zeros(K, jnp.int32).at[ends].add(1, mode="drop")
-    # Rounding may leave the last slots without an owner: they are the last one's that can be drawn.
+    # Rounding may leave the last slots empty: the last particle of positive weight fills them.
     last = jnp.max(jnp.where(weights > 0, jnp.arange(K, dtype=jnp.int32), 0))
     return jnp.minimum(jnp.cumsum(ended), last)

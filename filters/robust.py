@@ -1,19 +1,19 @@
-"""Updates that outliers do not carry away: gating, Student-t and Huber.
+"""Updates that resist outliers: gating, Student-t and Huber.
 
 Each is an update in the sense of `filters.gaussian.gaussian_filter`; `robust` puts it into
 any Gaussian filter:
 
     filter = robust(kalman(model), student_t(dof=4))
 
-The noise of the observation is what its covariance holds beyond the state's,
-Ω = S − Cᵀ P⁻¹ C: R of a linear observation, R and the error of linearising another. The
-iterative updates make the noise of an unlikely component larger, Ωᵢ / wᵢ, the components
-taken where Ω is diagonal. A difference, it has the digits that S has beyond it: from a prior
-so vague that R is lost in S, as 1e7 beside 1 in float32, start in float64 or less vaguely.
+The noise of the observation is the part of its covariance that the state does not explain,
+Ω = S − Cᵀ P⁻¹ C: R of a linear observation, R plus the linearisation error of a nonlinear
+one. The iterative updates enlarge the noise of an unlikely component, Ωᵢ / wᵢ, in coordinates
+in which Ω is diagonal. Ω is a difference and loses digits where P is large: with a prior so
+vague that R is lost in S, such as 1e7 beside 1 in float32, use float64 or a narrower prior.
 
-The log-likelihood is that of the observation under the noise that the update has settled
-on, and of a gated observation 0, as if it were missing. It differentiates, but it is not
-to be maximised over a threshold: nothing observed is then best.
+The log-likelihood is that of the observation under the enlarged noise, and 0 for a gated
+observation, as if it were missing. It differentiates, but do not maximise it over a
+threshold: the maximum is where everything is gated.
 """
 
 from collections.abc import Callable
@@ -56,7 +56,7 @@ def robust(stepper: Stepper, update: Callable) -> Stepper:
 
 
 def gate(threshold) -> Callable:
-    """An observation is missing where its NIS vᵀ S⁻¹ v is above the threshold.
+    """Treat an observation as missing where its NIS vᵀ S⁻¹ v is above the threshold.
 
     Args:
         threshold: of the NIS: for a probability p of keeping a good observation of m
@@ -64,8 +64,8 @@ def gate(threshold) -> Callable:
             components seen, (m + 1,), ``chi2_quantile(p, jnp.arange(m + 1))``.
             Infinity keeps everything: the plain filter.
 
-    A filter that has lost its state may refuse all that would bring it back; the
-    other updates never refuse.
+    A filter that has lost the state may reject every observation that would restore it;
+    the other updates never reject one.
 
     Reference: Y. Bar-Shalom, X. R. Li and T. Kirubarajan, "Estimation with Applications
     to Tracking and Navigation", Wiley 2001, section 3.7.
@@ -101,7 +101,7 @@ def student_t(dof=4.0, iterations: int = 5) -> Callable:
 
     Args:
         dof: ν, the degrees of freedom; infinity is the plain filter.
-        iterations: how many times the weights are found; from 1 on it differentiates.
+        iterations: how many times the weights are computed; it differentiates from 1 on.
 
     Reference: G. Agamennoni, J. I. Nieto and E. M. Nebot, "Approximate inference in
     state-space models with heavy-tailed noise", IEEE Trans. Signal Process. 60 (2012).
@@ -120,14 +120,14 @@ def _student(dof, e, variance):
 
 
 def huber(threshold=1.345, iterations: int = 5) -> Callable:
-    """The most a component can pull is what it pulls at a threshold.
+    """Limit the influence of each component to that of a residual at the threshold.
 
         w = min(1, c / |e|),   e the standardised residual after the update
 
     Args:
         threshold: c, in standard deviations of the noise; 1.345 keeps 95 % of the
             efficiency where the noise is Gaussian, and infinity is the plain filter.
-        iterations: how many times the weights are found.
+        iterations: how many times the weights are computed.
 
     Reference: C. D. Karlgaard, "Nonlinear regression Huber-Kalman filtering and
     fixed-interval smoothing", J. Guidance, Control and Dynamics 38 (2015).
@@ -149,7 +149,7 @@ def _huber(threshold, e, variance):
 @partial(jax.tree_util.register_dataclass, data_fields=["weight"], meta_fields=["iterations"])
 @dataclass(frozen=True)
 class Reweighted:
-    """Condition on y with its noise Ωᵢ / wᵢ, the weights found again a fixed number of times.
+    """Condition on y with noise Ωᵢ / wᵢ; the weights are recomputed a fixed number of times.
 
     Attributes:
         weight: ``weight(e, variance) -> w``, from the mean (m,) and the variance (m,) of
@@ -166,7 +166,7 @@ class Reweighted:
     def __call__(self, state, expected: Expected, y):
         m, dtype = y.shape[0], expected.S.dtype
         seen, eye = ~jnp.isnan(y), jnp.eye(m, dtype=dtype)
-        # In components in which the noise is I, each has its own weight.
+        # In coordinates in which the noise is I, so that each component has its own weight.
         noise = _noise(state.P, expected)
         root = cholesky(jnp.where(seen[:, None] & seen[None, :], noise, eye))
         v = jnp.where(seen, solve_lower(root, jnp.where(seen, y - expected.mu, 0)), jnp.nan)
@@ -175,7 +175,7 @@ class Reweighted:
         zero, signal = jnp.zeros(m, dtype), S - eye
         w = jnp.ones(m, dtype)
         for _ in range(self.iterations):
-            # h, the state's part of v, given v under the weights so far.
+            # h, the part of v from the state, given v under the weights so far.
             under = Expected(zero, signal + jnp.diag(1 / w), signal)
             h, _ = condition(Gaussian(zero, signal), under, v)
             w = jnp.where(seen, self.weight(jnp.where(seen, v - h.m, 0), jnp.diag(h.P)), 1)

@@ -15,11 +15,11 @@ from sim.linalg import cho_solve, cholesky, matmul
 
 
 class Smoothing(NamedTuple):
-    """The carry of the smoother: what is known of the state a step later.
+    """The carry of the smoother: the belief about the state a step later.
 
     Attributes:
         m, P: smoothed, a step later.
-        m_pred, P_pred, C: what the filter said of it beforehand.
+        m_pred, P_pred, C: its prediction by the filter.
     """
 
     m: Any
@@ -30,7 +30,7 @@ class Smoothing(NamedTuple):
 
 
 def rts(retract: Callable | None = None, local: Callable | None = None) -> Stepper:
-    """The state given the whole record, by running back over the filter's estimates.
+    """The state given the whole record, by a backward pass over the estimates of a filter.
 
         G = Cₖ₊₁ (P⁻ₖ₊₁)⁻¹
         mˢₖ = mₖ + G (mˢₖ₊₁ − m⁻ₖ₊₁),   Pˢₖ = Pₖ + G (Pˢₖ₊₁ − P⁻ₖ₊₁) Gᵀ
@@ -42,13 +42,13 @@ def rts(retract: Callable | None = None, local: Callable | None = None) -> Stepp
 
     Returns:
         A stepper for ``rollout(..., reverse=True)``. ``init(estimates)`` takes the
-        stacked `Estimate` of any Gaussian filter but the diffuse one, whose last element
-        it needs the sizes of; xs are those estimates. It emits the smoothed `Gaussian`;
+        stacked `Estimate` of any Gaussian filter but the diffuse one; xs are those
+        estimates. It emits the smoothed `Gaussian`;
         the last one is the filtered one. Where P⁻ is singular the result is NaN: give Q
         full rank, or use the square-root form.
 
     Raises:
-        ValueError: one of retract and local without the other; estimates of
+        ValueError: only one of retract and local is given, or the estimates are those of
             `diffuse_kalman`, whose smoother is `diffuse_smoother`.
 
     Reference: H. E. Rauch, F. Tung and C. T. Striebel, AIAA Journal 3 (1965); S. Särkkä
@@ -77,11 +77,11 @@ def smoother_gain(P_pred, C):
 
 
 def last_of(name: str, estimates: Estimate) -> Gaussian:
-    """The last filtered belief; of an empty record anything of its size.
+    """The last filtered belief; for an empty record arrays of its shape.
 
     Raises:
-        ValueError: the estimates are those of a diffuse filter, which speak of the known
-            part of the state only.
+        ValueError: the estimates are those of a diffuse filter, which describe only the
+            known part of the state.
     """
     if isinstance(estimates, DiffuseEstimate):
         raise ValueError(
@@ -96,7 +96,7 @@ def last_of(name: str, estimates: Estimate) -> Gaussian:
 
 def _init(estimates: Estimate) -> Smoothing:
     m, P = last_of("rts", estimates)
-    # With C = 0 and nothing learned later, the first step returns the filtered state.
+    # With C = 0 the first step returns the filtered state.
     return Smoothing(m, P, m, jnp.eye(P.shape[0], dtype=P.dtype), jnp.zeros_like(P))
 
 

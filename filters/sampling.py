@@ -1,4 +1,4 @@
-"""Samples of the whole state path given the whole record, drawn backwards in time."""
+"""Samples of state paths from their posterior given a whole record, backwards in time."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -9,7 +9,7 @@ from jax.tree_util import Partial
 
 from filters.covariance import symmetric
 from filters.gaussian import Estimate
-from filters.manifold import both_or_none, flat
+from filters.manifold import both_or_none, check_retract
 from filters.rts import last_of, smoother_gain
 from sim import Stepper, rollout
 from sim.check import positive
@@ -17,7 +17,7 @@ from sim.linalg import cholesky_semidefinite, matmul
 
 
 class Drawn(NamedTuple):
-    """The carry: the state drawn a step later, and what the filter said of it beforehand."""
+    """The carry: the state drawn a step later, and its prediction by the filter."""
 
     x: Any
     m_pred: Any
@@ -38,12 +38,12 @@ def backward_sampler(retract: Callable | None = None, local: Callable | None = N
         A stepper for ``rollout(..., reverse=True)``. ``init(estimates)`` takes the
         stacked `Estimate` of any Gaussian filter but the diffuse one; xs are those
         estimates and standard normal noise (N, d), as wide as P, as a pair. It emits the
-        states x (n,). Where P⁻ is singular the result is NaN; a state known exactly from
-        the next one is drawn so.
+        states x (n,). Where P⁻ is singular the result is NaN; a state that the next one
+        determines is drawn without noise.
 
     Raises:
-        ValueError: one of retract and local without the other, or neither where m is not as
-            long as P is wide; estimates of `diffuse_kalman`.
+        ValueError: only one of retract and local is given, or neither where m is longer
+            than P is wide; estimates of `diffuse_kalman`.
 
     Reference: S. Frühwirth-Schnatter, "Data augmentation and dynamic linear models",
     Journal of Time Series Analysis 15 (1994).
@@ -70,8 +70,8 @@ def posterior_samples(
         retract, local: those of the model, for a state on a manifold, as for `rts`.
 
     Returns:
-        (count, N, n). Their mean and covariance at each step are the smoothed ones, and
-        so are those between steps, which no smoother gives.
+        (count, N, n). Their mean and covariance at each step are the smoothed ones; they
+        also have the right covariances between steps, which no smoother gives.
 
     Reference: S. Frühwirth-Schnatter, "Data augmentation and dynamic linear models",
     Journal of Time Series Analysis 15 (1994).
@@ -98,8 +98,8 @@ def posterior_samples(
 
 def _init(manifold, estimates: Estimate) -> Drawn:
     m, P = last_of("backward_sampler", estimates)
-    flat("backward_sampler", m, P, manifold[0])
-    # With C = 0 nothing is learned from later: the first draw is from the filtered state.
+    check_retract("backward_sampler", m, P, manifold[0])
+    # With C = 0 the first draw is from the filtered state.
     return Drawn(m, m, jnp.eye(P.shape[0], dtype=P.dtype), jnp.zeros_like(P))
 
 

@@ -17,7 +17,7 @@ BYTES = 128
 
 
 class Blocks(NamedTuple):
-    """The beliefs of all series, in blocks of as many as the processor takes at once.
+    """The beliefs of all series, in blocks that fit the vector units of the processor.
 
     Attributes:
         m: means, (blocks, n, width).
@@ -88,7 +88,7 @@ def _init(n, series, prior: Gaussian) -> Blocks:
 
 
 def _blocks(a):
-    """(…, s) as (blocks, …, width), the last block filled up with its last series."""
+    """(…, s) as (blocks, …, width); the last series repeats to fill the last block."""
     s = a.shape[-1]
     width = min(BYTES // a.dtype.itemsize, s)
     if s % width:
@@ -105,14 +105,14 @@ def _together(a, series):
 def _step(model, series, carry: Blocks, x):
     y, x = split(model, x)
     y = jnp.asarray(y).astype(carry.m.dtype)
-    own = at_step(model, x, carry.m.dtype)
-    _check("y", y, (len(own.H), series))
+    changed = at_step(model, x, carry.m.dtype)
+    _check("y", y, (len(changed.H), series))
     u = x.get("u")
     if u is not None:
         u = jnp.asarray(u, y.dtype)
-        _check("u", u, (next(a.shape[-1] for a in (own.B, own.D) if a is not None), series))
+        _check("u", u, (next(a.shape[-1] for a in (changed.B, changed.D) if a is not None), series))
         u = _blocks(u)
-    shared = jax.tree.map(lambda a: a[..., None], own)
+    shared = jax.tree.map(lambda a: a[..., None], changed)
     each = Partial(_one_block, shared)
     _, (carry, estimates) = rollout(each, None, (carry, _blocks(y), u))
     return carry, jax.tree.map(lambda a: _together(a, series), estimates)

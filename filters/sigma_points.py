@@ -1,6 +1,6 @@
-"""Filters whose moments are weighted sums over a few points: what they share.
+"""The shared parts of filters whose moments are weighted sums over a few points.
 
-A newcomer adds one in one file: a function from n to the `UnitPoints` of N(0, I).
+A new one is one file with a function from n to the `UnitPoints` of N(0, I).
 """
 
 from collections.abc import Callable
@@ -128,8 +128,8 @@ def draw(rule, model, belief, noise=None):
 def root(P):
     """L with L Lᵀ = P, for P positive semi-definite as well.
 
-    Beyond the sizes that are written out the diagonal is raised by its own rounding
-    error, and a zero by next to nothing, for the factor of the library.
+    Above the sizes that are written out the library factors P with its diagonal raised by
+    the rounding error, and by a tiny number where it is zero.
     """
     if P.shape[0] <= FACTOR_LIMIT:
         return cholesky_semidefinite(P)
@@ -139,7 +139,7 @@ def root(P):
 
 
 def _keep_stored(Y, dX):
-    """Both as they are, and stored: XLA would call f again for every sum over Y."""
+    """Both unchanged but stored, or XLA would call f again for every sum over Y."""
     stored = jax.lax.optimization_barrier(jnp.concatenate([Y, dX], axis=1))
     return stored[:, : Y.shape[1]], stored[:, Y.shape[1] :]
 

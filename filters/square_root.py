@@ -14,18 +14,18 @@ from sim.linalg import cholesky_semidefinite, matmul, triangularise
 
 
 class SquareRootEstimate(NamedTuple):
-    """What the square-root filter emits for a step.
+    """The output of the square-root filter for a step.
 
     Attributes:
         m, P, m_pred, P_pred, C, innovation, S, loglik: as in `filters.gaussian.Estimate`.
-        root, root_pred: lower triangular (n, n), P = root rootᵀ; of any sign is the
-            diagonal.
+        root, root_pred: lower triangular (n, n), P = root rootᵀ; the diagonal has any
+            sign.
         shift, shrink, turn, rest: (n,), (n, n), (n, n) and (n, n), or (n, 2n) where n is
             above 12, for the smoother. With standard normal ε before, ξ at prediction,
             ε⁺ after and ζ beside,
             x⁻ = m⁻ + root_pred ξ,  ξ = shift + shrink ε⁺,  ε = turn ξ + rest ζ.
 
-    Under `jit`, what is not used of it is neither computed nor stored.
+    Under `jit`, parts that are not used are neither computed nor stored.
     """
 
     m: Any
@@ -53,17 +53,17 @@ class SquareRootFiltering(NamedTuple):
 
 
 def square_root_kalman(model: LinearGaussian) -> Stepper:
-    """The Kalman filter that carries S with P = S Sᵀ, so that P is a covariance always.
+    """The Kalman filter that carries S with P = S Sᵀ, so that P is always a covariance.
 
         S⁻ = tria([F S, Q½])
         f = S⁻ᵀ h,  s = f·f + r,  m ← m + S⁻ f (yᵢ − h·m) / s,  S ← S⁻ C,  C Cᵀ = I − f fᵀ / s
 
     with h a row of H and r its variance, R made diagonal first, and the triangular C in
-    closed form. It keeps twice the digits of the covariance form: the one to use in
-    float32. Q, R and the prior may be singular; but along a change of their rank, or of F
-    where the state is known exactly, the root has no derivative and the gradient is wrong,
-    without a NaN: take it from `kalman`. And a state without noise that observations without
-    noise have fixed (Q = R = 0) is known to rounding only, which then counts as its variance.
+    closed form. It keeps twice the digits of the covariance form: use it in float32. Q, R
+    and the prior may be singular. Along a change of their rank, or of F where the state is
+    known exactly, the root has no derivative and the gradient is wrong, without a NaN: use
+    `kalman` for it. Where observations without noise determine a state without noise
+    (Q = R = 0), the rounding error counts as its variance.
 
     Args:
         model: as `filters.kalman.kalman` takes it.
@@ -119,10 +119,10 @@ def _step(model, Q_root, carry: SquareRootFiltering, x):
     turn, rest, before = turned[:, :n], turned[:, n:], root
     C = matmul(before, FS.T)
     if fresh is not None:
-        held = (m, root, eye, jnp.zeros_like(rest), matmul(root, root.T))
+        unmoved = (m, root, eye, jnp.zeros_like(rest), matmul(root, root.T))
         moved = (m_pred, root_pred, turn, rest, C)
         m_pred, root_pred, turn, rest, C = (
-            jnp.where(fresh, a, b) for a, b in zip(held, moved, strict=True)
+            jnp.where(fresh, a, b) for a, b in zip(unmoved, moved, strict=True)
         )
         fresh = jnp.zeros_like(fresh)
 
@@ -152,12 +152,12 @@ def _step(model, Q_root, carry: SquareRootFiltering, x):
 
 
 def update(m, root, H, R, innovation, seen):
-    """Condition N(m, root rootᵀ) on what is seen of an innovation (m,), row by row.
+    """Condition N(m, root rootᵀ) on the observed rows of an innovation (m,), one by one.
 
     Returns:
         The mean and factor after, shift and shrink of `SquareRootEstimate`, and the
-        log-likelihood of what was seen. A component that is known beforehand (its
-        variance is zero) tells nothing and counts nothing.
+        log-likelihood of those rows. A component that is known beforehand (its variance
+        is zero) changes nothing and counts nothing.
     """
     v = jnp.where(seen, innovation, 0)
     H = jnp.where(seen[:, None], H, 0)
@@ -194,7 +194,7 @@ def update(m, root, H, R, innovation, seen):
 def decorrelate(H, v, R, seen):
     """H, v and the variances of independent noises, from R = U D Uᵀ with U unit lower.
 
-    A missing row has variance one and nothing in common with the others.
+    A missing row has variance one and no correlation with the others.
     """
     if R.ndim == 1:
         return H, v, jnp.where(seen, R, 1)

@@ -19,7 +19,7 @@ class SquareRootSmoothed(NamedTuple):
 
 
 class SquareRootSmoothing(NamedTuple):
-    """The carry: what the later observations say of the noise ε in x = m + root ε.
+    """The carry: the posterior of the noise ε in x = m + root ε, given later observations.
 
     Attributes:
         e: its mean (n,).
@@ -31,14 +31,14 @@ class SquareRootSmoothing(NamedTuple):
 
 
 def square_root_rts() -> Stepper:
-    """The smoother of `square_root_kalman`: it divides by nothing and subtracts nothing.
+    """The smoother of `square_root_kalman`, without divisions or subtractions.
 
         mˢₖ = mₖ + Sₖ e,   Sˢₖ = tria(Sₖ E)
         e ← turn (shift + shrink e),   E ← tria([turn shrink E, rest])
 
-    It runs the noise ε of x = m + S ε, standard normal to the filter, back through
-    matrices of norm at most one. So it stays finite and a covariance stays one in any
-    precision, and Q, R, P⁻ and F may be singular.
+    It passes the noise ε of x = m + S ε, standard normal in the filter, backwards through
+    matrices of norm at most one. So the results stay finite, and the covariances valid, in
+    any precision, and Q, R, P⁻ and F may be singular.
 
     Returns:
         A stepper for ``rollout(..., reverse=True)``: ``init(estimates)`` takes the

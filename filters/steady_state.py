@@ -1,4 +1,4 @@
-"""The Kalman filter at rest: its covariance from a Riccati equation, its gain constant."""
+"""The steady-state Kalman filter: covariance from a Riccati equation, constant gain."""
 
 from typing import Any, NamedTuple
 
@@ -36,8 +36,8 @@ def riccati(F, Q, H, R):
 
         P = F (P − P Hᵀ (H P Hᵀ + R)⁻¹ H P) Fᵀ + Q
 
-    by doubling: the filter over one step, composed with itself 40 times, is that over
-    2⁴⁰ steps. Its derivative is that of the equation, not of the iteration,
+    by doubling: 40 times the filter is composed with itself, which makes 2⁴⁰ steps. The
+    derivative is that of the equation, not of the iteration,
 
         dP − Ā dP Āᵀ = the change of the right side at fixed P,   Ā = F (I − K H)
 
@@ -47,9 +47,9 @@ def riccati(F, Q, H, R):
         F, Q, H, R: (n, n), (n, n), (m, n) and (m, m); H Q Hᵀ + R positive definite.
 
     Raises:
-        ValueError: outside `jit`, where no filter settles: a mode that does not decay
-            is not observed, or is not excited by Q; or H Q Hᵀ + R is singular, as without
-            noise of the sensor may be. Inside, the result is NaN.
+        ValueError: there is no steady state, as a mode that does not decay is not
+            observed or not excited by Q; or H Q Hᵀ + R is singular, as it may be with a
+            sensor without noise. Inside `jit` the result is then NaN.
 
     Reference: E. K.-W. Chu, H.-Y. Fan, W.-W. Lin and C.-S. Wang, International Journal
     of Control 77 (2004), the structure-preserving doubling algorithm.
@@ -73,7 +73,7 @@ def riccati(F, Q, H, R):
 def _riccati(F, Q, H, R):
     n, eye = F.shape[0], jnp.eye(F.shape[0], dtype=F.dtype)
     # The filter over one step, from a known state: x given y is A x₋ + … with covariance
-    # C, and y tells of x₋ the information J.
+    # C, and y holds the information J about x₋.
     L = cholesky(symmetric(H @ Q @ H.T + R))
     W = solve_lower(L, H)
     A = F - Q @ (W.T @ (W @ F))
@@ -88,7 +88,7 @@ def _riccati(F, Q, H, R):
 
     A, C, _ = rollout(double, (A, C, J), length=DOUBLINGS)[0]
     P = _map(symmetric(F @ C @ F.T) + Q, F, Q, H, R)
-    # Once more, for the last digits; and A → 0 only where the filter forgets its start.
+    # One more step, for the last digits; A → 0 only if the filter forgets its start.
     off = jnp.max(jnp.abs(_map(P, F, Q, H, R) - P)) / jnp.maximum(jnp.max(jnp.abs(P)), 1e-30)
     settled = (jnp.max(jnp.abs(A)) < 1e-3) & (off < 1e3 * float(jnp.finfo(P.dtype).eps))
     return jnp.where(settled, P, jnp.nan)
@@ -119,12 +119,12 @@ def _stein(A, X):
 
 
 def steady_state(model: LinearGaussian) -> SteadyState:
-    """Where the Kalman filter of a constant model settles.
+    """The steady state of the Kalman filter of a constant model.
 
         K = P⁻ Hᵀ (H P⁻ Hᵀ + R)⁻¹,   P = P⁻ − K H P⁻
 
     Raises:
-        ValueError: the model is wrong, or there is no such place (see `riccati`).
+        ValueError: the model is wrong, or there is no steady state (see `riccati`).
 
     Reference: B. D. O. Anderson and J. B. Moore, "Optimal Filtering", Prentice-Hall
     1979, chapter 4.
@@ -147,8 +147,8 @@ def steady_state_kalman(model: LinearGaussian) -> Stepper:
 
         m ← m⁻ + K (y − H m⁻ − D u − d),   m⁻ = F m + B u + b
 
-    An alpha-beta filter is this one. A NaN component of y adds nothing, while the
-    covariance stays at its value for a complete record: right is the full filter there.
+    An alpha-beta filter is of this kind. A NaN component of y adds nothing, but the
+    covariance stays that of a complete record: with gaps, use the full filter.
 
     Args:
         model: constant matrices.
@@ -172,7 +172,7 @@ def steady_state_kalman(model: LinearGaussian) -> Stepper:
     model = validate_model(model)
     rest = steady_state(model)
     L = cholesky(rest.S)
-    # P⁻ Hᵀ L⁻ᵀ: what each whitened component of the innovation moves.
+    # P⁻ Hᵀ L⁻ᵀ: the gain of each whitened component of the innovation.
     moves = solve_lower(L, model.H @ rest.P_pred).T
     C = rest.P @ model.F.T
     return Stepper(Partial(_init, model.F), Partial(_step, (model, rest, L, moves, C)))

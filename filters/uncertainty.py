@@ -12,7 +12,7 @@ from filters.gaussian import as_float_array
 
 
 class Uncertainty(NamedTuple):
-    """Parameters at the maximum of their likelihood, and how well it knows them.
+    """Parameters at the maximum of their likelihood, with their standard errors.
 
     Attributes:
         value: the parameters, a pytree.
@@ -52,7 +52,7 @@ def observed_information(loglik: Callable, params: Any):
 
 
 def uncertainty(loglik: Callable, params: Any, transform: Callable | None = None) -> Uncertainty:
-    """θ̂ ± √diag(I⁻¹), or of what the parameters mean, φ = g(θ̂), by the delta method.
+    """θ̂ ± √diag(I⁻¹), or the same of a transform φ = g(θ̂), by the delta method.
 
         cov θ = I(θ̂)⁻¹,   cov φ = J cov θ Jᵀ,   J = ∂g/∂θ
 
@@ -66,8 +66,8 @@ def uncertainty(loglik: Callable, params: Any, transform: Callable | None = None
         An `Uncertainty` of the parameters, or of their transform.
 
     Raises:
-        ValueError: the information is not positive definite: that is no maximum, or the
-            record says nothing of some parameter. Under `jit` the errors are NaN then.
+        ValueError: the information is not positive definite: this is not a maximum, or
+            the record does not determine some parameter. Under `jit` the errors are NaN.
 
     Reference: as for `observed_information`; for the delta method G. W. Oehlert, The
     American Statistician 46 (1992) 27-29.
@@ -85,7 +85,7 @@ def uncertainty(loglik: Callable, params: Any, transform: Callable | None = None
 
 
 def delta(function: Callable, params: Any, covariance) -> Uncertainty:
-    """cov g(θ) ≈ J cov θ Jᵀ: the uncertainty of what is computed from parameters.
+    """cov g(θ) ≈ J cov θ Jᵀ: the uncertainty of a function of the parameters.
 
     Args:
         function: g, from the parameters to any pytree of floats.
@@ -108,11 +108,13 @@ def delta(function: Callable, params: Any, covariance) -> Uncertainty:
             f"got {covariance.shape}"
         )
     value = jax.tree.map(as_float_array, function(params))
-    about, back = _flat(value)
+    flat_value, back = _flat(value)
     slope = jax.jacfwd(lambda theta: ravel_pytree(function(whole(theta)))[0])(flat)
     covariance = slope @ covariance @ slope.T
-    # A negative variance, of what is no maximum, becomes NaN.
-    return Uncertainty(value, back(jnp.sqrt(jnp.diag(covariance)).astype(about.dtype)), covariance)
+    # A negative variance, away from a maximum, becomes NaN.
+    return Uncertainty(
+        value, back(jnp.sqrt(jnp.diag(covariance)).astype(flat_value.dtype)), covariance
+    )
 
 
 def _flat(params):

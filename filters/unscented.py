@@ -21,9 +21,9 @@ def unscented(
         model: see `filters.nonlinear.Nonlinear`.
         alpha: how far the points spread; below 1 the weight of the mean is negative
             and large, which costs digits.
-        beta: what is known of the fourth moment; 2 with a small alpha for a Gaussian.
-        kappa: the second spread. As they stand, the three give weights that are all
-            positive, for which the covariances are positive semi-definite.
+        beta: for the fourth moment; 2 with a small alpha for a Gaussian.
+        kappa: the second spread. The three defaults give positive weights, with which
+            the covariances are positive semi-definite.
 
     Returns:
         A stepper, as of `filters.extended.extended`.

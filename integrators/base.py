@@ -18,8 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import Partial, keystr, tree_flatten_with_path
 
-from sim import Stepper
-from sim.check import arrays, aval, describe, function, real
+from sim import Stepper, check
 from sim.piece import at
 from sim.step import as_pytree
 
@@ -53,8 +52,8 @@ class OneStep:
     own time (of a record run backwards, ``pieces.backwards()`` with ``reverse=True``).
 
     Raises:
-        ValueError: dt is no finite number other than 0, f is no function or returns
-            something not shaped as the state, or the carry is not from ``init``.
+        ValueError: dt is 0 or not finite, f is not a function, its derivative has another
+            shape than the state, or the carry is not from ``init``.
 
     >>> from sim import rollout
     >>> from integrators import rk4
@@ -68,8 +67,8 @@ class OneStep:
     order: int
 
     def __call__(self, f: VectorField, dt) -> Stepper:
-        function("f", f)
-        real("dt", dt)
+        check.function("f", f)
+        check.real("dt", dt)
         if not isinstance(dt, jax.core.Tracer) and not (np.all(np.isfinite(dt)) and np.all(dt)):
             raise ValueError(f"dt: expected a finite step length other than 0, got {dt}")
         return Stepper(Partial(_init), Partial(self._step, as_pytree(f), dt))
@@ -77,7 +76,8 @@ class OneStep:
     def _step(self, f, dt, carry: Clocked, x):
         if not isinstance(carry, Clocked):
             raise ValueError(
-                f"carry: expected what init(y0, t0) of the stepper returns, got {describe(carry)}"
+                "carry: expected what init(y0, t0) of the stepper returns, "
+                f"got {check.describe(carry)}"
             )
         dt = jnp.asarray(dt, carry.t0.dtype)
         t = carry.t0 + carry.k.astype(dt.dtype) * dt
@@ -86,13 +86,13 @@ class OneStep:
 
 
 def _init(y0, t0=0.0) -> Clocked:
-    arrays("y0", y0)
-    real("t0", t0)
+    check.arrays("y0", y0)
+    check.real("t0", t0)
     y0 = jax.tree.map(_as_float, y0)
     leaves = jax.tree.leaves(y0)
     if not leaves:
         raise ValueError(f"y0: expected a pytree with at least one array, got {y0!r}")
-    # Time in 16 bits would stand still after some hundred steps.
+    # A time of 16 bits would stop after some hundred steps.
     kinds = [jnp.finfo(leaf.dtype).dtype for leaf in leaves]
     dtype = max(jnp.dtype("float32"), *kinds, key=lambda kind: kind.itemsize)
     return Clocked(jnp.asarray(t0, dtype), jnp.asarray(0, jnp.result_type(int)), y0)
@@ -105,22 +105,22 @@ def _as_float(leaf):
 
 
 def _check_field(f):
-    """f, with what it returns held against the state while it is traced."""
+    """f, which checks its derivative against the state while it is traced."""
 
     def field(t, y, u):
         dy = f(t, y, u)
         if jax.tree.structure(dy) != jax.tree.structure(y):
             raise ValueError(
-                f"f: expected a derivative with the structure of the state, {describe(y)}, "
-                f"got {describe(dy)}"
+                f"f: expected a derivative with the structure of the state, {check.describe(y)}, "
+                f"got {check.describe(dy)}"
             )
-        wrong = [
-            f"f{keystr(path)}: expected {aval(a)}, as the state, got {aval(b)}"
+        mistakes = [
+            f"f{keystr(path)}: expected {check.aval(a)}, as the state, got {check.aval(b)}"
             for (path, a), b in zip(tree_flatten_with_path(y)[0], jax.tree.leaves(dy), strict=True)
             if np.shape(a) != np.shape(b) or not _fits(b, a.dtype)
         ]
-        if wrong:
-            raise ValueError("; ".join(wrong))
+        if mistakes:
+            raise ValueError("; ".join(mistakes))
         return dy
 
     return field
@@ -136,7 +136,7 @@ def _fits(x, dtype):
 def add(y, dt, terms):
     """y + dt·Σ wᵢ kᵢ over pytrees, for ``terms`` of (weight, k); a zero weight costs nothing.
 
-    Summed in the order of the terms, each as one multiply-add: measured the cheapest.
+    The terms are summed in order, each by one multiply-add: measured the fastest.
     """
     terms = [(w, k) for w, k in terms if w != 0]
 

@@ -9,16 +9,19 @@ from jax.tree_util import keystr, tree_flatten_with_path
 
 
 def function(name, f):
+    """Raise ValueError unless f is callable."""
     if not callable(f):
         raise ValueError(f"{name}: expected a function, got {type(f).__name__}")
 
 
 def real(name, x):
+    """Raise ValueError unless x is a real number or array."""
     if not isinstance(x, jax.Array | np.ndarray | np.generic | int | float) or jnp.iscomplexobj(x):
         raise ValueError(f"{name}: expected a real number, got {x!r}")
 
 
 def arrays(name, tree):
+    """Raise ValueError unless every leaf of the tree is an array or a number."""
     for path, leaf in tree_flatten_with_path(tree)[0]:
         if not isinstance(leaf, jax.Array | np.ndarray | np.generic | bool | int | float | complex):
             raise ValueError(
@@ -27,18 +30,19 @@ def arrays(name, tree):
 
 
 def positive(name, n):
-    """n as an int, at least 1."""
+    """n as an int; ValueError unless it is an integer of at least 1."""
     if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
         raise ValueError(f"{name}: expected an integer of at least 1, got {n!r}")
     return int(n)
 
 
 def unroll(n):
+    """The argument ``unroll`` of `lax.scan`: a bool, or an int of at least 1."""
     return n if isinstance(n, bool) else positive("unroll", n)
 
 
 def scan_length(xs, length):
-    """The number of steps, from the leading axes of xs and from length."""
+    """The number of steps; ValueError unless the leading axes of xs and length agree on it."""
     if length is not None and (
         isinstance(length, bool) or not isinstance(length, int | np.integer) or length < 0
     ):
@@ -55,12 +59,12 @@ def scan_length(xs, length):
             raise ValueError(f"{name}: expected a leading axis (time), got a scalar")
     lengths = {name: shape[0] for name, shape in leaves}
     if len(set(lengths.values())) > 1:
-        listed = ", ".join(f"{name} has {n}" for name, n in lengths.items())
+        listed = ", ".join(f"{name} has {count}" for name, count in lengths.items())
         raise ValueError(f"xs: expected leading axes of one length, got: {listed}")
-    found = leaves[0][1][0]
-    if length is not None and length != found:
-        raise ValueError(f"length: expected {found}, the leading axis of xs, got {length}")
-    return found
+    steps = leaves[0][1][0]
+    if length is not None and length != steps:
+        raise ValueError(f"length: expected {steps}, the leading axis of xs, got {length}")
+    return steps
 
 
 def concrete_carry(step, carry, xs):
@@ -95,7 +99,7 @@ def _settle_dtype(leaf, after):
 
 
 def pair(returned):
-    """What a step returned, if it is (carry, y)."""
+    """What a step returned; ValueError unless it is the pair (carry, y)."""
     if not (isinstance(returned, tuple) and len(returned) == 2):
         raise ValueError(
             f"step: expected it to return the pair (carry, y), got {describe(returned)}"
@@ -104,7 +108,7 @@ def pair(returned):
 
 
 def check_step(step):
-    """The step, with its new carry held against the old one while it is traced."""
+    """The step, which then compares its new carry with the old one while it is traced."""
 
     def checked_step(carry, x):
         returned = step(carry, x)
@@ -115,24 +119,26 @@ def check_step(step):
 
 
 def same_carry(old, new):
-    """Raise where the new carry has another structure, shape or dtype."""
+    """Raise ValueError unless the new carry has the structure, shapes and dtypes of the old."""
     if jax.tree.structure(old) != jax.tree.structure(new):
         raise ValueError(
             "step: expected it to keep the structure of the carry, "
             f"{describe(old)}, got {describe(new)}"
         )
-    wrong = [
+    mistakes = [
         f"carry{keystr(path)}: expected {aval(a)}, got {aval(b)}"
         for (path, a), b in zip(tree_flatten_with_path(old)[0], jax.tree.leaves(new), strict=True)
         if aval(a) != aval(b)
     ]
-    if wrong:
-        raise ValueError("step: the carry changes; " + "; ".join(wrong))
+    if mistakes:
+        raise ValueError("step: the carry changes; " + "; ".join(mistakes))
 
 
 def aval(x):
+    """Dtype and shape of an array, as in ``float64[3,2]``."""
     return f"{jnp.result_type(x)}[{','.join(map(str, np.shape(x)))}]"
 
 
 def describe(tree):
+    """The structure of a pytree, for messages."""
     return str(jax.tree.structure(tree)).removeprefix("PyTreeDef(").removesuffix(")")

@@ -1,4 +1,4 @@
-"""A rollout cut into chunks: how long they are, what enters each, and their programs."""
+"""A rollout in chunks: their lengths, their inputs and their compiled programs."""
 
 from typing import Any
 
@@ -44,7 +44,7 @@ def _bytes(tree):
 
 
 def check_chunk(chunk, every):
-    """chunk, held against save_every."""
+    """chunk as an int; ValueError unless it is a multiple of save_every, and 2 or more."""
     chunk = check.positive("chunk", chunk)
     if chunk % every:
         raise ValueError(f"chunk: expected a multiple of save_every, {every}, got {chunk}")
@@ -55,11 +55,11 @@ def check_chunk(chunk, every):
 
 
 def bounds_of(begin, steps, chunk, every):
-    """(start, stop) of each chunk, the first one record short; no step is alone in one.
+    """(start, stop) of each chunk. The first is one record short; none has a single step.
 
-    With the initial state as record 0, the records then come in whole chunks. A file cut
-    the same way never writes again what it holds, and a kill while it writes harms nothing
-    that a checkpoint counts on.
+    With the initial state as record 0, the records then come in whole chunks. A file with
+    chunks of the same length never rewrites one, so a kill during a write damages no record
+    that a checkpoint needs.
     """
     if begin == steps:
         return []
@@ -81,6 +81,7 @@ def source_of(xs, length):
 
 
 def on_device(xs):
+    """The tree with its leaves as JAX arrays."""
     return jax.tree.map(jnp.asarray, xs)
 
 

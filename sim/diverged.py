@@ -1,4 +1,4 @@
-"""A run that leaves the finite numbers: where, when, and in what."""
+"""Divergence of a run: the step, time, variable and member of the first non-finite value."""
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +8,7 @@ from sim.names import leaf_names
 
 
 class Diverged(ArithmeticError):
-    """A run left the finite numbers; what came before is saved.
+    """A value of a run is not finite; the records before it are saved.
 
     Attributes:
         step: the first saved step, counted from 1, whose end is not finite.
@@ -33,7 +33,7 @@ class Diverged(ArithmeticError):
 
 def first_bad(tree, unnamed, ensemble):
     """(record, variable, member) of the first value that is not finite, or None."""
-    found = []
+    findings = []
     for name, y in zip(leaf_names(tree, unnamed), jax.tree.leaves(tree), strict=True):
         if not jnp.issubdtype(y.dtype, jnp.inexact):
             continue
@@ -42,5 +42,5 @@ def first_bad(tree, unnamed, ensemble):
             continue
         record = int(np.argmin(finite.reshape(len(y), -1).all(axis=1)))
         member = int(np.argwhere(~finite[record])[0][0]) if ensemble and y.ndim > 1 else None
-        found.append((record, name, member))
-    return min(found, key=lambda bad: bad[0], default=None)
+        findings.append((record, name, member))
+    return min(findings, key=lambda bad: bad[0], default=None)

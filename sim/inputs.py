@@ -1,4 +1,4 @@
-"""Sampled signals as inputs of a step: what enters between two samples.
+"""Sampled signals as inputs of a step: their values between the samples.
 
 N samples span N−1 steps, so each function here turns N samples into the `Piece`s of
 N−1 steps, ready to be the ``xs`` of a rollout. A step reads a piece at the fraction
@@ -121,7 +121,7 @@ def _curvatures(u):
     """m = dt² ü at the samples: a tridiagonal system, linear in u.
 
     No knot at samples 1 and N−2 means that m is linear through 0, 1, 2, so there
-    m₁ = u₀ − 2u₁ + u₂; the first and the last row only hold places.
+    m₁ = u₀ − 2u₁ + u₂; the first and the last row are placeholders.
     """
     n = len(u)
     inside = np.zeros(n)
@@ -143,9 +143,9 @@ def band_limited(
     Args:
         t: times in s, shape (N,), regular, concrete; N ≥ 2.
         u: samples, any pytree of arrays (N, ...); may be traced.
-        nodes: fractions of the step in [0, 1] at which the values are right; between
+        nodes: fractions of the step in [0, 1] at which the values are exact; between
             them a piece is the polynomial through them. Give the stage times of the
-            integrator; the default holds those of RK4.
+            integrator; the default has those of RK4.
         periodic: the record is a whole number of periods, so that sample N would
             equal sample 0. Then every value is exact for content below half the
             sampling frequency; content at it is taken as a cosine.
@@ -153,10 +153,10 @@ def band_limited(
     Returns:
         N−1 pieces of degree ``len(nodes) − 1``.
 
-    A record that is not periodic is continued past its ends: the line from its first
-    to its last sample is taken off, and the rest is reflected, odd about both ends
-    (a sine series). Value and slope then go on smoothly where a plain FFT would ring.
-    What is left is the error of the reflection, largest in the first step and falling
+    A record that is not periodic is continued beyond its ends: the line from its first
+    to its last sample is subtracted, and the rest is reflected, odd about both ends
+    (a sine series). Value and slope then continue smoothly where a plain FFT would ring.
+    The remaining error, of the reflection, is largest in the first step and falls
     as 1/k³: for random signals filling 0.3 of the band, 1.5 % of the signal's rms in
     the first step, 0.3 % in the next four, 0.02 % beyond, below 10⁻⁶ in mid-record
     (`cubic`: 0.6 % in the first, 0.08 % in mid-record).
@@ -192,7 +192,7 @@ def _shift_phase(u, nodes):
             return u[int(theta) : n - 1 + int(theta)]
         turn = np.exp(2j * np.pi * cycles * theta)
         if n % 2 == 0:
-            # Samples cannot tell the sign of this frequency: half a turn each way.
+            # Samples do not show the sign of this frequency: half of it turns each way.
             turn[n // 2] = np.cos(np.pi * theta)
         turned = spectrum * jnp.asarray(_column(turn, u), spectrum.dtype)
         back = jnp.fft.ifft(turned, axis=0) if complex_ else jnp.fft.irfft(turned, n, axis=0)

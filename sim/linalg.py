@@ -81,7 +81,7 @@ def cholesky(p):
 def solve_lower(l, b):  # noqa: E741
     """X with L X = B, for lower triangular L (n, n) and B (n,) or (n, m).
 
-    What stands above the diagonal of L is not read.
+    Entries above the diagonal of L are not read.
 
     Raises:
         ValueError: l is not square, or the sizes differ.
@@ -128,13 +128,14 @@ def _substitute(l, b, transposed):  # noqa: E741
 def cholesky_semidefinite(p, scale=None):
     """The lower triangular L with L Lᵀ = P, for symmetric positive semi-definite P (n, n).
 
-    A pivot lost in the rounding of P is taken as zero and so is its column: a singular
-    P has a root, and a finite gradient. That gradient is one at a fixed rank: along a
-    change that gives P more rank it is wrong, as the root then has none.
+    A pivot that is lost in the rounding of P counts as zero, and so does its column: a
+    singular P has a factor and a finite gradient. The gradient holds at a fixed rank;
+    along a change that raises the rank of P it is wrong, as the factor then has none.
 
     Args:
         p: P.
-        scale: (n,) whose rounding it is, where P is a difference; None is its diagonal.
+        scale: (n,), the size of the terms where P is a difference, for its rounding; None
+            is the diagonal of P.
 
     Raises:
         ValueError: p is not square.
@@ -160,9 +161,9 @@ def cholesky_semidefinite(p, scale=None):
 def tria(a):
     """The lower triangular L, its diagonal not negative, with L Lᵀ = A Aᵀ, for A (n, k).
 
-    The root of a covariance that is a sum, tria([F S, Q½]) for F S Sᵀ Fᵀ + Q, without
-    the digits that squaring loses. A row that depends on those before it, to rounding,
-    is left as it is, and passes no infinite gradient.
+    It gives a factor of a covariance that is a sum, tria([F S, Q½]) for F S Sᵀ Fᵀ + Q,
+    without the loss of digits in squaring. A row that depends on the rows before it, to
+    rounding, is left as it is and gives no infinite gradient.
 
     Raises:
         ValueError: a is no matrix.
@@ -179,8 +180,8 @@ def tria(a):
 def triangularise(a, b):
     """A Θ = [L, 0] and B Θ, with Θ Θᵀ = I and L lower triangular.
 
-    Householder reflections of the columns: of any sign is the diagonal of L. What
-    `tria` is made of; B Θ costs nothing where it is not used. Measured as above for
+    By Householder reflections of the columns; the diagonal of L has any sign. `tria` uses
+    it. B Θ costs nothing where it is not used. Measured as above for
     A (n, 2n): 180 / 880 at n = 4, 670 / 1600 at 8, 2400 / 3100 at 12, 11100 / 6300 at 16.
 
     Args:
@@ -205,7 +206,7 @@ def triangularise(a, b):
         b = None if b is None else jnp.pad(b, ((0, 0), (0, k - b.shape[1])))
     if n > TRIA_LIMIT:
         q, r = _qr(a.T)
-        # The first n columns of Θ are those of Q; what they leave of B needs no others.
+        # The first n columns of Θ are those of Q; the rest of B needs no other columns.
         return r.T, None if b is None else jnp.concatenate([b @ q, b - (b @ q) @ q.T], axis=1)
     columns = np.arange(k)
     least = (4 * k * float(jnp.finfo(a.dtype).eps)) ** 2 * jnp.sum(a * a, axis=1)

@@ -27,13 +27,13 @@ def live(stepper: Stepper) -> Stepper:
         The carry is the caller's: several series are several carries, and `save` and
         `load` keep one on disk.
 
-    Compiled alone, a step rounds differently from the same step in a loop, because the
-    compiler fuses other operations with each other, and it removes a loop of one
-    iteration. So the step runs twice here, in a loop of two that emits its carries,
-    and what the second one did is dropped. Measured equal for every integrator, model and
-    filter of this project on a CPU, where the batch takes the step as an argument, as
-    `sim.stream.stream` does; one that closes over its parameters has them as constants,
-    which the compiler may fold into others.
+    Compiled alone, a step rounds differently from the same step in a loop: the compiler
+    fuses other operations, and it removes a loop of one iteration. Here the step runs
+    twice, in a loop of two iterations that emits its carries, and the result of the second
+    is dropped. The results were measured equal for every integrator, model and filter of
+    this project on a CPU, where the batch takes the step as an argument, as
+    `sim.stream.stream` does. A batch that closes over its parameters has them as
+    constants, which the compiler may fold.
 
     Reference: `jax.lax.scan`.
 

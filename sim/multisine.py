@@ -1,4 +1,4 @@
-"""Multisines: a periodic signal of chosen harmonics, and the phases that keep it flat."""
+"""Multisines: periodic signals of chosen harmonics, and phases that keep their peaks low."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -112,18 +112,18 @@ def low_crest_phases(
     *,
     iterations: int = 1000,
 ) -> np.ndarray:
-    """Phases of a multisine with a low crest factor, by clipping again and again.
+    """Phases of a multisine with a low crest factor, by repeated clipping.
 
         φ ← arg DFT(clip(u_φ, ±ℓ max|u_φ|)),   ℓ from 0.6 to 0.99, from Schroeder's phases
 
     Args:
         harmonics: as in `multisine`.
         amplitudes: relative; None for equal ones.
-        iterations: each one is two FFTs of about 16 times the highest harmonic. With
-            1000, a flat spectrum comes from Schroeder's 1.7 to about 1.4.
+        iterations: each takes two FFTs of about 16 times the highest harmonic. 1000 of
+            them lower the crest factor of a flat spectrum from 1.7 to about 1.4.
 
     Returns:
-        The best phases met, in rad, one for each harmonic.
+        The best phases found, in rad, one for each harmonic.
 
     Reference: E. Van der Ouderaa, J. Schoukens and J. Renneboog, "Peak factor
     minimization using a time-frequency domain swapping algorithm", IEEE Trans.
@@ -161,6 +161,7 @@ def crest_factor(u: Any) -> float:
 
 
 def check_positive(name, value):
+    """Raise ValueError unless the value is a positive number."""
     if not 0 < value < np.inf:
         raise ValueError(f"{name}: expected a positive number, got {value!r}")
 

@@ -1,4 +1,4 @@
-"""Names for the leaves of a pytree: what a file, a table or an error calls them."""
+"""Names for the leaves of a pytree, in files, tables and messages."""
 
 import re
 from collections import Counter

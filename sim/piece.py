@@ -24,9 +24,9 @@ class Piece:
         values: u₀, u₁, …, one pytree per node, all alike.
         nodes: θ₀, θ₁, …, distinct fractions of the step in [0, 1]; static.
 
-    A number θ that is a node looks its value up, without arithmetic, so that a NaN at
-    another node does not reach it. A traced θ works too, and differentiating by it
-    gives dt·du/dt. The values keep their dtype. Pieces stacked along a leading axis
+    For a number θ that is a node the value is looked up, without arithmetic, so that a NaN
+    at another node does not reach it. θ may be traced; the derivative by it is
+    dt·du/dt. The values keep their dtype. Pieces stacked along a leading axis
     are one Piece with stacked values.
 
     Raises:
@@ -101,7 +101,7 @@ class Piece:
 
 
 def at(x: Any, theta) -> Any:
-    """What a step sees at the fraction θ of its length: u(θ) for every Piece in x.
+    """The input of a step at the fraction θ of its length: u(θ) for every Piece in x.
 
     Args:
         x: any pytree; a `Piece` in it is evaluated, anything else is held.

@@ -1,4 +1,4 @@
-"""What a stream tells while it runs: a live bar on a terminal, plain lines elsewhere."""
+"""Progress of a stream: a live bar on a terminal, plain lines elsewhere."""
 
 import contextlib
 import os
@@ -14,7 +14,7 @@ from sim.stream import Status
 def progress(
     *, dt: float, t0: float = 0.0, title: str = "", file: IO[str] | None = None, every: float = 10.0
 ) -> Iterator[Callable[[Status], None]]:
-    """Yields the ``report`` of a stream; compiling and running are shown apart.
+    """Yield the ``report`` of a stream; it shows compiling and running separately.
 
         t = t0 + step·dt,   rate = steps of this call / run seconds
 
@@ -101,12 +101,12 @@ def _sentence(status, dt, t0):
     if status.phase == "compiling":
         resumed = f" (resumed at step {status.step})" if status.resumed else ""
         return f"compiling{resumed}"
-    left = status.length - status.step
+    steps_left = status.length - status.step
     if status.phase == "running" and status.step == status.resumed:
-        return f"compiled in {_duration(status.compile_seconds)}, running {_steps(left)}"
+        return f"compiled in {_duration(status.compile_seconds)}, running {_steps(steps_left)}"
     spent = "" if status.phase == "running" else f" in {_duration(status.run_seconds)}"
-    of = f"{status.step} of {_steps(status.length)}{spent}"
-    return f"{status.phase}, {of}, {_figures(status, dt, t0)}"
+    steps_done = f"{status.step} of {_steps(status.length)}{spent}"
+    return f"{status.phase}, {steps_done}, {_figures(status, dt, t0)}"
 
 
 def _steps(count):

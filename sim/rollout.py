@@ -98,8 +98,8 @@ def rollout(
 def _once(body, carry, xs):
     """One step, in a loop of two iterations of which the second does nothing.
 
-    XLA takes a loop of one iteration apart and fuses its operations otherwise, so that
-    one step alone would round differently from the same step among others.
+    XLA unrolls a loop of one iteration and fuses its operations differently, so that one
+    step alone would round differently from the same step among others.
     """
 
     def either(carry, run_x):
@@ -159,7 +159,7 @@ def _split(xs, cut):
 
 @runtime_checkable
 class Divisible(Protocol):
-    """An input that knows itself between samples, as `sim.inputs.Piece` does."""
+    """An input that is defined within a step, as `sim.inputs.Piece` is."""
 
     def subdivide(self, n: int) -> Any:
         """The same input as n pieces, stacked along a new leading axis."""

@@ -1,4 +1,4 @@
-"""Long runs: a host loop over compiled chunks, each handed on while the next computes."""
+"""Long runs: a host loop over compiled chunks; the sink takes one while the next computes."""
 
 import os
 import time
@@ -21,14 +21,14 @@ __all__ = ["Diverged", "Status", "Streamed", "default_chunk", "stream"]
 
 
 class Status(NamedTuple):
-    """How far a stream is: what it reports before, between and after its chunks.
+    """The progress of a stream, reported before, between and after its chunks.
 
     Attributes:
         phase: "compiling", "running", then "done", "stopped" or "diverged".
         step: steps done and handed to the sink.
         length: steps the run will take.
         resumed: the step this call began at; 0 unless it resumed a checkpoint.
-        compile_seconds, run_seconds: wall time, apart.
+        compile_seconds, run_seconds: wall time of each.
     """
 
     phase: str
@@ -40,13 +40,13 @@ class Status(NamedTuple):
 
 
 class Streamed(NamedTuple):
-    """The end of a stream: the last carry (NumPy leaves), and what was done.
+    """The result of a stream: the last carry (NumPy leaves) and the work done.
 
     Attributes:
         carry: the carry after ``step`` steps.
         step, records: steps run and records saved, those before a resume included.
         finished: False where ``stop`` ended it early.
-        compile_seconds, run_seconds: wall time of this call, apart.
+        compile_seconds, run_seconds: wall time of this call for each.
     """
 
     carry: Any
@@ -94,15 +94,15 @@ def stream(
         chunk: steps per compiled chunk, a multiple of ``save_every``; None chooses
             `default_chunk`. The first chunk is one record shorter, so that with the
             initial state before them the records come in whole chunks.
-        save_every: n, hand on the end of every n-th step only.
-        t0, dt: time of the initial state and per step, in s, for what is reported.
+        save_every: n; the sink receives the end of every n-th step only.
+        t0, dt: time of the initial state and length of a step, in s, for the reports.
         ensemble: the leading axis of every carry leaf and of every y is the member.
         checkpoint: a ``.npz`` file, written at the start and replaced after each chunk
             that the sink has taken.
         resume: go on from ``checkpoint``; ``carry`` then gives the structure only.
         identity: a name for the run (the hash of its configuration); a checkpoint
             with another one is refused.
-        stop: asked once in each chunk; True ends the run after it, resumable.
+        stop: called once in each chunk; True ends the run after that chunk, resumable.
         report: receives a `Status` before compiling, before running, after each chunk
             and at the end.
 
@@ -110,8 +110,8 @@ def stream(
         `Streamed`.
 
     Raises:
-        Diverged: a saved value or the carry is not finite; all finite records before
-            it have been handed on.
+        Diverged: a saved value or the carry is not finite; the sink has received all
+            finite records before it.
         ValueError: an argument is wrong, or the checkpoint is of another run.
         OSError: the checkpoint cannot be read or written.
 
@@ -160,9 +160,9 @@ def stream(
         program = compiled[bounds[1] - bounds[0]]
         return thread.submit(lambda: jax.block_until_ready(program(step, carry, xs)))
 
-    held = jax.tree.map(np.asarray, carry)
+    host_carry = jax.tree.map(np.asarray, carry)
     if checkpoint is not None and not resume:
-        saved.save(checkpoint, saved.Checkpoint(held, 0, 0), run)
+        saved.save(checkpoint, saved.Checkpoint(host_carry, 0, 0), run)
     tell("compiling", begin)
     bounds = chunks.bounds_of(begin, steps, chunk, every)
     tic = time.perf_counter()
@@ -176,8 +176,8 @@ def stream(
         for (start, done), ahead in zip_longest(bounds, bounds[1:]):
             xs = load_inputs(ahead) if ahead else None  # made while the chunk before it computes
             carry, ys = pending.result()
-            held = jax.tree.map(np.asarray, carry)
-            bad_carry = first_bad(jax.tree.map(lambda x: x[None], held), "carry", ensemble)
+            host_carry = jax.tree.map(np.asarray, carry)
+            bad_carry = first_bad(jax.tree.map(lambda x: x[None], host_carry), "carry", ensemble)
             finished = not ahead or stop is None or not stop()
             if ahead and finished and not bad_carry:
                 pending = dispatch(ahead, carry, xs)
@@ -188,18 +188,18 @@ def stream(
                 sink(records, _first_records(ys, count) if bad else ys)
             records += count
             if checkpoint is not None and not (bad or bad_carry):
-                saved.save(checkpoint, saved.Checkpoint(held, done, records), run)
+                saved.save(checkpoint, saved.Checkpoint(host_carry, done, records), run)
             seconds["run"] = time.perf_counter() - tic
             if bad or bad_carry:
-                at = (records + 1) * every if bad else done
+                step_number = (records + 1) * every if bad else done
                 _, variable, member = bad or bad_carry
                 tell("diverged", records * every)
-                raise Diverged(at, t0 + at * dt, variable, member, records)
+                raise Diverged(step_number, t0 + step_number * dt, variable, member, records)
             if not finished:
                 break
             tell("running", done)
     tell("done" if finished else "stopped", done)
-    return Streamed(held, done, records, finished, seconds["compile"], seconds["run"])
+    return Streamed(host_carry, done, records, finished, seconds["compile"], seconds["run"])
 
 
 def _first_records(ys, count):

@@ -1,4 +1,4 @@
-"""The time axis of a record: regular samples, and what they can carry."""
+"""The time axis of a record: its sampling interval, and the highest frequency it can hold."""
 
 from typing import Any
 

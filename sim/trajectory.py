@@ -87,12 +87,12 @@ def trajectory(
             raise ValueError(f"signals: expected {name} with {count} records, got shape {y.shape}")
         _add(variables, name, y, ("time",), quantities or {})
     records = np.arange(first, first + count) * save_every
-    about_time = {"units": "s", "long_name": "elapsed time"}
-    variables["time"] = xarray.Variable("time", t0 + records * float(dt), about_time)
+    time_attributes = {"units": "s", "long_name": "elapsed time"}
+    variables["time"] = xarray.Variable("time", t0 + records * float(dt), time_attributes)
     if ensemble:
-        about = {"units": "1", "standard_name": "realization", "long_name": "ensemble member"}
+        attributes = {"units": "1", "standard_name": "realization", "long_name": "ensemble member"}
         members = np.arange(arrays[0].shape[1], dtype=np.int32)
-        variables["member"] = xarray.Variable("member", members, about)
+        variables["member"] = xarray.Variable("member", members, attributes)
     coordinates = {name: v for name, v in variables.items() if v.dims == (name,)}
     rest = {name: v for name, v in variables.items() if name not in coordinates}
     dataset = xarray.Dataset(rest, coordinates)
@@ -119,15 +119,15 @@ def _prepend(names, arrays, ys, initial):
 def _add(variables, name, y, dims, quantities):
     if y.dtype == bool:
         y = y.astype(np.int8)
-    own = range(1, y.ndim - len(dims) + 1)
-    own = [f"{name}_index" if i == 1 else f"{name}_index_{i}" for i in own]
-    for dim, size in zip(own, y.shape[len(dims) :], strict=True):
-        about = {"units": "1", "long_name": f"index into {name}"}
-        variables[dim] = xarray.Variable(dim, np.arange(size, dtype=np.int32), about)
-    about = {"long_name": name}
+    extra_dims = range(1, y.ndim - len(dims) + 1)
+    extra_dims = [f"{name}_index" if i == 1 else f"{name}_index_{i}" for i in extra_dims]
+    for dim, size in zip(extra_dims, y.shape[len(dims) :], strict=True):
+        attributes = {"units": "1", "long_name": f"index into {name}"}
+        variables[dim] = xarray.Variable(dim, np.arange(size, dtype=np.int32), attributes)
+    attributes = {"long_name": name}
     if name in quantities:
-        about = dict(zip(("units", "long_name"), quantities[name], strict=True))
-    variables[name] = xarray.Variable((*dims, *own), y, about)
+        attributes = dict(zip(("units", "long_name"), quantities[name], strict=True))
+    variables[name] = xarray.Variable((*dims, *extra_dims), y, attributes)
 
 
 def _fill(variable):

@@ -1,4 +1,4 @@
-"""Looking into a compiled loop: print or record carry entries every k steps."""
+"""Print or record entries of the carry inside a compiled loop, every k steps."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -24,21 +24,21 @@ def watch(
     select: Callable[[Carry], Any] = lambda carry: carry,
     sink: Callable[[Any, Any], None] | None = None,
 ) -> Stepper:
-    """The same stepper, which tells of its carry at the end of every k-th step.
+    """The same stepper, which also reports its carry at the end of every k-th step.
 
     Args:
         stepper: what to watch; it runs as before, to the bit.
         every: k, at least 1.
-        select: ``select(carry)``, any pytree of what to tell, computed inside the loop.
+        select: ``select(carry)``, the pytree to report, computed inside the loop.
         sink: ``sink(steps, selected)``, called on the host with NumPy arrays, in the
             order of the steps; None prints a line instead.
 
     Returns:
         A stepper whose carry is `Watched`; its ys are those of the stepper.
 
-    Calls leave the compiled loop, which then runs step by step: for finding a fault,
-    not for long runs. A stepper that is not wrapped is not touched. Under `vmap` the
-    lines of all members come, in no order; a gradient runs the steps, and tells, again.
+    Each call leaves the compiled loop, which then runs step by step: use it to find a
+    fault, not for long runs. A stepper that is not wrapped is unchanged. Under `vmap` the
+    lines of all members come in any order; a gradient runs the steps, and reports, again.
 
     Reference: `jax.debug.callback`.
 

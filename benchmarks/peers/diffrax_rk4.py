@@ -12,7 +12,7 @@ def _linear(*, t0, t1, y0, y1, k):
 
 
 class RK4(diffrax.AbstractERK):
-    """diffrax leaves RK4 out for want of an error estimate, which constant steps need not."""
+    """RK4, which diffrax lacks as it has no error estimate; constant steps need none."""
 
     tableau: ClassVar = diffrax.ButcherTableau(
         a_lower=(np.array([0.5]), np.array([0.0, 0.5]), np.array([0.0, 0.0, 1.0])),

@@ -8,7 +8,7 @@ CELLS = {"gru": equinox.nn.GRUCell, "lstm": equinox.nn.LSTMCell}
 
 
 def outputs(kind, params, xs):
-    """What the last layer gives out, (N, batch, hidden)."""
+    """The output of the last layer, (N, batch, hidden)."""
     for p in params:
         xs = _layer(kind, p, xs)
     return xs

@@ -1,4 +1,4 @@
-"""torchaudio's `lfilter`, a section after the other."""
+"""torchaudio's `lfilter`, one section after the other."""
 
 import torch
 import torchaudio.functional

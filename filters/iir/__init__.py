@@ -1,8 +1,11 @@
 """Signal filters with scipy.signal's names and signatures, differentiable and faster.
 
 Symbols: ``sos`` second-order sections, ``b a`` numerator and denominator, ``z p k`` zeros,
-poles and gain, ``zi zf`` the state before and after, ``x y`` signal in and out. Filtering
-here, the names of `filters.iir.design` for designing, and steppers to stand in a rollout.
+poles and gain, ``zi zf`` the state before and after, ``x y`` signal in and out.
+
+This package filters signals, provides the same filters as steppers for a rollout, and
+exports the names of `filters.iir.design`. It imports `sim` alone; the state estimators in
+`filters` do not import it.
 """
 
 from filters.iir import design

@@ -1,7 +1,7 @@
-"""What the functions with scipy's signatures share: dtypes, axes, checks.
+"""Dtypes, axes and checks for the functions with scipy's signatures.
 
 The checks look at numbers only where they are known (not under `jit`), in plain Python:
-a few microseconds for a few sections, none of JAX's dispatch.
+a few microseconds for a few sections, without the dispatch of JAX.
 """
 
 import warnings
@@ -12,12 +12,12 @@ import numpy as np
 
 from filters.iir.numeric import ArgumentError
 
-# A pole nearer to the unit circle than rounding puts a double one is taken to lie on it.
+# A pole this near to the unit circle counts as on it: rounding moves a double pole so far.
 ON_CIRCLE = 1e-7
 
 
 def common_dtype(*arrays):
-    """The dtype of a result: that of the arrays together, whole numbers as floats."""
+    """The common dtype of the arrays; integers count as floats."""
     dtype = np.result_type(*(numbers(a).dtype for a in arrays))
     if not np.issubdtype(dtype, np.inexact):
         dtype = np.float64
@@ -25,10 +25,10 @@ def common_dtype(*arrays):
 
 
 def numbers(x):
-    """x as an array: what is no JAX array yet stays with NumPy, which costs nothing.
+    """x as an array: a JAX array as it is, anything else as a NumPy array.
 
     Raises:
-        TypeError: it has no numbers, or longer ones than JAX has.
+        TypeError: x is not numeric, or has more bits than JAX supports.
     """
     if isinstance(x, jax.Array):
         return x
@@ -39,10 +39,10 @@ def numbers(x):
 
 
 def signal(x, axis):
-    """x as an array, and the axis counted from the front.
+    """x as an array, and its axis of time counted from the front.
 
     Raises:
-        ValueError: x has no axes, or not that one.
+        ValueError: x does not have that axis.
     """
     x = jnp.asarray(numbers(x))
     if not -x.ndim <= axis < x.ndim:
@@ -54,7 +54,7 @@ def sections(sos):
     """Second-order sections as an array (S, 6).
 
     Raises:
-        ValueError: another shape, or, where the numbers are known, a₀ ≠ 1.
+        ValueError: the shape is another, or a₀ ≠ 1 (checked where the numbers are known).
 
     Warns:
         UserWarning: sections given as numbers have poles outside the unit circle.
@@ -77,7 +77,7 @@ def polynomials(b, a):
     """Numerator and denominator as vectors.
 
     Raises:
-        ValueError: one is empty or no vector, or, where it is known, a₀ is 0.
+        ValueError: one is empty or no vector, or a₀ is 0 (checked where it is known).
 
     Warns:
         UserWarning: a denominator given as numbers has roots outside the unit circle.
@@ -99,8 +99,8 @@ def polynomials(b, a):
 def _outside(a):
     """Whether a polynomial may have a root on or outside the unit circle.
 
-    If no reflection coefficient of the step-down recursion (Schur, Cohn) reaches 1 it
-    has none: |a₂| < 1 and |a₁| < 1 + a₂ for a section, the stability triangle.
+    It has none if every reflection coefficient of the step-down recursion (Schur, Cohn)
+    is below 1: for a section |a₂| < 1 and |a₁| < 1 + a₂, the stability triangle.
 
     >>> _outside([1.0, -1.9, 0.95]), _outside([1.0, -2.1, 1.05])
     (False, True)
@@ -118,7 +118,7 @@ def _outside(a):
 
 
 def _warn(poles):
-    """Name the poles outside the unit circle, where the user called the filter."""
+    """Warn of poles outside the unit circle, at the line of the user's call."""
     outside = ", ".join(f"{p:.6g}" for p in poles if abs(p) > 1 + ON_CIRCLE)
     if outside:
         warnings.warn(f"unstable poles, outside the unit circle: {outside}", stacklevel=4)

@@ -1,4 +1,4 @@
-"""One filter in three forms: second-order sections, zeros and poles, two polynomials."""
+"""Conversions between second-order sections, zeros and poles, and polynomials."""
 
 import warnings
 
@@ -43,7 +43,7 @@ def zpk2sos(z, p, k, pairing=None, *, analog=False):
         ValueError: an unknown pairing, a complex root without its conjugate, or more
             zeros than poles where "minimal" allows none.
 
-    The sizes are static, the roots may be traced; what is real is decided to 100 ε.
+    The sizes are static, the roots may be traced; a root counts as real to 100 ε.
 
     Reference: `scipy.signal.zpk2sos`.
 
@@ -81,12 +81,12 @@ def zpk2sos(z, p, k, pairing=None, *, analog=False):
         p = xp.concatenate([p, xp.zeros(whole - n_p, p.dtype)])
 
     if is_traced(z, p):
-        found = pair(jnp, jax.lax.stop_gradient(z), jax.lax.stop_gradient(p), n, analog)
+        chosen = pair(jnp, jax.lax.stop_gradient(z), jax.lax.stop_gradient(p), n, analog)
     else:
-        found = pair(np, np.asarray(z), np.asarray(p), n, analog)
+        chosen = pair(np, np.asarray(z), np.asarray(p), n, analog)
     z = z if len(z) else xp.zeros(1, z.dtype)
-    b = _sections(ar, z[found.zeros], found.n_zeros, pairing)
-    a = _sections(ar, p[found.poles], found.n_poles, pairing)
+    b = _sections(ar, z[chosen.zeros], chosen.n_zeros, pairing)
+    a = _sections(ar, p[chosen.poles], chosen.n_poles, pairing)
     gain = xp.concatenate([k[None], xp.ones(n - 1, ar.real_dtype)])[:, None]
     return xp.concatenate([b * gain, a], axis=1)
 
@@ -125,7 +125,7 @@ def zpk2tf(z, p, k):
 
     Returns:
         b (n+1,) or (outputs, n+1), and a (m+1,), highest power first: real where the
-        roots come in conjugate pairs. Traced roots are taken to do so.
+        roots come in conjugate pairs. Traced roots are assumed to do so.
 
     Reference: `scipy.signal.zpk2tf`.
 
@@ -153,14 +153,14 @@ def _real_poly(ar, roots, gain):
 
 
 def normalize(b, a):
-    """b/a₀ and a/a₀, without the leading zeros of either; traced, none are looked for.
+    """b/a₀ and a/a₀ without leading zeros, which stay in traced polynomials.
 
     Args:
         b: (n,) or (outputs, n) numerators, highest power first.
         a: (m,) denominator.
 
     Returns:
-        The two, a leading 1 in the denominator.
+        The two; the denominator begins with 1.
 
     Raises:
         ValueError: a is not one polynomial, or it is 0.
@@ -177,7 +177,7 @@ def normalize(b, a):
 
 
 def normalize_for_caller(b, a):
-    """`normalize`; who called the caller is whom a warning is for."""
+    """`normalize` for a public function, whose caller gets the warnings."""
     if np.ndim(a) > 1:
         raise ValueError(f"a: Denominator polynomial must be rank-1 array, got {np.shape(a)}")
     if np.ndim(b) > 2:
@@ -259,8 +259,8 @@ def sos2tf(sos):
 def tf2sos(b, a, pairing=None, *, analog=False):
     """Second-order sections of b(x)/a(x), by way of the roots: `tf2zpk`, then `zpk2sos`.
 
-    Args and errors as there. A repeated root is found to √ε only, and has no
-    derivative: better design the sections directly.
+    Args and errors as there. A repeated root is accurate to √ε only, and has no
+    derivative: design the sections directly instead.
 
     Reference: `scipy.signal.tf2sos`.
 

@@ -46,21 +46,21 @@ def filter_dataarray(
         order: its N, where it has one.
         dim: the dimension along which to filter.
         zero_phase: filter forwards and backwards (`sosfiltfilt`) instead of forwards.
-        gap: what to do at a NaN: "raise"; "hold" the value before it, or at the start
-            the first there is; or "propagate" it, through all that depends on it.
-        **settings: its other arguments: btype, rp, rs, norm, Q, gain.
+        gap: what to do at a NaN: "raise"; "hold" the last value, or at the start the
+            first one; or "propagate" it to all outputs that depend on it.
+        **settings: other arguments of the design: btype, rp, rs, norm, Q, gain.
 
     Returns:
         y, with the name, coordinates, dimensions and attributes of x, and the design in
         ``filter_method``, ``filter_order``, ``filter_cutoff``, ``filter_fs``,
         ``filter_units`` (of both), ``filter_phase``, ``filter_sos`` (flat, six numbers
-        for each section) and one for each of the settings. NetCDF takes them all. They
-        tell the last filter only, if there were several.
+        for each section) and one for each of the settings, all of types that NetCDF can
+        store. After several filters they describe the last one.
 
     Raises:
-        ValueError: no such dimension or coordinate, times that are irregular (the
-            message names the sample), a cutoff out of range, missing values, or as the
-            design and the filter.
+        ValueError: there is no such dimension or coordinate, the times are irregular (the
+            message names the sample), the cutoff is out of range, values are missing, or
+            an error of the design or the filter.
 
     Reference: as `filters.iir.sosfilt.sosfilt`.
 
@@ -75,7 +75,7 @@ def filter_dataarray(
     sos = sections(design, fs, cutoff, order=order, units=units, **settings)
     run, axis = sosfiltfilt if zero_phase else sosfilt, x.get_axis_num(dim)
     y = np.asarray(run(sos, fill_gaps(x, dim, gap), axis=axis))
-    about = {
+    record = {
         "method": _name(design),
         "order": _poles(sos) if order is None else order,
         "cutoff": np.asarray(cutoff, float).tolist(),
@@ -85,9 +85,9 @@ def filter_dataarray(
         **{name: str(v) if isinstance(v, bool | None) else v for name, v in settings.items()},
         "sos": sos.ravel().tolist(),
     }
-    kept = {name: v for name, v in x.attrs.items() if not str(name).startswith("filter_")}
-    attributes = kept | {f"filter_{name}": value for name, value in about.items()}
-    # A new array: the encoding of x, packed to 16 bits say, is not for what was computed.
+    earlier = {name: v for name, v in x.attrs.items() if not str(name).startswith("filter_")}
+    attributes = earlier | {f"filter_{name}": value for name, value in record.items()}
+    # A new array: the encoding of x, such as 16-bit packing, does not fit the result.
     return xarray.DataArray(y, x.coords, x.dims, x.name, attributes)
 
 
@@ -113,7 +113,7 @@ def sampling_rate(x: xarray.DataArray, dim: str = "time") -> tuple[float, str]:
         t, units = (t - t[:1]) / np.timedelta64(1, "s"), "s"
     elif t.dtype.kind not in "iuf":
         raise ValueError(f"{dim}: expected numbers, datetime64 or timedelta64, got {t.dtype}")
-    # A step such as 0.01 read from rounded times: the rate that was meant is 100.
+    # Rounded times with a step such as 0.01 must give the intended rate, 100.
     fs = float(f"{1 / sample_interval(t, name=dim, units=units):.12g}")
     return fs, "Hz" if units in SECONDS else f"{units}-1" if units else "1"
 
@@ -140,18 +140,18 @@ def sections(
             "cutoff",
             f"expected above 0 and below {fs / 2:g} {units}, half the sampling rate, got {cutoff}",
         )
-    given = {"Wn" if "Wn" in signature.parameters else "w0": cutoff, "fs": fs, **settings}
-    given |= {} if order is None else {"N": order}
-    given |= {"output": "sos"} if "output" in signature.parameters else {}
+    arguments = {"Wn" if "Wn" in signature.parameters else "w0": cutoff, "fs": fs, **settings}
+    arguments |= {} if order is None else {"N": order}
+    arguments |= {"output": "sos"} if "output" in signature.parameters else {}
     try:
-        signature.bind(**given)
+        signature.bind(**arguments)
     except TypeError as error:
         takes = ", ".join(signature.parameters)
         raise ArgumentError(
             "design", f"{_name(design)}({takes}): {error} (order is its N, cutoff its Wn or w0)"
         ) from None
     try:
-        coefficients = design(**given)
+        coefficients = design(**arguments)
     except ArgumentError as error:
         name = {"N": "order", "Wn": "cutoff", "w0": "cutoff"}.get(error.name, error.name)
         raise ArgumentError(name, error.reason) from None
@@ -173,11 +173,11 @@ def fill_gaps(x: xarray.DataArray, dim: str = "time", gap: Gap = "raise") -> np.
     if not bad.any() or gap == "propagate":
         return values
     if gap == "raise":
-        at = np.argwhere(np.moveaxis(bad, axis, 0))[0]
-        value = np.moveaxis(values, axis, 0)[tuple(at)]
+        first_bad = np.argwhere(np.moveaxis(bad, axis, 0))[0]
+        value = np.moveaxis(values, axis, 0)[tuple(first_bad)]
         raise ValueError(
             f"{x.name or 'x'}: expected a finite number in every sample, got {value} in "
-            f"sample {at[0]}; gap may be 'hold' or 'propagate'"
+            f"sample {first_bad[0]}; gap may be 'hold' or 'propagate'"
         )
     missing = np.isnan(values)
     if missing.all(axis=axis).any():

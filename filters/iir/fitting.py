@@ -1,10 +1,9 @@
-"""A filter from what it should do: a response, or records of input and output.
+"""Filters fitted to a response, or to records of input and output.
 
 Both are nonlinear least squares in the parameters of a stable filter, by the method of
 Levenberg and Marquardt with a forward-mode Jacobian: for 5 to 20 parameters it takes tens
-of steps where a descent along the gradient takes thousands. Its step is driven by
-`sim.rollout` like every other. It finds the minimum near its start; a start by hand
-(another design of the right kind) helps where the loss stays high.
+of steps where gradient descent takes thousands. `sim.rollout` drives its steps. It finds a
+local minimum; where the loss stays high, start from another design of the right kind.
 """
 
 from functools import partial, reduce
@@ -106,14 +105,14 @@ def fit_records(
 
         min ½ Σₖ vₖ² (yₖ − (H x)ₖ)²
 
-    The output error: with white noise on y it is the maximum of the likelihood, without
-    the bias that noise gives to the equation error.
+    The output error: with white noise on y its minimum is the maximum of the likelihood,
+    without the bias of the equation error under noise.
 
     Args:
         x: (…, T), the input of one or more records, from rest.
         y: (…, T), the output; NaN is missing.
         start: as in `fit_response`.
-        weights: (…, T) v, or (T,); 0 leaves out a start that is not from rest.
+        weights: (…, T) v, or (T,); 0 excludes samples, such as a start not from rest.
         parametrisation, steps: as in `fit_response`.
 
     Returns:
@@ -150,7 +149,7 @@ def _response_error(w, target, weights, filter):
         error = h - target
         return jnp.concatenate([weights * error.real, weights * error.imag])
     power = h.real**2 + h.imag**2
-    # At a zero on the circle the magnitude has a corner: no slope there, and no NaN.
+    # At a zero on the circle the magnitude has a corner: its slope there is 0, not NaN.
     magnitude = jnp.where(power > 0, jnp.sqrt(jnp.where(power > 0, power, 1)), 0)
     return weights * (magnitude - target)
 
@@ -197,10 +196,9 @@ def _minimise_all(residual, starts, build, steps):
 
 
 def _search(residual, p, steps):
-    """p (n,) after so many evaluations, and the loss before and after each."""
-    from sim.fit.solvers import (
-        levenberg_marquardt as lm,  # only here: all of sim.fit comes with it, in a second
-    )
+    """The parameters (n,) after all steps, and the loss at the start and after each step."""
+    # Imported here, as it loads all of sim.fit, which takes a second.
+    from sim.fit.solvers import levenberg_marquardt as lm
 
     def linearise(p):
         return qr_reduce(residual(p), jax.jacfwd(residual)(p))
@@ -242,7 +240,7 @@ def _cast(filter, dtype):
 
 
 def _spread_starts(sections, radius, turn):
-    """Pole pairs at one radius, their angles spread up to a share of the circle's half."""
+    """Pole pairs at one radius, with angles spread over a fraction of the half circle."""
     angle = np.pi * turn * (np.arange(sections) + 0.5) / sections
     one = np.ones(sections)
     a1, a2 = -2 * radius * np.cos(angle), radius**2 * one

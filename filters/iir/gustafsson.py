@@ -1,7 +1,7 @@
-"""Gustafsson's ends for a filter run forward and backward.
+"""Gustafsson's initial states for a filter run forward and backward.
 
-With H the filter from rest, O what it makes of its initial state and R the reversal of
-time, the two passes with initial states u and v are, in the one order and in the other,
+With H the filter from rest, O its response to the initial state and R the reversal of
+time, the two passes with initial states u and v are, in either order,
 
     forward, backward   y = R H R (H x + O u) + R O v
     backward, forward   y = H R (H R x + O v) + O u
@@ -10,19 +10,18 @@ With W = R H R O, A = W − O and δ the difference for u = v = 0, they agree wh
 
     A u − R A v = δ
 
-and the states for which the squares of what remains are least give the ends. The signals
-even and odd in time part the problem in two, each of half the unknowns:
+and the states are the least-squares solution of this. It splits into two problems, for the
+signals that are even and odd in time, each with half the unknowns:
 
     (A + R A)(u − v) = δ + R δ,   (A − R A)(u + v) = δ − R δ
 
-Only runs of the filter are needed, in whatever realization it comes. But it must be one
-that A can be told from in rounded numbers: what remains is 0, the two orders agree for some
-u and v, and where poles crowd the rounding of the runs, times the condition of A, takes its
-place. Butterworth's filter of order 6 at 0.02 (200 samples; A of condition 4e8 in the states
-of the direct form), held against the same least squares in 120 digits, largest error over
-largest value: by sections 1e-13; by polynomials 4e-4 to 1e-3, and scipy's, which has
-polynomials only, 1e-3 to 2e-3. Of order 8 sections keep 3e-11 where both of the others have
-no digit left. So `sosfiltfilt`, not `filtfilt`, for narrow bands.
+This needs only runs of the filter, in any realization. But the condition of A multiplies the
+rounding errors of these runs, and it is large where poles are close together. Largest error
+over largest value, for a Butterworth filter of order 6 at 0.02 (200 samples; A has condition
+4e8 in the states of the direct form), against the same least squares in 120 digits: sections
+1e-13; polynomials 4e-4 to 1e-3; scipy, which has polynomials only, 1e-3 to 2e-3. At order 8
+sections keep 3e-11, and the other two have no correct digit. So use `sosfiltfilt`, not
+`filtfilt`, for narrow bands.
 
 Reference: F. Gustafsson, "Determining the initial states in forward-backward filtering",
 IEEE Trans. Signal Process. 44 (1996), 988-992.
@@ -40,8 +39,8 @@ def gustafsson(run, n, x, axis, irlen=None, idle=None):
         n: the number of states.
         x: the signal.
         axis: its axis of time, counted from the front.
-        irlen: after so many samples the response of the filter is over; None is never.
-        idle: (n,) bool, the states that stay at 0; None is none.
+        irlen: length of the response of the filter in samples; None is unlimited.
+        idle: (n,) bool, the states that stay at 0; None means there are none.
 
     Returns:
         y, of the shape of x.
@@ -63,7 +62,7 @@ def gustafsson(run, n, x, axis, irlen=None, idle=None):
     W = run(O[::-1], jnp.zeros_like(unit), 0)[::-1]
     A = W - O
     delta = jnp.moveaxis(delta, axis, 0).reshape(N, -1)
-    if m < N:  # the two ends, each on its own
+    if m < N:  # each end on its own
         u, v = least_squares(A, delta[:m]), -least_squares(A, delta[::-1][:m])
     else:
         minus = least_squares(A + A[::-1], delta + delta[::-1])
@@ -76,16 +75,16 @@ def gustafsson(run, n, x, axis, irlen=None, idle=None):
 
 @jax.custom_jvp
 def least_squares(A, b):
-    """The x of least squares |A x − b|², and of those the shortest.
+    """The x of least norm that minimises |A x − b|².
 
-    It differentiates, where A keeps its rank, to any order.
+    It differentiates to any order where A keeps its rank.
 
     >>> least_squares(jnp.array([[1.0], [1.0]]), jnp.array([[1.0], [2.0]])).round(6).tolist()
     [[1.5]]
     """
     U, s, V = jnp.linalg.svd(A, full_matrices=False)
-    kept = s > jnp.finfo(s.dtype).eps * jnp.max(s, initial=0)
-    scale = jnp.where(kept, 1 / jnp.where(kept, s, 1), 0)
+    significant = s > jnp.finfo(s.dtype).eps * jnp.max(s, initial=0)
+    scale = jnp.where(significant, 1 / jnp.where(significant, s, 1), 0)
     return V.conj().T @ (scale.astype(A.dtype)[:, None] * (U.conj().T @ b))
 
 

@@ -1,4 +1,4 @@
-"""States to start a filter from: settled, or after given samples."""
+"""Initial states of a filter: settled on a constant input, or after given samples."""
 
 import jax
 import jax.numpy as jnp
@@ -13,17 +13,18 @@ def lfilter_zi(b, a):
 
         zₖ = Σ_{j>k} (bⱼ − g aⱼ),   g = Σ b / Σ a
 
-    Times the first sample it starts the filter without a transient.
+    Multiplied by the first sample it starts the filter without a transient.
 
     Args:
         b: (M,) numerator.
-        a: (N,) denominator; leading zeros are passed over.
+        a: (N,) denominator; leading zeros are skipped.
 
     Returns:
         (max(M, N) − 1,), for `lfilter` of one channel.
 
     Raises:
-        ValueError: b or a is empty or no vector, or, where it is known, a has the root 1.
+        ValueError: b or a is empty or no vector, or a has the root 1 (checked where it is
+            known).
 
     Reference: `scipy.signal.lfilter_zi`.
 
@@ -43,7 +44,7 @@ def step_state(b, a):
     """`lfilter_zi` without its checks."""
     n = max(len(b), len(a))
     b, a = (jnp.pad(p, (0, n - len(p))) for p in (b, a))
-    # Over the first coefficient, in which b and a have a factor in common.
+    # Divided by the first coefficient, a common factor of b and a.
     rest = (b - jnp.sum(b) / jnp.sum(a) * a)[1:] / a[0]
     return jnp.cumsum(rest[::-1])[::-1]
 
@@ -62,7 +63,7 @@ def sosfilt_zi(sos):
         (S, 2), for `sosfilt` of one channel.
 
     Raises:
-        ValueError: as `sosfilt`, or, where it is known, a section has the pole 1.
+        ValueError: as `sosfilt`, or a section has the pole 1 (checked where it is known).
 
     Reference: `scipy.signal.sosfilt_zi`.
 
@@ -85,7 +86,7 @@ def section_states(sos):
 
 
 def check_settles(name, a):
-    """A filter with the pole 1 never settles on a step."""
+    """Raise ValueError if the filter has a pole at 1, with which it never settles."""
     if not isinstance(a, jax.core.Tracer) and not np.all(np.asarray(a).sum(axis=-1)):
         raise ArgumentError(name, "expected no pole at 1, where a step never settles, got one")
 

@@ -44,8 +44,8 @@ def step_down(a):
         a: (N + 1,), a₀ ≠ 0; it is divided by a₀.
 
     Returns:
-        k (N,). One of absolute value 1 or more tells of a root on or outside the unit
-        circle; those before it are then without meaning (or not finite).
+        k (N,). One of absolute value 1 or more shows a root on or outside the unit
+        circle; those before it then have no meaning, and may not be finite.
 
     Raises:
         ValueError: a is no vector.
@@ -64,7 +64,7 @@ def step_down(a):
 
 
 def vector(name, x):
-    """x as a real vector of floating-point numbers, polynomials not empty."""
+    """x as a real floating-point vector; ValueError unless it is one."""
     x = jnp.asarray(x)
     if x.ndim != 1 or (name in ("a", "b") and len(x) == 0):
         raise ValueError(f"{name}: expected a vector of coefficients, got shape {x.shape}")
@@ -75,7 +75,7 @@ def real(name, x):
     """x in floating point.
 
     Raises:
-        ValueError: it is complex.
+        ValueError: x is complex.
     """
     if jnp.iscomplexobj(x):
         raise ValueError(f"{name}: expected real numbers, got {x.dtype}")

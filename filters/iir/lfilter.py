@@ -17,8 +17,8 @@ def lfilter(b, a, x, axis: int = -1, zi=None, *, form: str | None = None):
 
         a₀ yₖ = b₀ xₖ + b₁ xₖ₋₁ + … − a₁ yₖ₋₁ − a₂ yₖ₋₂ − …
 
-    in transposed direct form II, as `scipy.signal.lfilter`. Above order 4 or so the
-    coefficients of a polynomial lose the poles: prefer `sosfilt`.
+    in transposed direct form II, as `scipy.signal.lfilter`. Above order 4 or so polynomial
+    coefficients do not determine the poles accurately: prefer `sosfilt`.
 
     Args:
         b: (M,) numerator, real or complex.
@@ -34,7 +34,7 @@ def lfilter(b, a, x, axis: int = -1, zi=None, *, form: str | None = None):
         y, of the shape of x; with ``zi`` also zf, the state after the last sample.
 
     Raises:
-        ValueError: b or a is empty or no vector, a₀ is 0, or zi has not the shape said.
+        ValueError: b or a is empty or no vector, a₀ is 0, or zi has another shape.
 
     Warns:
         UserWarning: a, given as numbers, has roots outside the unit circle.
@@ -52,7 +52,7 @@ def lfilter(b, a, x, axis: int = -1, zi=None, *, form: str | None = None):
         zi = jnp.asarray(zi).astype(dtype)
         n = max(len(a), len(b)) - 1
         expected = (*x.shape[:axis], n, *x.shape[axis + 1 :])
-        # As in scipy, another axis than that of time may have length 1.
+        # As in scipy, the axes other than time may have length 1.
         once = tuple(1 if k == 1 else m for k, m in zip(zi.shape, expected, strict=False))
         if zi.ndim != x.ndim or zi.shape != once or zi.shape[axis] != n:
             raise ValueError(f"zi: expected shape {expected}, got {zi.shape}")
@@ -62,13 +62,14 @@ def lfilter(b, a, x, axis: int = -1, zi=None, *, form: str | None = None):
 
 
 def normalise_pair(b, a):
-    """b and a of one length n + 1, over a₀."""
+    """b and a of one length n + 1, divided by a₀."""
     n = max(len(a), len(b))
     return tuple(jnp.pad(p / a[0], (0, n - len(p))) for p in (b, a))
 
 
 @partial(jax.jit, static_argnames=("axis", "form"))
 def apply_ba(b, a, x, zi, axis, form):
+    """`lfilter` of checked arguments, compiled."""
     finite, (b, a) = len(a) == 1, normalise_pair(b, a)
     n, last = len(a) - 1, axis == x.ndim - 1
     z = at_rest(n, x, axis, x.dtype) if zi is None else jnp.moveaxis(zi, axis, 0)
@@ -90,7 +91,7 @@ def direct_step(coefficients, z, x):
 
 
 def _finite(b, z, x):
-    """A finite response, block by block: each adds its tail to those after it."""
+    """A finite response, block by block: each adds its tail to the next."""
     n, samples = len(b) - 1, x.shape[-1]
     length = max(32, n)
     spread = np.arange(length + n)[:, None] - np.arange(length)[None, :]
@@ -98,9 +99,9 @@ def _finite(b, z, x):
     count = -(-(samples + n) // length)
     padded = jnp.pad(x, [(0, 0)] * (x.ndim - 1) + [(0, count * length - samples)])
     Y = padded.reshape(*x.shape[:-1], count, length) @ T.T
-    own, tail = Y[..., :length], Y[..., length:]
+    response, tail = Y[..., :length], Y[..., length:]
     before = jnp.concatenate([jnp.moveaxis(z, 0, -1)[..., None, :], tail[..., :-1, :]], axis=-2)
-    y = own.at[..., :n].add(before).reshape(*x.shape[:-1], count * length)
+    y = response.at[..., :n].add(before).reshape(*x.shape[:-1], count * length)
     return y[..., :samples], jnp.moveaxis(y[..., samples : samples + n], -1, 0)
 
 
@@ -112,8 +113,8 @@ def direct_stepper(b, a, channels: tuple[int, ...] = ()) -> Stepper:
         channels: the shape of a sample.
 
     Returns:
-        A stepper: ``init(zi=None)`` with zi (n, …channels); see `sos_stepper`. It is
-        `lfilter` to rounding: there the division by a₀ is compiled with the rest.
+        A stepper: ``init(zi=None)`` with zi (n, …channels); see `sos_stepper`. It
+        equals `lfilter` to rounding, where the division by a₀ is compiled with the rest.
 
     Raises:
         ValueError: as `lfilter`.

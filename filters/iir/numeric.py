@@ -1,4 +1,4 @@
-"""Where filter coefficients are computed: NumPy for numbers, jax.numpy for traced values.
+"""Arithmetic for filter coefficients: NumPy for numbers, jax.numpy for traced values.
 
 A design happens once. From plain numbers NumPy does it in float64, without compiling
 anything; under `jit`, `grad` or `vmap` the same formulas run in jax.numpy, in the dtype
@@ -30,7 +30,7 @@ class Arithmetic(NamedTuple):
         return self.xp.asarray(x, self.complex_dtype)
 
     def inexact(self, x):
-        """x as it comes: complex if it is, else real."""
+        """x in the complex dtype if it is complex, else in the real one."""
         x = self.xp.asarray(x)
         return self.complex(x) if self.xp.iscomplexobj(x) else self.real(x)
 
@@ -45,6 +45,7 @@ class Arithmetic(NamedTuple):
 
 
 def is_traced(*values):
+    """Whether any leaf of the values is a tracer."""
     return any(isinstance(x, jax.core.Tracer) for x in jax.tree.leaves(values))
 
 
@@ -60,7 +61,7 @@ def arithmetic(*values):
 
 
 def loop(xp, step, carry, xs=None, *, length=None):
-    """`rollout`, or in NumPy the same in Python: (last carry, what was emitted, stacked)."""
+    """`rollout`, or a Python loop for NumPy: (last carry, stacked outputs)."""
     if xp is jnp:
         return rollout(step, carry, xs, length=length)
     rows = []
@@ -86,7 +87,7 @@ def evaluate(design, *values):
 
 
 def sampling_frequency(fs, allow_none=True):
-    """fs, held to be one scalar."""
+    """fs; ValueError unless it is one positive number."""
     if fs is None:
         if allow_none:
             return None
@@ -107,7 +108,7 @@ class ArgumentError(ValueError):
 
 
 def order(N):
-    """N as an int, at least 0."""
+    """N as an int; ValueError unless it is a static integer of at least 0."""
     if is_traced(N):
         raise ArgumentError("N", "expected a static filter order, got a traced value")
     if not isinstance(N, Number | np.ndarray | jax.Array) or np.shape(N) or abs(int(N)) != N:
@@ -116,7 +117,7 @@ def order(N):
 
 
 def decibels(name, value, meaning):
-    """A ripple or an attenuation: there, one number, and above 0."""
+    """A ripple or an attenuation; ValueError unless it is one number above 0."""
     if value is None:
         raise ValueError(f"{name}: expected the {meaning} in dB, got None")
     if np.shape(value) != ():

@@ -1,4 +1,4 @@
-"""Which poles and zeros share a second-order section, and in which order sections stand.
+"""Pairing of poles and zeros to second-order sections, and the order of the sections.
 
 The worst pole is the one nearest to the stability boundary. It goes last, with its
 conjugate (or the next worst real pole) and the zeros nearest to it; then the next.
@@ -14,7 +14,7 @@ from filters.iir.numeric import loop
 
 
 class Sections(NamedTuple):
-    """For each of n sections the indices of two poles and two zeros, and how many count."""
+    """For each of n sections the indices of two poles and two zeros, and how many are used."""
 
     poles: Any
     zeros: Any
@@ -28,18 +28,18 @@ class _Roots(NamedTuple):
     upper: Any
 
     def heads(self, left):
-        """What may be chosen next: real roots, and of a conjugate pair the upper one."""
+        """The roots that may be chosen next: real ones, and the upper one of a conjugate pair."""
         return left & (self.real | self.upper)
 
 
 def pair(xp, z, p, n, analog):
     """The n sections of the zeros z and poles p, complex arrays of the namespace xp.
 
-    At each turn, from the last section to the first: the head of the worst pole left,
-    its partner, the nearest zero, its partner. Only comparisons: the indices are
-    constant almost everywhere, so what is gathered by them differentiates.
+    From the last section to the first, each takes the worst remaining pole and its
+    partner, then the nearest zero and its partner. The indices come from comparisons and
+    are constant almost everywhere, so the roots gathered by them differentiate.
     """
-    if not len(z):  # an argmin needs an entry, though none be left to take
+    if not len(z):  # an argmin needs an entry, even where none is left
         zeros, z_left = _roots(xp, xp.zeros(1, p.dtype)), xp.zeros(1, bool)
         z_order = xp.zeros(1, int)
     else:
@@ -54,7 +54,7 @@ def pair(xp, z, p, n, analog):
         return chosen, left & (xp.arange(len(left)) != chosen)
 
     def partner(roots, left, key, head):
-        """The conjugate of a complex head; of a real one the next real root by key."""
+        """The conjugate of a complex root, or the next real root by key for a real one."""
         conjugate = xp.abs(roots.value - xp.conj(roots.value[head]))
         real = roots.real[head]
         allowed = xp.where(real, roots.real, ~roots.real & ~roots.upper)
@@ -85,9 +85,9 @@ def pair(xp, z, p, n, analog):
         chosen = (xp.stack([p1, p2]), xp.stack([z1, z2]), xp.where(alone, 1, 2), count)
         return (z_left, p_left), chosen
 
-    _, found = loop(xp, step, (z_left, p_left), length=n)
-    found = Sections(*(x[::-1] for x in found))
-    return found._replace(poles=p_order[found.poles], zeros=z_order[found.zeros])
+    _, sections = loop(xp, step, (z_left, p_left), length=n)
+    sections = Sections(*(x[::-1] for x in sections))
+    return sections._replace(poles=p_order[sections.poles], zeros=z_order[sections.zeros])
 
 
 def is_real(xp, roots):
@@ -97,7 +97,7 @@ def is_real(xp, roots):
 
 
 def conjugates(name, roots):
-    """Raise unless the (concrete) roots are real or come in conjugate pairs."""
+    """Raise ValueError unless the (concrete) roots are real or come in conjugate pairs."""
     tolerance = 100 * np.finfo(roots.dtype).eps
     complex_ = roots[~is_real(np, roots)]
     upper, lower = complex_[complex_.imag > 0], complex_[complex_.imag < 0]

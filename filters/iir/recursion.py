@@ -1,8 +1,8 @@
-"""Linear recursions along time, in three forms that give one answer.
+"""Linear recursions along time, in three forms with the same result.
 
 A recursion is a step ``step(coefficients, z, x) -> (z, y)``, linear in the state z, a tuple
-of n arrays (…) or one (n, …), and in the sample x (…); the trailing axes are channels, each
-treated alike. A tuple of a few is three times faster than one array, sample by sample.
+of n arrays (…) or one (n, …), and in the sample x (…); the trailing axes are channels, all
+treated alike. Sample by sample, a tuple of a few arrays is three times faster than one.
 `run` applies it to all samples, in one of three forms:
 
     scan         a step for every sample: streams, few samples, channels side by side
@@ -10,7 +10,7 @@ treated alike. A tuple of a few is three times faster than one array, sample by 
                  a step for every block; one long signal
     associative  the same, the states of the blocks by `lax.associative_scan`: accelerators
 
-T, O, Aᴸ and R are what the step itself makes of an impulse and of unit states in L
+T, O, Aᴸ and R are the responses of the step to an impulse and to unit states over L
 samples, and the states go from block to block in float64 where it is enabled. Largest
 error for a pair of poles at radius 0.9999 and angle 0.05, 10⁵ samples of noise, relative:
 
@@ -39,20 +39,20 @@ from sim import rollout
 from sim.linalg import SUM_LIMIT
 
 FORMS = ("scan", "block", "associative")
-# So many channels side by side fill the vector units of a CPU without blocks.
+# With this many channels side by side the vector units of a CPU are full without blocks.
 SIDE_BY_SIDE = 8
-# Fewer samples than these are done before the blocks are made; measured.
+# Fewer samples than this are filtered before the blocks would be ready; measured.
 MANY = 4096
 
 
 class Blocks(NamedTuple):
-    """What L samples of a recursion do.
+    """The effect of L samples of a recursion.
 
     Attributes:
-        T: (L, L), outputs by the block's own samples.
-        O: (L, n), outputs by the state before it.
-        A: (n, n), the state after it by the state before.
-        R: (n, L), the state after it by its samples.
+        T: (L, L), from the samples of the block to its outputs.
+        O: (L, n), from the state before the block to its outputs.
+        A: (n, n), from the state before to the state after.
+        R: (n, L), from the samples to the state after.
     """
 
     T: Any
@@ -97,7 +97,7 @@ def _each(step, coefficients, z, x):
 
 @_each.defjvp
 def _each_jvp(step, primals, tangents):
-    # The same, slower by a copy of y, and a reverse pass keeps few states of it.
+    # The same, slower by a copy of y, but a reverse pass stores few states.
     every = _length(len(primals[1]), primals[2].dtype)
 
     def run_with_checkpoints(coefficients, z, x):
@@ -107,6 +107,7 @@ def _each_jvp(step, primals, tangents):
 
 
 def choose_form(x, n, last):
+    """The fastest form for samples of this shape and n states on this device; measured."""
     samples = x.shape[-1 if last else 0]
     side_by_side = not last and x.size >= SIDE_BY_SIDE * samples
     if x.size < MANY or samples < 2 * _length(n, x.dtype) or n == 0 or side_by_side:
@@ -115,12 +116,12 @@ def choose_form(x, n, last):
 
 
 def _length(n, dtype):
-    """Samples in a block: the products grow with it, the steps between shrink; measured."""
+    """Samples in a block: longer ones cost more products and fewer steps; measured."""
     return 128 // np.dtype(dtype).itemsize if n <= 4 else 32
 
 
 def blocks(step, coefficients, z, length, dtype) -> Blocks:
-    """What ``length`` samples of a recursion do, by doing it.
+    """The effect of ``length`` samples of a recursion, by running it.
 
     Args:
         step, coefficients: as in `run`.
@@ -139,8 +140,8 @@ def blocks(step, coefficients, z, length, dtype) -> Blocks:
     sides = jnp.eye(n, n + 1, 1, dtype=dtype)
     x = np.zeros((length, n + 1))
     x[0, 0] = 1
-    seen = Partial(_step_and_emit, step, coefficients)
-    after, (y, during) = rollout(seen, _like(z, sides), jnp.asarray(x, dtype))
+    recorded_step = Partial(_step_and_emit, step, coefficients)
+    after, (y, during) = rollout(recorded_step, _like(z, sides), jnp.asarray(x, dtype))
     lag = np.arange(length)[:, None] - np.arange(length)[None, :]
     T = jnp.where(lag >= 0, y[:, 0][np.maximum(lag, 0)], 0)
     return Blocks(T, y[:, 1:], _pack(after)[:, 1:], during[::-1].T)
@@ -164,7 +165,7 @@ def _by_blocks(step, coefficients, z, x, associative):
     n, channels, samples = len(z), x.shape[:-1], x.shape[-1]
     length = _length(n, x.dtype)
     whole, rest = divmod(samples, length)
-    # From block to block in the widest floats there are: an error of Aᴸ would build up.
+    # From block to block in the widest floats, as an error of Aᴸ would accumulate.
     wide = np.promote_types(x.dtype, jnp.zeros(()).dtype)
     b = blocks(step, jax.tree.map(lambda c: c.astype(wide), coefficients), z, length, wide)
     T, O, R = (m.astype(x.dtype) for m in (b.T, b.O, b.R))  # noqa: E741
@@ -177,7 +178,7 @@ def _by_blocks(step, coefficients, z, x, associative):
     Y = jnp.concatenate([X, S], axis=2) @ jnp.concatenate([T, O], axis=1).T
     y = Y.reshape(*channels, Y.shape[1] * length)[..., :samples]
     z = _like(z, states[whole].astype(x.dtype).T.reshape(n, *channels))
-    if rest:  # what is left of a block, sample by sample
+    if rest:  # the rest, less than a block, sample by sample
         tail = jnp.moveaxis(x[..., whole * length :], -1, 0)
         z, _ = rollout(Partial(step, coefficients), z, tail)
     return y, z
@@ -203,7 +204,7 @@ def _next_of_many(A, s, r):
 
 
 def states_by_prefix(A, start, entering):
-    """The same by a tree of products: A and r of two neighbours make those of both."""
+    """The same by an associative scan over the pairs (A, r)."""
     first = entering.at[:1].add((start @ A.T)[None])
     As = jnp.broadcast_to(A, (len(entering), *A.shape))
 

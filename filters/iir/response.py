@@ -1,4 +1,4 @@
-"""Frequency response and group delay, from every form of a filter."""
+"""Frequency response and group delay of a filter in any of its forms."""
 
 import operator
 import warnings
@@ -28,7 +28,7 @@ def freqz(b, a=1, worN=512, whole=False, plot=None, fs=TWO_PI, include_nyquist=F
         include_nyquist: whether the last is fs/2 (unless whole).
 
     Returns:
-        w (N,), or of the shape of worN, and h, complex: the same from one filter.
+        w (N,), or of the shape of worN, and h, complex, of the same shape for one filter.
 
     Raises:
         ValueError: worN is negative, or fs is not one number.
@@ -66,7 +66,7 @@ def freqs(b, a, worN=200, plot=None):
         plot: called with w and h.
 
     Returns:
-        w (worN,), or of its shape, and h, complex, the same.
+        w (worN,), or of the shape of worN, and h, complex, of the same shape.
 
     Raises:
         ValueError: worN is a number where b and a are traced, so that their roots are not
@@ -108,7 +108,7 @@ def _decades(b, a, N):
     zeros, poles = (np.roots(np.ravel(np.asarray(c))).astype(complex) for c in (b, a))
     roots = np.append(poles if len(poles) else [-1000.0], zeros[np.abs(zeros) < 1e5])
     roots = roots[roots.imag >= 0]
-    # A root at 0 is taken to be at 1: it has no decade.
+    # A root at 0 counts as one at 1, as 0 has no decade.
     re, im = np.abs(roots.real + (np.abs(roots) < 1e-10)), roots.imag
     low = np.round(np.log10(0.1 * np.min(re + 2 * im)) - 0.5)
     high = np.round(np.log10(np.max(3 * re + 1.5 * im)) + 0.5)
@@ -176,14 +176,14 @@ def freqz_zpk(z, p, k, worN=512, whole=False, fs=TWO_PI):
     [1.0, 0.0]
     """
     ar, w, fs = _frequencies((z, p, k), worN, whole, fs)
-    at = ar.rect(ar.xp.cos(w), ar.xp.sin(w))[..., None]
+    on_circle = ar.rect(ar.xp.cos(w), ar.xp.sin(w))[..., None]
     z, p = (ar.complex(x).reshape(*(1,) * w.ndim, -1) for x in (z, p))
-    h = ar.complex(k) * ar.xp.prod(at - z, axis=-1) / ar.xp.prod(at - p, axis=-1)
+    h = ar.complex(k) * ar.xp.prod(on_circle - z, axis=-1) / ar.xp.prod(on_circle - p, axis=-1)
     return w * (fs / TWO_PI), h
 
 
 def group_delay(system, w=512, whole=False, fs=TWO_PI):
-    """Group delay in samples: how late the envelope of a narrow band comes out.
+    """Group delay in samples: the delay of the envelope of a narrow-band signal.
 
         τ(ω) = −dφ/dω = Re(Σ k cₖ e^{−iωk} / Σ cₖ e^{−iωk}) − m,   c = b * reversed ā
 
@@ -193,8 +193,8 @@ def group_delay(system, w=512, whole=False, fs=TWO_PI):
         whole, fs: as `freqz`.
 
     Returns:
-        w (N,), the delay (N,): 0 where the response is 0 and has none. There is a
-        warning where the (concrete) response is 0 or nearly so.
+        w (N,), the delay (N,): 0 where the response is 0 and has no delay. A (concrete)
+        response that is nearly 0 gives a warning.
 
     Reference: J. O. Smith, *Introduction to Digital Filters*, "Numerical computation of
     group delay", 2007.
@@ -248,9 +248,9 @@ def _waves(ar, w, n):
 
 def _sum_along(waves, c):
     """Σₖ waves[…, k] c[k], the frequencies along the last axes of c[k]."""
-    n, *own = c.shape
-    ndim = max(len(own), waves.ndim - 1)
+    n, *axes = c.shape
+    ndim = max(len(axes), waves.ndim - 1)
     shape = waves.shape[:-1]
     waves = waves.reshape(*(1,) * (ndim - len(shape)), *shape, n)
-    c = c.reshape(n, *(1,) * (ndim - len(own)), *own)
+    c = c.reshape(n, *(1,) * (ndim - len(axes)), *axes)
     return sum(waves[..., k] * c[k] for k in range(n))

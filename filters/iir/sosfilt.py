@@ -31,7 +31,7 @@ def sosfilt(sos, x, axis: int = -1, zi=None, *, form: str | None = None):
         y, of the shape of x; with ``zi`` also zf, the states after the last sample.
 
     Raises:
-        ValueError: sos is not (S, 6) with a₀ = 1, or zi has not the shape said.
+        ValueError: sos is not (S, 6) with a₀ = 1, or zi has another shape.
 
     Warns:
         UserWarning: sos, given as numbers, has poles outside the unit circle.
@@ -57,6 +57,7 @@ def sosfilt(sos, x, axis: int = -1, zi=None, *, form: str | None = None):
 
 @partial(jax.jit, static_argnames=("axis", "form"))
 def apply_sos(sos, x, zi, axis, form):
+    """`sosfilt` of checked arguments, compiled."""
     n, last = 2 * len(sos), axis == x.ndim - 1
     if zi is None:
         z = at_rest(n, x, axis, x.dtype)

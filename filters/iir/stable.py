@@ -1,9 +1,8 @@
-"""Filters that are stable whatever their parameters: to fit and to learn them.
+"""Parametrisations of filters that are stable for all parameters, to fit and to learn them.
 
 A parametrisation is a pair of functions, from unconstrained numbers to a filter and back.
-Each bounded quantity is a tanh or a logistic function of its parameter, held off the edge
-of stability by a few roundings of its dtype, so that sections are stable as they are
-stored, in float32 too.
+Each bounded quantity is a tanh or a logistic function of its parameter, kept a few rounding
+errors inside the edge of stability, so that sections are stable as stored, in float32 too.
 """
 
 from collections.abc import Callable
@@ -33,7 +32,7 @@ def polar_sections(parameters):
 
         p = r e^{±iθ},   a₁ = −2 r cos θ,   a₂ = r²,   r = σ(u),   θ = π σ(v)
 
-    with σ the logistic function. Its sections have no two different real poles.
+    with σ the logistic function. A section never has two different real poles.
 
     Args:
         parameters: (S, 5), rows b₀ b₁ b₂ u v.
@@ -66,8 +65,8 @@ def polar_parameters(sos):
         (S, 5), rows b₀ b₁ b₂ u v.
 
     Raises:
-        ValueError: sos is not (S, 6), or, where the numbers are known, a section is
-            unstable or has real poles (`triangle_parameters` takes those).
+        ValueError: sos is not (S, 6), or a section is unstable or has real poles (checked
+            where the numbers are known; `triangle_parameters` takes real poles).
 
     >>> polar_parameters([[1.0, 0.0, 0.0, 1.0, 0.0, 0.25]]).round(6).tolist()
     [[1.0, 0.0, 0.0, 0.0, 0.0]]
@@ -85,7 +84,7 @@ def polar_parameters(sos):
 
 
 def _polar_limits(dtype):
-    """How near r may come to 1, and θ to 0 and π: both so that rounding a₁ and a₂ keeps
+    """The closest that r may come to 1, and θ to 0 and π, so that rounding a₁ and a₂ keeps
     1 ± a₁ + a₂ = (1 − r)² + 2 r (1 ± cos θ) above 0."""
     eps = float(jnp.finfo(dtype).eps)
     return 8 * eps, 8 * eps**0.5
@@ -126,8 +125,8 @@ def triangle_parameters(sos):
         (S, 5), rows b₀ b₁ b₂ u v.
 
     Raises:
-        ValueError: sos is not (S, 6), or, where the numbers are known, a section is
-            unstable.
+        ValueError: sos is not (S, 6), or a section is unstable (checked where the numbers
+            are known).
 
     >>> triangle_parameters([[1.0, 0.0, 0.0, 1.0, 0.0, 0.0]]).tolist()
     [[1.0, 0.0, 0.0, 0.0, 0.0]]
@@ -142,8 +141,8 @@ def triangle_parameters(sos):
 def reflection_polynomials(parameters):
     """A transfer function of any order from reflection coefficients kₘ = tanh uₘ.
 
-    The polynomial is stable; rounding its coefficients may move poles that crowd at high
-    order, as it does those of every polynomial: then prefer sections.
+    The polynomial is stable. At high order rounding of the coefficients may move poles that
+    are close together, as for every polynomial: prefer sections there.
 
     Args:
         parameters: (b, u), numerator (M,) and parameters (N,).
@@ -215,7 +214,7 @@ def _sections(p, a1, a2):
 
 
 def _normalise_rows(sos):
-    """Rows over their a₀."""
+    """Rows divided by their a₀."""
     sos = _rows("sos", sos, 6)
     return sos / sos[:, 3:4]
 
@@ -228,6 +227,6 @@ def _rows(name, x, n):
 
 
 def _demand(holds, name, expected, got):
-    """Raise where it is known not to hold; what is traced becomes NaN instead."""
+    """Raise ValueError unless the condition holds; where it is traced, give NaN instead."""
     if not isinstance(holds, jax.core.Tracer) and not np.all(holds):
         raise ValueError(f"{name}: expected {expected}, got {np.asarray(got).tolist()}")

@@ -1,4 +1,4 @@
-"""Discrete state-space systems of several inputs and outputs: `ssfilt`, and as a step."""
+"""Discrete state-space systems with several inputs and outputs: `ssfilt`, and as a step."""
 
 from functools import partial
 
@@ -22,7 +22,7 @@ def ssfilt(system, u, axis: int = -1, x0=None, *, form: str | None = None):
 
     Args:
         system: (A, B, C, D), of shapes (n, n), (n, p), (q, n) and (q, p), real or complex.
-        u: the inputs. The last axis but that of time has the p inputs: (…, p, T), or
+        u: the inputs. The last axis other than time has the p inputs: (…, p, T), or
             with axis 0 (T, …, p), or with axis −2 (…, T, p); the others are a batch.
         axis: the axis of u along which time runs.
         x0: the state before the first sample, (…, n) with the batch of u; None is 0.
@@ -62,10 +62,10 @@ def ssfilt(system, u, axis: int = -1, x0=None, *, form: str | None = None):
 
 
 def matrices(system):
-    """(A, B, C, D) as arrays that fit one another.
+    """(A, B, C, D) as arrays.
 
     Raises:
-        ValueError: they do not, or there are not four.
+        ValueError: their shapes do not fit, or there are not four.
     """
     if len(system) != 4:
         raise ValueError(f"system: expected (A, B, C, D), got {len(system)} entries")

@@ -1,12 +1,12 @@
-"""A signal that arrives in blocks: filtered as the whole would be, to the bit.
+"""Filters for a signal that arrives in blocks, equal to the whole to the bit.
 
     init → state,   step(state, block) → state, y,   flush(state, n) → state, y
 
 A block has time first and any length, 0 and 1 included. The blocks go through the compiled
 loop of `sosfilt` or `lfilter`, sample by sample, in pieces of 2, 4, 8, … 4096: a program for
-each of these twelve lengths and for no other. A loop of one sample would be compiled to
-round otherwise, so a sample left alone gives its y at once (the step after it is
-dropped) and goes into the state together with the next.
+each of these twelve lengths and for no other. A loop of one sample compiles to other
+roundings, so a single remaining sample gives its y at once, from a loop of two whose second
+step is dropped, and enters the state together with the next.
 """
 
 from collections.abc import Callable
@@ -26,13 +26,13 @@ LONGEST = 4096
 
 
 class StreamState(NamedTuple):
-    """Where a stream stands, a pytree for `sim.live.save` and `sim.live.load`.
+    """The state of a stream, a pytree for `sim.live.save` and `sim.live.load`.
 
     Attributes:
         z: the state of the filter, shaped as zi.
         waiting: 1 if one more sample is to go into z, else 0.
         sample: that sample (…channels).
-        last: the last sample of each channel that was no gap (…channels); 0 at first.
+        last: the last sample of each channel that was not a gap (…channels); 0 at first.
     """
 
     z: Any
@@ -42,14 +42,14 @@ class StreamState(NamedTuple):
 
 
 class Stream(NamedTuple):
-    """A filter of blocks. It keeps nothing itself: a state is given, the next is returned.
+    """A filter of blocks without memory of its own: it takes a state and returns the next.
 
     Attributes:
         init: ``init(zi=None) -> state``, at rest by default.
         step: ``step(state, block) -> (state, y)``; block and y are (T, …channels), any T.
-        flush: ``flush(state, n) -> (state, y)``: y (n, …channels) is what is still inside,
-            what comes out while every sample from now on is 0. A recursion rings for
-            ever, so n is the caller's choice; the state after it is returned.
+        flush: ``flush(state, n) -> (state, y)``: y (n, …channels) is the output for n
+            further samples of 0. A recursion rings for ever, so the caller chooses n; the
+            state after them is returned.
     """
 
     init: Callable[..., StreamState]
@@ -67,11 +67,11 @@ def sos_stream(sos, channels: tuple[int, ...] = (), *, gap="propagate", dtype=No
     Args:
         sos: (S, 6), as in `sosfilt`.
         channels: the shape of a sample.
-        gap: what a NaN does, in its own channel: "propagate", it goes into the state and
-            stays, as in scipy; "hold", the filter is given the last good sample again (0
-            if there was none); "restart", y is NaN there and the state afterwards at rest.
-            One name, or one for each channel. Samples that never came are as many NaNs;
-            for "restart" one will do.
+        gap: the effect of a NaN in its channel. "propagate": it enters the state and stays,
+            as in scipy. "hold": the filter gets the last good sample again (0 if there was
+            none). "restart": y is NaN there, and the state is at rest afterwards. One name,
+            or one for each channel. Replace lost samples by as many NaNs; for "restart" one
+            is enough.
         dtype: of the samples, by default that of sos; the state and y have that of both
             together.
 
@@ -82,7 +82,7 @@ def sos_stream(sos, channels: tuple[int, ...] = (), *, gap="propagate", dtype=No
 
     Raises:
         ValueError: as `sosfilt`; there is no such gap policy; a block is not
-            (T, …channels), traced, or complex where the stream is not.
+            (T, …channels), is traced, or is complex while the stream is real.
 
     Reference: as `sosfilt`.
 
@@ -183,11 +183,11 @@ def _step(run, gap, state, block):
     if len(x) == 0:
         return state, x
     missing = np.isnan(x)
-    held = _hold_last(np.concatenate([np.asarray(state.last)[None], x]))
+    last_good = _hold_last(np.concatenate([np.asarray(state.last)[None], x]))
     restarts = missing & (gap == "restart")
-    x = np.where(restarts, np.zeros_like(x), np.where(gap == "hold", held[1:], x))
-    # In a gap that restarts the filter stays at rest: nothing comes in, and where the gap
-    # begins the state is cleared.
+    x = np.where(restarts, np.zeros_like(x), np.where(gap == "hold", last_good[1:], x))
+    # In a gap with "restart" the filter stays at rest: its input is 0, and its state is
+    # cleared where the gap begins.
     begins = restarts & ~np.concatenate([np.zeros_like(restarts[:1]), restarts[:-1]])
     cuts = set(np.flatnonzero(begins.reshape(len(x), -1).any(axis=1)).tolist())
     starts, ys = sorted({0} | cuts), []
@@ -200,18 +200,18 @@ def _step(run, gap, state, block):
         state, y = _pieces(run, state, x[start:stop])
         ys += y
     y = np.concatenate(ys)
-    return state._replace(last=held[-1]), np.where(restarts, np.asarray(np.nan, y.dtype), y)
+    return state._replace(last=last_good[-1]), np.where(restarts, np.asarray(np.nan, y.dtype), y)
 
 
 def _hold_last(x):
-    """Every NaN as what was there before it; the first row has none before."""
+    """Every NaN replaced by the last value before it; the first row stays."""
     good = ~np.isnan(x)
     rows = np.arange(len(x)).reshape(-1, *[1] * (x.ndim - 1))
     return np.take_along_axis(x, np.maximum.accumulate(np.where(good, rows, 0), axis=0), axis=0)
 
 
 def _pieces(run, state, x):
-    """The samples through the filter, in powers of two and never one alone."""
+    """Filter the samples, in pieces of powers of two, never a single one."""
     z, waiting, ys = state.z, int(state.waiting), []
     if waiting:
         x = np.concatenate([np.asarray(state.sample)[None], x])
@@ -224,7 +224,7 @@ def _pieces(run, state, x):
     alone = x[done:]
     if len(alone):
         ys.append(np.asarray(run(np.concatenate([alone, np.zeros_like(alone)]), z)[0])[:1])
-    if waiting and ys:  # it has been given out before
+    if waiting and ys:  # its y was returned before
         ys[0] = np.asarray(ys[0])[1:]
     sample = alone[0] if len(alone) else np.zeros_like(state.last)
     return state._replace(z=z, waiting=np.asarray(len(alone), np.int32), sample=sample), ys

@@ -1,7 +1,7 @@
 """Filters whose coefficients change from sample to sample: they enter through ``xs``.
 
-The step of each takes a mapping, the sample with what the filter is at that sample, so
-that `sim.rollout` drives it with one array per entry, and all of them have derivatives.
+The step of each takes a mapping with the sample and the coefficients at that sample, so that
+`sim.rollout` drives it with one array per entry; all entries have derivatives.
 """
 
 from functools import partial
@@ -24,8 +24,8 @@ def varying_sos_stepper(sections: int, channels: tuple[int, ...] = (), dtype=flo
         yₖ = b₀ₖ xₖ + z₀,   z₀ ← b₁ₖ xₖ − a₁ₖ yₖ + z₁,   z₁ ← b₂ₖ xₖ − a₂ₖ yₖ
 
     for each section in turn. With constant coefficients it is `sosfilt`. Sections that
-    are stable one by one may grow without bound when they change fast: where the
-    cutoff is modulated, `state_variable_stepper` does not.
+    are stable at every instant may still grow without bound when they change fast;
+    `state_variable_stepper` does not, and suits a modulated cutoff.
 
     Args:
         sections: S, how many.
@@ -74,11 +74,11 @@ def state_variable_stepper(
         v₁ = (s₁ + g (x − s₂)) / (1 + g (g + k)),   v₂ = s₂ + g v₁,   s ← 2 v − s,
         g = tan(π cutoff/fs),   k = 1/Q
 
-    v₁ and v₂ are the band- and low-pass outputs of two trapezoidal integrators, which the
-    others are made of. At a fixed cutoff it is the bilinear transform, with the cutoff in
-    its place, of the analog section. The state is that of the integrators, whatever g and
-    k are, and |s|² can grow by no more than g Q x² in a sample: without input it never
-    grows, however cutoff and Q move, while they are positive.
+    v₁ and v₂ are the band- and low-pass outputs of two trapezoidal integrators; the other
+    outputs are combinations of them. At a fixed cutoff this is the bilinear transform of
+    the analog section, prewarped to the cutoff. The state is that of the integrators, for
+    any g and k, and |s|² grows by at most g Q x² in a sample: without input it never grows,
+    however cutoff and Q change, while they are positive.
 
     Args:
         output: "lowpass", "highpass", "bandpass" (gain 1 at its centre), "notch",
@@ -91,8 +91,8 @@ def state_variable_stepper(
     Returns:
         A stepper: ``init(s=None)`` with s (2, …channels), at rest by default; its step
         takes {"x": (…channels), "cutoff", "q"}, and "gain" in dB for the last three,
-        scalars or (…channels), and gives y (…channels). A cutoff below 0 or above
-        0.4999 fs is taken as that; q is above 0.
+        scalars or (…channels), and gives y (…channels). A cutoff is clipped to
+        the range from 0 to 0.4999 fs; q is above 0.
 
     Raises:
         ValueError: there is no such output, fs is not above 0, or an entry of the input
@@ -145,7 +145,7 @@ def _as_they_are(g, k, A):
     return g, k
 
 
-# For each output: g and k of its poles, and what it is made of.
+# For each output: g and k of its poles, and its combination of v₁ and v₂.
 OUTPUTS = {
     "lowpass": (_as_they_are, lambda x, v1, v2, k, A: v2),
     "highpass": (_as_they_are, lambda x, v1, v2, k, A: x - k * v1 - v2),
@@ -166,7 +166,7 @@ OUTPUTS = {
     ),
 }
 WITH_GAIN = ("peaking", "lowshelf", "highshelf")
-# One function for each output, so that equal steppers are traced once.
+# One function for each output, so that `jit` traces equal steppers once.
 _STEPS = {output: partial(_variable_step, output) for output in OUTPUTS}
 
 

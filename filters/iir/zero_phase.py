@@ -1,4 +1,4 @@
-"""Forward and backward, so that no phase is left: `filtfilt` and `sosfiltfilt`."""
+"""Zero-phase filtering, forward and backward: `filtfilt` and `sosfiltfilt`."""
 
 from functools import partial
 
@@ -21,20 +21,21 @@ def filtfilt(
 ):
     """Filter forward and then backward by a rational transfer function.
 
-        Y(ω) = |H(ω)|² X(ω)   but for the two ends
+        Y(ω) = |H(ω)|² X(ω)   except at the two ends
 
     Args:
         b, a: as in `lfilter`.
         x: the signal, of any shape.
         axis: the axis of x along which time runs.
-        padtype: how the signal goes on beyond its ends: "odd" (turned about the end
+        padtype: how the signal continues beyond its ends: "odd" (turned about the end
             point), "even" (mirrored), "constant", or None (not at all).
         padlen: by how many samples; None is 3 max(M, N).
-        method: "pad", or "gust": no padding, but those states before each pass with which
-            forward-backward comes nearest to backward-forward (`filters.iir.gustafsson`,
-            which says how many digits polynomials lose: for narrow bands `sosfiltfilt`).
-        irlen: with "gust", how many samples the response of the filter lasts; given, a
-            signal of more than twice as many costs far less. None is the whole signal.
+        method: "pad", or "gust": no padding, but initial states with which
+            forward-backward is nearest to backward-forward (`filters.iir.gustafsson`,
+            which shows the loss of digits with polynomials: for narrow bands use
+            `sosfiltfilt`).
+        irlen: with "gust", the length of the response of the filter in samples; it makes
+            signals of more than twice that length far cheaper. None is the whole signal.
         form: as in `lfilter`.
 
     Returns:
@@ -42,7 +43,7 @@ def filtfilt(
 
     Raises:
         ValueError: as `lfilter`; an unknown padtype or method; x is not longer than the
-            padding; or, where it is known, the filter to pad for has a pole at 1.
+            padding; or a padded filter has a pole at 1 (checked where it is known).
 
     Reference: `scipy.signal.filtfilt`; F. Gustafsson, "Determining the initial states in
     forward-backward filtering", IEEE Trans. Signal Process. 44 (1996), 988-992.
@@ -65,7 +66,7 @@ def sosfiltfilt(
 ):
     """Filter forward and then backward by a cascade of second-order sections.
 
-        Y(ω) = |H(ω)|² X(ω)   but for the two ends
+        Y(ω) = |H(ω)|² X(ω)   except at the two ends
 
     Args:
         sos: as in `sosfilt`.
@@ -145,7 +146,7 @@ def _sosfiltfilt(sos, x, axis, padtype, edge, irlen, form):
 
 
 def _run_padded(run, z, x, axis, padtype, edge):
-    """Forward and backward, each pass settled on its first sample, on a padded signal."""
+    """Filter a padded signal forward and backward, each pass settled on its first sample."""
     x = _extend(x, axis, padtype, edge)
     for _ in range(2):
         first = jax.lax.index_in_dim(x, 0, axis, keepdims=False)
@@ -173,7 +174,7 @@ def _extend(x, axis, padtype, edge):
 
 
 def _idle(sos):
-    """The states (2 S,) that a section of lower order never uses: no freedom of the filter."""
+    """The states (2 S,) that sections of lower order never use."""
     second = (sos[:, 2] != 0) | (sos[:, 5] != 0)
     first = second | (sos[:, 1] != 0) | (sos[:, 4] != 0)
     return ~jnp.stack([first, second], axis=1).reshape(-1)

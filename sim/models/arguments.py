@@ -1,4 +1,4 @@
-"""The parameters and initial states that a user gives, as numbers and arrays of the right sizes."""
+"""Parameters and initial states from a user, checked and converted to floats and arrays."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ def as_named_tuple(name: str, given: Any, kind: type, **shapes: tuple[tuple[int,
     """The NamedTuple ``given``, each field a float or a floating array.
 
     Args:
-        name: what the argument is called, for the messages.
+        name: of the argument, for the messages.
         given: a ``kind`` of numbers, lists of numbers or arrays.
         kind: the NamedTuple class expected.
         shapes: for each field that is not a scalar, the shapes it may have.
@@ -44,7 +44,7 @@ def number(name: str, value: Any, *shapes: tuple[int, ...]) -> Any:
 
 
 def as_float_array(name: str, value: Any, expected: str) -> jnp.ndarray:
-    """A floating array of what is given; integers become floats."""
+    """The value as a floating array; integers become floats, ValueError for anything else."""
     try:
         # JAX reads a string as the name of a dtype.
         if any(isinstance(leaf, str) for leaf in jax.tree.leaves(value)):

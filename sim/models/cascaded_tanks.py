@@ -12,12 +12,12 @@ from sim.models.model import Model, Quantity
 
 # Below this level (V) an outflow falls to zero along a parabola instead of √x.
 _SHALLOW = 0.1
-# An overflow sets in over this last part (V) of a tank's height. Wider, it fits the
-# benchmark's training record worse; narrower no better, and in many small valleys.
+# An overflow sets in over this last part (V) of a tank's height. A wider one fits the
+# benchmark's training record worse; a narrower one no better, with many local minima.
 _RIM = 0.3
 # Over this range (V) the sensor of the lower tank changes its sensitivity at the knee.
 _BEND = 0.1
-# In this time (s) the reading follows the level. Shorter, steps of 4 s become unstable.
+# Time (s) in which the reading follows the level. A shorter one makes steps of 4 s unstable.
 _LAG = 2.0
 
 
@@ -97,8 +97,8 @@ def cascaded_tanks(params: Params, t, y: State, u=None) -> State:
     rate = 1.0 + params.compression * jax.nn.sigmoid(below)
     lower_gain = (outflow + params.share * overflow - loss) / rate
     lower_gain = lower_gain - _overflow(x2, params.lower_top, lower_gain)
-    apart = x2 - reading
-    follows = (apart - jnp.clip(apart, -params.play, params.play)) / _LAG
+    distance = x2 - reading
+    follows = (distance - jnp.clip(distance, -params.play, params.play)) / _LAG
     return State(gain - overflow, lower_gain, follows)
 
 

@@ -20,7 +20,7 @@ class Params(NamedTuple):
             the first and the last link a wall. A last link of zero damping and
             stiffness is a chain with a free end.
         stiffness: of all springs, or (n + 1,).
-        drive: (n,), the share of the input force on each mass; None is all of it on
+        drive: (n,), the share of the input force on each mass; None puts all of it on
             the last.
     """
 
@@ -87,7 +87,7 @@ def energy(params: Params, y: State):
 
 
 def _stretch(x):
-    """What each of the n + 1 links is lengthened by: the walls stand still."""
+    """The extension of each of the n + 1 links; the walls stand still."""
     return jnp.diff(jnp.pad(x, 1))
 
 

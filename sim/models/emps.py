@@ -16,7 +16,7 @@ class Params(NamedTuple):
     """The carriage and its friction, in either direction.
 
     Attributes:
-        mass: M, that of all that moves, seen at the carriage (kg).
+        mass: M, of all moving parts, reduced to the carriage (kg).
         viscous_forward, viscous_backward: F_v (N s m⁻¹).
         dry_forward, dry_backward: F_c (N).
         drift: d, by which a constant force against the motion forward grows (N s⁻¹).

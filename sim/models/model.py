@@ -1,4 +1,4 @@
-"""What a run needs to know of a vector field to simulate, label and save it."""
+"""A vector field with all that a run needs to simulate, label and save it."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -13,18 +13,19 @@ class Quantity(NamedTuple):
 
 
 class Model(NamedTuple):
-    """A vector field with its parameters bound, and the names of what it moves.
+    """A vector field with its parameters bound, and names and units of its quantities.
 
     Attributes:
         name: the model's name, one word.
         field: ``f(t, y, u) -> dy/dt``, a `jax.tree_util.Partial` over the parameters.
         initial: the initial state, a NamedTuple whose fields name the state.
         quantities: units and words for every state, input and output name.
-        inputs: names of the inputs. None of them: autonomous, u is None; one: u is
-            a scalar; several: u is an array whose last axis has this order.
+        inputs: names of the inputs. With none the model is autonomous and u is None;
+            with one u is a scalar; with several u is an array whose last axis has this
+            order.
         output: ``g(t, y, u)``, the measured quantities as a NamedTuple, or None
             where the states are what is measured.
-        units: of the parameters, by name; those that are not known are not there.
+        units: of the parameters, by name; unknown ones are left out.
     """
 
     name: str

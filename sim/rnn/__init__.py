@@ -1,8 +1,10 @@
 """Learned steppers: recurrent networks that drive `rollout` like any physical model.
 
-Symbols: ``x`` what enters, ``h`` or ``carry`` what is remembered, ``y`` what leaves; ``W``
-weights of the input, ``U`` of the state, ``b`` biases; row vectors, so that a batch stands
-in the leading axes.
+Symbols: ``x`` input, ``h`` or ``carry`` state, ``y`` output; ``W`` weights of the input,
+``U`` of the state, ``b`` biases. Vectors are rows, so that a batch has the leading axes.
+
+A file belongs here if it defines a cell, a layer around cells, or what a network needs to be
+trained and saved. It imports the kernel and `sim.records`; no other room of `sim` imports it.
 """
 
 from sim.records.segments import pieces

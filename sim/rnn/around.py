@@ -1,4 +1,4 @@
-"""What stands around a layer: a way past it, a norm before it, a linear map after it."""
+"""Around a layer: a norm before it, a residual connection past it, a linear readout after it."""
 
 from typing import Any, NamedTuple
 
@@ -10,11 +10,11 @@ from sim import Stepper, check
 from sim.rnn import cell
 from sim.step import as_pytree
 
-EPSILON = 1e-5  # of the variance, so that a constant input stays finite
+EPSILON = 1e-5  # added to the variance, so that a constant input stays finite
 
 
 class LayerNorm(NamedTuple):
-    """What `layer_norm` learns: scale and shift, each (width,)."""
+    """The parameters of `layer_norm`: scale and shift, each (width,)."""
 
     scale: jax.Array
     shift: jax.Array
@@ -73,7 +73,7 @@ def _normalise_step(step, params, carry, x):
 
 
 def residual(stepper: Stepper) -> Stepper:
-    """A layer that adds to what enters it: y = x + step(c, x).
+    """A layer that adds its output to its input: y = x + step(c, x).
 
     Args:
         stepper: a layer whose y is as wide as its x.
@@ -104,7 +104,7 @@ def _add_input(step, carry, x):
 
 
 def readout(stepper: Stepper, W: jax.Array, b: jax.Array) -> Stepper:
-    """A layer read out linearly: y = step(c, x) W + b.
+    """A linear map of the output of a layer: y = step(c, x) W + b.
 
     Args:
         stepper: any layer, y (..., hidden).
@@ -115,7 +115,7 @@ def readout(stepper: Stepper, W: jax.Array, b: jax.Array) -> Stepper:
         A `Stepper` with the carry of ``stepper``, y (..., outputs).
 
     Raises:
-        ValueError: W or b have other shapes; from the step, W is of another width than y.
+        ValueError: W or b have other shapes; from the step, W does not fit the width of y.
 
     Reference: J. L. Elman, Cognitive Science 14 (1990).
 
@@ -135,5 +135,7 @@ def readout(stepper: Stepper, W: jax.Array, b: jax.Array) -> Stepper:
 def _read_out(step, W, b, carry, x):
     carry, y = check.pair(step(carry, x))
     if y.shape[-1:] != W.shape[:1]:
-        raise ValueError(f"W: expected ({y.shape[-1]}, outputs), the width read, got {W.shape}")
+        raise ValueError(
+            f"W: expected ({y.shape[-1]}, outputs), the width of the layer, got {W.shape}"
+        )
     return carry, cell.affine(y, W, b)

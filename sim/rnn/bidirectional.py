@@ -21,7 +21,7 @@ def bidirectional(
     lengths: Any = None,
     checkpoint_every: int | None = None,
 ) -> tuple[tuple[Carry, Carry], jax.Array]:
-    """What each network makes of the past and of the future of every instant, side by side:
+    """The outputs of a forward and a backward network, side by side at every instant:
 
         y_k = [forward(x₀, …, x_k), backward(x_{N−1}, …, x_k)]
 
@@ -30,10 +30,10 @@ def bidirectional(
     Args:
         forward, backward: layers that take the same x.
         xs: (N, ..., inputs).
-        carries: where each begins; None is at rest.
-        lengths: (...), of a padded batch the samples of each record: the backward network
-            begins at its last one, and beyond it ys is 0. None is N for all. A leaf of a
-            carry without the batch axes, a counter, goes on to N.
+        carries: the initial carry of each; None is at rest.
+        lengths: (...), the number of samples of each record in a padded batch. The
+            backward network begins at the last one, and beyond it ys is 0. None is N for
+            all. A leaf of a carry without the batch axes, such as a counter, runs on to N.
         checkpoint_every: as in `rollout`.
 
     Returns:
@@ -72,25 +72,25 @@ def bidirectional(
 
 
 def _inside(lengths, xs):
-    """Which samples (N, ...) are of the records."""
-    (n, *batch), found = jnp.shape(xs)[:-1], jnp.asarray(lengths)
-    if found.shape != tuple(batch) or not jnp.issubdtype(found.dtype, jnp.integer):
+    """Whether each sample (N, ...) lies within its record."""
+    (n, *batch), counts = jnp.shape(xs)[:-1], jnp.asarray(lengths)
+    if counts.shape != tuple(batch) or not jnp.issubdtype(counts.dtype, jnp.integer):
         raise ValueError(
             f"lengths: expected whole numbers of shape {tuple(batch)}, the batch axes of xs, "
-            f"got {check.aval(found)}"
+            f"got {check.aval(counts)}"
         )
-    if not isinstance(found, jax.core.Tracer):
-        outside = [int(k) for k in np.ravel(found) if not 0 <= k <= n]
+    if not isinstance(counts, jax.core.Tracer):
+        outside = [int(k) for k in np.ravel(counts) if not 0 <= k <= n]
         if outside:
             raise ValueError(f"lengths: expected numbers from 0 to {n}, got {outside[0]}")
-    found = jnp.expand_dims(found.astype(jnp.result_type(int)), 0)
-    return jnp.arange(n).reshape(n, *[1] * len(batch)) < found
+    counts = jnp.expand_dims(counts.astype(jnp.result_type(int)), 0)
+    return jnp.arange(n).reshape(n, *[1] * len(batch)) < counts
 
 
 def _within(step, carry, x):
     """The step inside a record; beyond it the carry waits, and y is 0."""
     x, inside = x
-    # What a record is padded with must not reach the derivatives, NaN least of all.
+    # The padding, which may be NaN, must not reach the derivatives.
     after, y = check.pair(step(carry, _where(inside, x, jnp.zeros_like(x))))
     carry = jax.tree.map(lambda new, old: _where(inside, new, old), after, carry)
     return carry, _where(inside, y, jnp.zeros_like(y))

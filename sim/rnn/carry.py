@@ -21,16 +21,16 @@ def initialize_carry(stepper: Stepper, batch: int | Sequence[int] = (), x: Any =
     Args:
         stepper: with an ``init`` that needs no argument.
         batch: members, or the batch axes.
-        x: what enters at one instant, to try the step on: nothing is computed.
+        x: an input of one instant, to check the step with; nothing is computed.
 
     Returns:
         The carry, repeated.
 
     Raises:
-        ValueError: batch is no size; or the step, tried on x, returns a carry of another
-            structure, shape or dtype: the message names the leaf.
+        ValueError: batch is not a size, or the step returns for x a carry of another
+            structure, shape or dtype; the message names the leaf.
 
-    Reference: `jax.eval_shape`, by which the step is tried.
+    Reference: `jax.eval_shape`, which checks the step.
 
     >>> from sim.rnn import gru, gru_params
     >>> stepper = gru(gru_params(jax.random.key(0), 2, 4))

@@ -1,6 +1,6 @@
-"""What the cells share: their random start, and mistakes in shape, type or dtype in one line.
+"""What the cells share: random initial weights, and checks of shape, type and dtype.
 
-A cell knows its own widths from its parameters.
+The parameters of a cell give its widths.
 """
 
 from collections.abc import Callable
@@ -39,25 +39,25 @@ def weights(key: jax.Array, inputs: int, hidden: int, gates: int, dtype: Any):
 
 
 def orthogonal(key: jax.Array, n: int, dtype: Any) -> jax.Array:
-    """A random orthogonal matrix (n, n); to rounding, in a dtype of 16 bits.
+    """A random orthogonal matrix (n, n); orthogonal to rounding in a dtype of 16 bits.
 
     >>> orthogonal(jax.random.key(0), 2, jnp.bfloat16).dtype
     dtype(bfloat16)
     """
-    # Its QR has no kernel for 16 bits.
+    # The QR factorisation has no kernel for 16 bits.
     wide = dtype if jnp.finfo(dtype).bits >= 32 else jnp.float32
     return jax.nn.initializers.orthogonal()(key, (n, n), wide).astype(dtype)
 
 
 def check_key(key: Any) -> None:
-    """Raise where a seed stands in for a key."""
+    """Raise ValueError unless the key is one of `jax.random`."""
     dtype = getattr(key, "dtype", None)
     if dtype is None or not (jnp.issubdtype(dtype, jax.dtypes.prng_key) or dtype == jnp.uint32):
         raise ValueError(f"key: expected one of jax.random.key(seed), got {type(key).__name__}")
 
 
 def check_type(params: Any, expected: type) -> None:
-    """Raise where the parameters are those of another architecture."""
+    """Raise ValueError unless the parameters are of the expected architecture."""
     if not isinstance(params, expected):
         names = [f"{t.__module__}.{t.__qualname__}" for t in (expected, type(params))]
         raise ValueError(f"params: expected {names[0]}, got {names[1]}")
@@ -66,12 +66,12 @@ def check_type(params: Any, expected: type) -> None:
 def sizes(
     params: NamedTuple, shapes: Shapes, lead: tuple[str, str] = ("W", "U")
 ) -> tuple[int, jax.ShapeDtypeStruct]:
-    """The number of inputs, and the shape (hidden,) and dtype of what is remembered.
+    """The number of inputs, and the shape (hidden,) and dtype of the state.
 
     Args:
         params: the parameters of a cell.
         shapes: ``shapes(inputs, hidden)``, the shape each field must have.
-        lead: the fields whose first axes are the inputs and what is remembered.
+        lead: the fields whose first axes are the inputs and the hidden units.
 
     Raises:
         ValueError: a field has another shape or dtype.
@@ -95,7 +95,7 @@ def sizes(
 
 
 def start(like: Any, carry: Any = None) -> Any:
-    """Zeros, or the carry that is given, with any batch axes before the last axis.
+    """Zeros, or the given carry, with any batch axes before the last axis.
 
     Args:
         like: shape and dtype of each leaf without batch axes.
@@ -117,7 +117,7 @@ def start(like: Any, carry: Any = None) -> Any:
 
 
 def check_input(inputs: int, like: Any, carry: Any, x: Any) -> tuple[Any, jax.Array]:
-    """The carry and the input as arrays, held against the widths of the cell.
+    """The carry and the input as arrays, checked against the widths of the cell.
 
     Raises:
         ValueError: a width, the batch axes, the structure or a dtype differ.
@@ -154,9 +154,9 @@ def affine(x: jax.Array, W: jax.Array, b: jax.Array) -> jax.Array:
     return y + jnp.broadcast_to(b, y.shape)
 
 
-# Up to so many terms a product takes the kernels for small ones in its derivative, and x, h
-# and 1 side by side times one matrix cost less than two products and a sum; half as many
-# where columns stay apart, whose zeros are multiplied too.
+# Up to this many terms the derivative of a product uses XLA's kernels for small products, and
+# [x, h, 1] times one matrix costs less than two products and a sum. Where columns stay apart
+# their zeros are multiplied too, and the limit is half.
 SMALL = 32
 
 
@@ -187,16 +187,16 @@ def gates(
     """
     (inputs, width), hidden = W.shape, U.shape[0]
     b_apart = jnp.zeros(0, W.dtype) if b_apart is None else b_apart
-    apart = b_apart.shape[0]
-    n = width - apart
-    if inputs + hidden > (SMALL // 2 if apart else SMALL):
-        of_x, of_h = affine(x, W, b), product(h, U)
-        own = of_h[..., n:]
-        own = own + jnp.broadcast_to(b_apart, own.shape)
-        return of_x[..., :n] + of_h[..., :n], of_x[..., n:], own
+    columns_apart = b_apart.shape[0]
+    n = width - columns_apart
+    if inputs + hidden > (SMALL // 2 if columns_apart else SMALL):
+        from_x, from_h = affine(x, W, b), product(h, U)
+        h_apart = from_h[..., n:]
+        h_apart = h_apart + jnp.broadcast_to(b_apart, h_apart.shape)
+        return from_x[..., :n] + from_h[..., :n], from_x[..., n:], h_apart
     rows = [
-        [W, jnp.zeros((inputs, apart), W.dtype)],
-        [U[:, :n], jnp.zeros((hidden, apart), U.dtype), U[:, n:]],
+        [W, jnp.zeros((inputs, columns_apart), W.dtype)],
+        [U[:, :n], jnp.zeros((hidden, columns_apart), U.dtype), U[:, n:]],
         [b[None], b_apart[None]],
     ]
     joined = jnp.concatenate([jnp.concatenate(row, axis=1) for row in rows])
@@ -208,8 +208,8 @@ def gates(
 def product(x: jax.Array, W: jax.Array) -> jax.Array:
     """x W, with derivatives that stay fast in a loop on a CPU.
 
-    The slope of W is xᵀ δ. XLA folds the transpose into the product, and its fast kernels
-    for small products do not take it then: a barrier keeps the two apart.
+    The gradient by W is xᵀ δ. XLA folds the transpose into the product, and its fast kernels
+    for small products then do not apply: a barrier keeps the two apart.
 
     >>> product(jnp.ones((2, 1)), jnp.array([[1.0, 2.0]])).tolist()
     [[1.0, 2.0], [1.0, 2.0]]
@@ -247,7 +247,7 @@ def _same_dtype(name, x, dtype):
 
 
 def _leaves(like, carry):
-    """Name, expected and given of each leaf."""
+    """The name, the expected and the given value of each leaf."""
     paths = tree_flatten_with_path(like)[0]
     for (path, leaf), given in zip(paths, jax.tree.leaves(carry), strict=True):
         yield f"carry{keystr(path)}", leaf, given

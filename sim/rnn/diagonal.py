@@ -1,4 +1,4 @@
-"""The diagonal state space: poles of continuous time, sampled."""
+"""The diagonal state-space model: poles in continuous time, discretised."""
 
 import math
 from typing import Any, NamedTuple
@@ -37,7 +37,7 @@ def _shapes(inputs, hidden):
 
 
 def params(key: jax.Array, inputs: int, hidden: int, *, dtype: Any = None) -> Params:
-    """A start with poles −½ + iπk, k = 0, …, hidden − 1, and steps log-uniform between
+    """Initial parameters with poles −½ + iπk, k = 0, …, hidden − 1, and steps log-uniform between
     0.001 and 0.1; B, C and D are normal.
 
     >>> p = params(jax.random.key(0), 1, 3)
@@ -72,7 +72,7 @@ def diagonal(params: Params) -> Stepper:
             carry (..., hidden), with any batch axes.
 
     Returns:
-        A `Stepper`; ``init()`` is zero, ``init(carry)`` what is given.
+        A `Stepper`; ``init()`` is zero, ``init(carry)`` is that carry.
 
     Raises:
         ValueError: as in `gru`.

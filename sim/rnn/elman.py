@@ -29,7 +29,7 @@ def _shapes(inputs, hidden):
 
 
 def params(key: jax.Array, inputs: int, hidden: int, *, dtype: Any = None) -> Params:
-    """A random start: Glorot input weights, orthogonal state weights, no bias.
+    """Random initial parameters: Glorot input weights, orthogonal state weights, no bias.
 
     >>> params(jax.random.key(0), 2, 4).W.shape
     (2, 4)
@@ -48,7 +48,7 @@ def elman(params: Params) -> Stepper:
             axes.
 
     Returns:
-        A `Stepper`; ``init()`` is zero, ``init(h)`` what is given.
+        A `Stepper`; ``init()`` is zero, ``init(h)`` is h.
 
     Raises:
         ValueError: as in `gru`.

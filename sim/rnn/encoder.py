@@ -22,7 +22,7 @@ class Seen(NamedTuple):
 
 
 def split_window(experiment: Experiment, n: int) -> tuple[Seen, Experiment]:
-    """A record parted: what an encoder sees of it, and what is simulated from there.
+    """Split a record: the window that an encoder reads, and the rest, which is simulated.
 
     Args:
         experiment: of more than n samples; its inputs (N, …) are read at the start of each
@@ -46,13 +46,14 @@ def split_window(experiment: Experiment, n: int) -> tuple[Seen, Experiment]:
     n = check.positive("n", n)
     if len(experiment.y) <= n:
         raise ValueError(
-            f"experiment: expected more than {n} samples, which the encoder sees, "
+            f"experiment: expected more than {n} samples, which the encoder reads, "
             f"got {len(experiment.y)}"
         )
     y = jnp.asarray(experiment.y)[:n]
     _check_complete("experiment.y", y)
     before, after = (
-        jax.tree.map(lambda x, own=own: x[own], experiment.xs) for own in (slice(n), slice(n, None))
+        jax.tree.map(lambda x, part=part: x[part], experiment.xs)
+        for part in (slice(n), slice(n, None))
     )
     u = [jnp.reshape(x, (n, -1)).astype(y.dtype) for x in jax.tree.leaves(at(before, 0.0))]
     u = jnp.concatenate([jnp.zeros((n, 0), y.dtype), *u], axis=1)
@@ -77,7 +78,7 @@ def _check_complete(name, x):
 def encoder_params(
     key: jax.Array, window: Seen, states: int, hidden: Sequence[int] = (16,), *, dtype: Any = None
 ):
-    """A random start of `encoder`, of the last layer small: near the state zero.
+    """Random initial parameters of `encoder`; its last layer is small, so the state is near zero.
 
     Args:
         window: of `split_window`, for its sizes.
@@ -96,7 +97,8 @@ def encoder(params: Any, window: Seen, scaling: Scaling | None = None) -> jax.Ar
 
         s_n = MLP([u_0 … u_{n−1}, y_0 … y_{n−1}])
 
-    For a fit, the windows are the given states and the encoder says what starts from them::
+    In a fit the windows take the place of the states, and the encoder maps them to initial
+    states::
 
         windows, rest = zip(*(split_window(e, n) for e in experiments))
         objective = Simulation(model, initial=lambda p, window: encoder(p["encoder"], window))
@@ -105,13 +107,13 @@ def encoder(params: Any, window: Seen, scaling: Scaling | None = None) -> jax.Ar
     Args:
         params: of `encoder_params`.
         window: `Seen`.
-        scaling: of the record, where window is in its units.
+        scaling: of the record, if the window is in the units of the record.
 
     Returns:
         s (states,).
 
     Raises:
-        ValueError: the window is of another size than the parameters, or a sample of it is
+        ValueError: the window does not fit the size of the parameters, or a sample of it is
             missing.
 
     Reference: G. Beintema, R. Tóth and M. Schoukens, "Nonlinear state-space identification
@@ -125,6 +127,6 @@ def encoder(params: Any, window: Seen, scaling: Scaling | None = None) -> jax.Ar
     _check_complete("window.u", u)
     _check_complete("window.y", y)
     if scaling is not None:
-        by = jax.tree.map(lambda x: jnp.asarray(x, u.dtype)[None], scaling)
-        u, y = (u - by.u_mean) / by.u_scale, (y - by.y_mean) / by.y_scale
+        scale = jax.tree.map(lambda x: jnp.asarray(x, u.dtype)[None], scaling)
+        u, y = (u - scale.u_mean) / scale.u_scale, (y - scale.y_mean) / scale.y_scale
     return mlp(params, jnp.concatenate([jnp.ravel(u), jnp.ravel(y)]))

@@ -1,4 +1,4 @@
-"""A network that is fed its own last output, or the true one."""
+"""A network whose input includes its own last output, or the true one."""
 
 from typing import Any, NamedTuple
 
@@ -12,14 +12,14 @@ from sim.step import as_pytree
 
 
 class Carry(NamedTuple):
-    """What `feedback` remembers: the carry of the network, and its last output."""
+    """The carry of `feedback`: the carry of the network, and its last output."""
 
     network: Any
     y: jax.Array
 
 
 class Fed(NamedTuple):
-    """What enters `feedback` at step k.
+    """The input of `feedback` at step k.
 
     Attributes:
         u: (..., inputs), or None for a network without other inputs.
@@ -33,7 +33,7 @@ class Fed(NamedTuple):
 
 
 def feedback(stepper: Stepper, y0: jax.Array) -> Stepper:
-    """A network of its input and of the output before:
+    """A network whose inputs are u and the last output:
 
         v_k = teacher_k where forced_k and it is not NaN, else y_{k−1}
         (c, y_k) ← step(c, [u_k, v_k])
@@ -43,11 +43,11 @@ def feedback(stepper: Stepper, y0: jax.Array) -> Stepper:
         y0: (outputs,), the output before the first step.
 
     Returns:
-        A `Stepper`: x is `Fed` or such a tuple, the carry `Carry`. Make ``forced`` by
+        A `Stepper`: x is `Fed` or such a tuple, the carry is `Carry`. ``forced`` comes from
         `teacher_forcing_mask`, `free_running_mask` or `scheduled_sampling_mask`, before the scan.
 
     Raises:
-        ValueError: y0 is no (outputs,); from the step, widths that disagree.
+        ValueError: y0 has no axis; from the step, widths disagree.
 
     Reference: R. J. Williams and D. Zipser, Neural Computation 1 (1989).
 
@@ -114,7 +114,7 @@ def _pair(carry):
 
 
 def teacher_forcing_mask(n: int) -> np.ndarray:
-    """``forced`` for n steps that are all fed the truth: one-step prediction.
+    """``forced`` for n steps that all get the true output: one-step prediction.
 
     >>> teacher_forcing_mask(3).tolist()
     [True, True, True]
@@ -123,7 +123,7 @@ def teacher_forcing_mask(n: int) -> np.ndarray:
 
 
 def free_running_mask(n: int, *, warm_up: int = 0) -> np.ndarray:
-    """``forced`` for n steps of simulation, after the first ``warm_up`` are fed the truth.
+    """``forced`` for n steps of simulation; the first ``warm_up`` get the true output.
 
     Raises:
         ValueError: the record is shorter than the warm-up.
@@ -141,12 +141,12 @@ def free_running_mask(n: int, *, warm_up: int = 0) -> np.ndarray:
 
 
 def scheduled_sampling_mask(key: jax.Array, probability: Any, n: int) -> jax.Array:
-    """``forced`` for n steps, each fed the truth with a probability.
+    """``forced`` for n steps, each of which gets the true output with a probability.
 
     Args:
         key: of `jax.random.key`.
-        probability: of the truth: () for all steps, or (n,) or (n, batch) for each;
-            lowered in the course of training, the network learns to live on its own output.
+        probability: of the true output: () for all steps, or (n,) or (n, batch) for each.
+            Lowered during training, it teaches the network to use its own output.
         n: steps.
 
     Returns:

@@ -18,7 +18,7 @@ class Params(NamedTuple):
         W: (inputs, 3 hidden), of the input.
         U: (hidden, 3 hidden), of the state.
         b: (3 hidden,).
-        b_n: (hidden,), the second bias of n, inside what the reset gate closes.
+        b_n: (hidden,), the second bias of n, inside the product that the reset gate scales.
     """
 
     W: jax.Array
@@ -32,7 +32,7 @@ def _shapes(inputs, hidden):
 
 
 def params(key: jax.Array, inputs: int, hidden: int, *, dtype: Any = None) -> Params:
-    """A random start: Glorot input weights, orthogonal state weights, no bias.
+    """Random initial parameters: Glorot input weights, orthogonal state weights, no bias.
 
     >>> params(jax.random.key(0), 2, 4).U.shape
     (4, 12)
@@ -56,7 +56,7 @@ def gru(params: Params) -> Stepper:
             axes.
 
     Returns:
-        A `Stepper`; ``init()`` is zero, ``init(h)`` what is given.
+        A `Stepper`; ``init()`` is zero, ``init(h)`` is h.
 
     Raises:
         ValueError: parameters of another cell; from init and step, widths, batch axes or
@@ -80,8 +80,8 @@ def _init(params, carry=None):
 
 def _step(params, h, x):
     h, x = cell.check_input(*cell.sizes(params, _shapes), h, x)
-    both, of_x, of_h = cell.gates(x, h, *params)
+    both, n_x, n_h = cell.gates(x, h, *params)
     r, z = jnp.split(sigmoid(both), 2, axis=-1)
-    new = jnp.tanh(of_x + r * of_h)
+    new = jnp.tanh(n_x + r * n_h)
     h = new + z * (h - new)
     return h, h

@@ -1,4 +1,4 @@
-"""Physics and a network that adds what the physics leaves out."""
+"""Physics, and a network that adds what the physics does not model."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -16,12 +16,12 @@ from sim.step import as_pytree
 
 
 class StateScaling(NamedTuple):
-    """What makes states and inputs numbers near 1, and a network's numbers a correction.
+    """Scales that bring states and inputs near 1, and the outputs of a network to a correction.
 
     Attributes:
         y_mean, y_scale: (states,), in the order of the leaves.
         u_mean, u_scale: (inputs,); empty without input.
-        out_scale: (states,), of what is added: a rate of change for a vector field, a
+        out_scale: (states,), of the correction: a rate of change for a vector field, a
             change for a step.
     """
 
@@ -40,7 +40,7 @@ class StateCarry(Protocol):
 
 
 def state_scaling(ys: Any, us: Any, outs: Any) -> StateScaling:
-    """Means and standard deviations along a run, best of the physics alone on the record.
+    """Means and standard deviations along a run: take one of the physics alone, over the record.
 
     Args:
         ys: states, a pytree of arrays (N, …).
@@ -53,11 +53,11 @@ def state_scaling(ys: Any, us: Any, outs: Any) -> StateScaling:
     >>> found.y_mean.tolist(), found.y_scale.tolist(), found.out_scale.tolist()
     ([1.0], [1.0], [10.0])
     """
-    found = []
+    moments = []
     for tree in (ys, us, outs):
         rows = np.asarray(jax.vmap(_flat)(tree)) if jax.tree.leaves(tree) else np.zeros((1, 0))
-        found += [rows.mean(axis=0), column_scale(rows)]
-    *around, _, out = (jnp.asarray(x, jnp.result_type(float)) for x in found)
+        moments += [rows.mean(axis=0), column_scale(rows)]
+    *around, _, out = (jnp.asarray(x, jnp.result_type(float)) for x in moments)
     return StateScaling(*around, out)
 
 
@@ -74,8 +74,7 @@ def correction(net: Any, scaling: StateScaling) -> Callable[[Any, Any], Any]:
         floats, and of u, a pytree or None.
 
     Raises:
-        ValueError: from N, states or inputs of other widths than the scaling or the
-            network.
+        ValueError: from N, states or inputs do not fit the scaling or the network.
 
     >>> ones = StateScaling(*(jnp.ones(n) for n in (2, 2, 0, 0, 2)))
     >>> net = ((jnp.eye(2), jnp.zeros(2)),)
@@ -88,7 +87,7 @@ def correction(net: Any, scaling: StateScaling) -> Callable[[Any, Any], Any]:
 
 
 def corrected_field(field: Callable, correction: Callable) -> Callable:
-    """A vector field, and what it leaves out:
+    """A vector field plus a correction:
 
         ẏ = f(t, y, u) + N(y, u)
 
@@ -113,7 +112,7 @@ def corrected_field(field: Callable, correction: Callable) -> Callable:
 
 
 def corrected_step(stepper: Stepper, correction: Callable) -> Stepper:
-    """A step of the physics, and what it leaves out:
+    """A step of the physics plus a correction:
 
         y_{k+1} = Φ(y_k, u_k) + N(y_k, u_k)
 
@@ -146,18 +145,18 @@ def _flat(tree):
 def _correction(net, scaling, y, u):
     leaves, tree = jax.tree.flatten(jax.tree.map(jnp.asarray, y))
     flat = _flat(leaves)
-    by = jax.tree.map(lambda x: jnp.asarray(x, flat.dtype), scaling)
-    parts = [_near_one("y", flat, by.y_mean, by.y_scale)]
-    if jax.tree.leaves(u) or by.u_mean.size:
-        parts.append(_near_one("u", _flat(u).astype(flat.dtype), by.u_mean, by.u_scale))
+    scale = jax.tree.map(lambda x: jnp.asarray(x, flat.dtype), scaling)
+    parts = [_near_one("y", flat, scale.y_mean, scale.y_scale)]
+    if jax.tree.leaves(u) or scale.u_mean.size:
+        parts.append(_near_one("u", _flat(u).astype(flat.dtype), scale.u_mean, scale.u_scale))
     out = mlp(net, jnp.concatenate(parts))
     if out.shape != flat.shape:
         raise ValueError(f"net: expected {flat.size} outputs, one for each state, got {out.size}")
-    out, found, start = by.out_scale * out, [], 0
+    out, corrections, start = scale.out_scale * out, [], 0
     for leaf in leaves:
-        found.append(out[start : start + leaf.size].reshape(leaf.shape))
+        corrections.append(out[start : start + leaf.size].reshape(leaf.shape))
         start += leaf.size
-    return jax.tree.unflatten(tree, found)
+    return jax.tree.unflatten(tree, corrections)
 
 
 def _near_one(name, x, mean, scale):
@@ -183,7 +182,7 @@ def _field(field, correction, t, y, u=None):
 
 def _step(step, correction, carry, x):
     before, (carry, y) = carry, check.pair(step(carry, x))
-    # A state may have a quantity y of its own, as Lorenz' has.
+    # A state may itself have a field y, as that of the Lorenz system has.
     inside = isinstance(before, StateCarry) and jax.tree.structure(y) != jax.tree.structure(before)
     before = before.y if inside else before
     after = _add_trees("correction", y, correction(before, at(x, 0.0)))

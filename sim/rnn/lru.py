@@ -15,8 +15,8 @@ class Params(NamedTuple):
 
     Attributes:
         log_decay: (hidden,), ν: modes decay by exp(−e^ν) a step.
-        log_phase: (hidden,), θ: and turn by e^θ rad a step.
-        log_scale: (hidden,), log γ, what enters a mode.
+        log_phase: (hidden,), θ: modes turn by e^θ rad a step.
+        log_scale: (hidden,), log γ, the gain of the input of a mode.
         B: (inputs, 2 hidden), Re B and Im B side by side.
         C: (2 hidden, hidden), Re C above Im C.
         D: (inputs, hidden).
@@ -44,7 +44,7 @@ def params(
     radii: tuple[float, float] = (0.0, 1.0),
     phase: float = 2 * math.pi,
 ) -> Params:
-    """A random start: poles uniform on a ring, |a| in ``radii``, angle in (0, ``phase``) rad.
+    """Random initial parameters: poles uniform on a ring, |a| in ``radii``, angle up to ``phase``.
 
     γ = √(1 − |a|²), so that white input gives every mode the same variance. For long
     memory take radii such as (0.9, 0.999), and for slow signals a small phase.
@@ -72,7 +72,7 @@ def params(
         )
     cell.check_key(key)
     keys = jax.random.split(key, 5)
-    # Away from 0 and 1, where a logarithm would not be finite.
+    # Away from 0 and 1, where the logarithms are not finite.
     squared = jax.random.uniform(keys[0], (n,), dtype, 1e-6, 1 - 1e-6)
     squared = jnp.clip(squared * (high**2 - low**2) + low**2, least, most)
     angle = phase * jax.random.uniform(keys[1], (n,), dtype, 1e-6, 1)
@@ -98,13 +98,13 @@ def lru(params: Params) -> Stepper:
             carry (..., hidden), with any batch axes.
 
     Returns:
-        A `Stepper`; ``init()`` is zero, ``init(carry)`` what is given.
+        A `Stepper`; ``init()`` is zero, ``init(carry)`` is that carry.
 
     Raises:
         ValueError: as in `gru`.
 
-    It is linear: what makes it a network is what stands between such layers, as in
-    `residual`. `lru_parallel` gives the same at once.
+    It is linear; the layers between several of them, as in `residual`, make a network.
+    `lru_parallel` computes the same for all steps at once.
 
     Reference: A. Orvieto et al., "Resurrecting recurrent neural networks for long
     sequences", ICML 2023, arXiv 2303.06349.

@@ -16,7 +16,7 @@ class Params(NamedTuple):
 
     Attributes:
         W: (inputs, 4 hidden), of the input.
-        U: (hidden, 4 hidden), of the output before.
+        U: (hidden, 4 hidden), of the last output.
         b: (4 hidden,).
     """
 
@@ -26,7 +26,7 @@ class Params(NamedTuple):
 
 
 class Carry(NamedTuple):
-    """What `lstm` remembers: its output h and its cell c, each (..., hidden)."""
+    """The carry of `lstm`: its output h and its cell state c, each (..., hidden)."""
 
     h: jax.Array
     c: jax.Array
@@ -37,7 +37,7 @@ def _shapes(inputs, hidden):
 
 
 def params(key: jax.Array, inputs: int, hidden: int, *, dtype: Any = None) -> Params:
-    """A random start: Glorot input weights, orthogonal state weights, a forget gate that
+    """Random initial parameters: Glorot input weights, orthogonal state weights, a forget gate that
     keeps (bias 1), no other bias.
 
     Reference: R. Jozefowicz et al., ICML 2015, section 2.2, for the forget gate.
@@ -63,7 +63,7 @@ def lstm(params: Params) -> Stepper:
             (..., hidden), with any batch axes.
 
     Returns:
-        A `Stepper`; ``init()`` is zero, ``init(Carry(h, c))`` what is given.
+        A `Stepper`; ``init()`` is zero, ``init(Carry(h, c))`` is that carry.
 
     Raises:
         ValueError: as in `gru`.

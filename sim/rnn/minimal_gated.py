@@ -18,7 +18,7 @@ class Params(NamedTuple):
         W: (inputs, 2 hidden), of the input.
         U: (hidden, 2 hidden), of the state.
         b: (2 hidden,).
-        b_n: (hidden,), the second bias of n, inside what the gate closes.
+        b_n: (hidden,), the second bias of n, inside the product that the gate scales.
     """
 
     W: jax.Array
@@ -32,7 +32,7 @@ def _shapes(inputs, hidden):
 
 
 def params(key: jax.Array, inputs: int, hidden: int, *, dtype: Any = None) -> Params:
-    """A random start: Glorot input weights, orthogonal state weights, a gate that keeps
+    """Random initial parameters: Glorot input weights, orthogonal state weights, a gate that keeps
     (bias 1), no other bias.
 
     >>> params(jax.random.key(0), 2, 3).b.tolist()
@@ -58,7 +58,7 @@ def minimal_gated(params: Params) -> Stepper:
             axes.
 
     Returns:
-        A `Stepper`; ``init()`` is zero, ``init(h)`` what is given.
+        A `Stepper`; ``init()`` is zero, ``init(h)`` is h.
 
     Raises:
         ValueError: as in `gru`.
@@ -80,8 +80,8 @@ def _init(params, carry=None):
 
 def _step(params, h, x):
     h, x = cell.check_input(*cell.sizes(params, _shapes), h, x)
-    both, of_x, of_h = cell.gates(x, h, *params)
+    both, n_x, n_h = cell.gates(x, h, *params)
     f = sigmoid(both)
-    new = jnp.tanh(of_x + f * of_h)
+    new = jnp.tanh(n_x + f * n_h)
     h = new + f * (h - new)
     return h, h

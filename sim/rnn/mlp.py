@@ -13,7 +13,7 @@ from sim.rnn import cell
 
 
 def mlp_params(key: jax.Array, sizes: Sequence[int], *, dtype: Any = None, gain: float = 1.0):
-    """A random start: weights normal with variance 1/inputs, biases uniform in ±1.
+    """Random initial parameters: weights normal with variance 1/inputs, biases uniform in ±1.
 
     Args:
         key: of `jax.random`.
@@ -25,13 +25,14 @@ def mlp_params(key: jax.Array, sizes: Sequence[int], *, dtype: Any = None, gain:
         A tuple of (W (inputs, outputs), b (outputs,)), one for each layer; the last b is zero.
 
     Raises:
-        ValueError: fewer than two sizes, one that is no size, or a key that is none.
+        ValueError: fewer than two sizes, a size below 1, or a key that is not one of
+            `jax.random`.
 
     >>> [W.shape for W, b in mlp_params(jax.random.key(0), (2, 8, 1))]
     [(2, 8), (8, 1)]
     """
     if np.ndim(sizes) != 1 or len(sizes) < 2:
-        raise ValueError(f"sizes: expected inputs and outputs at least, got {sizes}")
+        raise ValueError(f"sizes: expected at least inputs and outputs, got {sizes}")
     sizes = [check.positive("sizes", size) for size in sizes]
     cell.check_key(key)
     dtype = jnp.result_type(float) if dtype is None else dtype
@@ -56,8 +57,7 @@ def mlp(params, x: jax.Array) -> jax.Array:
         y (..., outputs).
 
     Raises:
-        ValueError: x has another width than the first layer takes, or a layer than the
-            next.
+        ValueError: x does not fit the first layer, or a layer the next one.
 
     Reference: G. Cybenko, Math. Control Signals Systems 2 (1989) 303-314.
 

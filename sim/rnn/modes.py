@@ -1,4 +1,4 @@
-"""Linear recurrences that are diagonal over the complex numbers, step by step or all at once.
+"""Linear recurrences that are diagonal over the complex numbers, step by step or in parallel.
 
 Complex numbers are pairs of real arrays: accelerators have no complex float64, and pairs
 keep a small step one native loop.
@@ -52,7 +52,7 @@ def stepper(modes: Modes) -> Stepper:
 
 
 def parallel(modes: Modes, carry: Carry, xs: jax.Array) -> tuple[Carry, jax.Array]:
-    """The same as a rollout of `stepper`, in a depth of log₂ N.
+    """A rollout of `stepper` by parallel prefix products of depth log₂ N.
 
         (a, b) ∘ (a', b') = (a a', b a' + b')
 
@@ -73,7 +73,7 @@ def parallel(modes: Modes, carry: Carry, xs: jax.Array) -> tuple[Carry, jax.Arra
         raise ValueError(f"xs: expected (N, ..., inputs), got shape {xs.shape}")
     x = jax.ShapeDtypeStruct(xs.shape[1:], xs.dtype)
     jax.eval_shape(lambda carry, x: _step(modes, carry, x), carry, x)  # the same mistakes
-    # The initial state is an element of its own, before the first step.
+    # The initial state is one more element, before the first step.
     b = [
         jnp.concatenate([jnp.asarray(z)[None], part])
         for z, part in zip(carry, jnp.split(xs @ modes.B, 2, axis=-1), strict=True)

@@ -18,10 +18,10 @@ PACKAGES = ("scansim", "jax", "jaxlib", "numpy", "netCDF4")
 
 
 class Saved(NamedTuple):
-    """What a file holds.
+    """The contents of a file.
 
     Attributes:
-        params: as ``like``, or without one a dict from dotted names to arrays.
+        params: in the structure of ``like``; without it a dict from dotted names to arrays.
         scaling: as it was saved, or None.
         config: as it was saved, or None.
         versions: of the packages that wrote it.
@@ -48,10 +48,10 @@ def save(
         path: the file, replaced if it is there.
         params: any pytree of real arrays.
         scaling: kept beside them.
-        config: what is needed to make the network again; anything that JSON can say.
+        config: what is needed to build the network again; anything that JSON can hold.
 
     Raises:
-        ValueError: a leaf is no array of real numbers, or JSON cannot say the config.
+        ValueError: a leaf is no array of real numbers, or JSON cannot hold the config.
         OSError: it cannot be written; the message names the file.
 
     Reference: NetCDF-4; no pickle.
@@ -64,13 +64,13 @@ def save(
     >>> found.config, found.params["W"].shape
     ({'hidden': 4}, (1, 12))
     """
-    from sim import arrays  # netCDF4 is loaded where files are, and nowhere else
+    from sim import arrays  # netCDF4 is loaded only where files are
 
     attributes = {"source": "scansim", "versions": json.dumps(_versions())}
     try:
         attributes["config"] = json.dumps(config, allow_nan=False)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"config: expected what JSON can say, got {error}") from None
+        raise ValueError(f"config: expected what JSON can hold, got {error}") from None
     leaves = _arrays_by_name("params", params)
     if scaling is not None:
         if not isinstance(scaling, Scaling | StateScaling):
@@ -88,16 +88,16 @@ def load(path: str | os.PathLike, like: Any = None) -> Saved:
     Args:
         path: the file.
         like: parameters of the network they are for, or ``jax.ShapeDtypeStruct``s of them
-            (``jax.eval_shape(partial(gru_params, inputs=1, hidden=8), key)``): their
-            structure is restored, and held against what is there.
+            (``jax.eval_shape(partial(gru_params, inputs=1, hidden=8), key)``): the file
+            must fit their structure, which is restored.
 
     Returns:
         `Saved`.
 
     Raises:
-        ValueError: the weights are of another architecture, the message names the leaf; or of
-            64 bits, while JAX has 32.
-        OSError: it is not there, or `save` did not write it.
+        ValueError: the weights are of another architecture (the message names the leaf), or
+            have 64 bits while JAX has 32.
+        OSError: there is no such file, or `save` did not write it.
     """
     from sim import arrays  # as above
 
@@ -122,14 +122,14 @@ def load(path: str | os.PathLike, like: Any = None) -> Saved:
 
 
 def _arrays_by_name(tree, leaves):
-    """Arrays by dotted name; the leaf of a pytree that is one array has the name alone."""
-    found = {}
+    """Arrays by dotted name; a pytree that is one array has the name of the tree alone."""
+    arrays = {}
     for path, leaf in tree_flatten_with_path(leaves)[0]:
         name = ".".join(part for part in (tree, _dotted_name(path)) if part)
-        if name in found or "/" in name:
+        if name in arrays or "/" in name:
             raise ValueError(f"{name}: expected a name of its own, without '/'")
-        found[name] = np.asarray(leaf)
-    return found
+        arrays[name] = np.asarray(leaf)
+    return arrays
 
 
 def _dotted_name(path):
@@ -137,15 +137,15 @@ def _dotted_name(path):
 
 
 def _restore(path, params, like):
-    """The arrays in the structure of ``like``, each held against its shape and type."""
+    """The arrays in the structure of ``like``; ValueError unless shapes and dtypes agree."""
     leaves, tree = tree_flatten_with_path(like)
-    expected = {_dotted_name(at): _shape_of(leaf) for at, leaf in leaves}
+    expected = {_dotted_name(key_path): _shape_of(leaf) for key_path, leaf in leaves}
     got = {name: _shape_of(array) for name, array in params.items()}
     for name in {**expected, **got}:
-        wanted, there = expected.get(name, "none"), got.get(name, "none")
-        if wanted != there:
+        wanted, stored = expected.get(name, "none"), got.get(name, "none")
+        if wanted != stored:
             full = f"params.{name}" if name else "params"
-            raise ValueError(f"{full}: expected {wanted}, got {there} in {path}")
+            raise ValueError(f"{full}: expected {wanted}, got {stored} in {path}")
     return jax.tree.unflatten(tree, [params[name] for name in expected])
 
 
@@ -155,10 +155,10 @@ def _shape_of(leaf):
 
 
 def _versions():
-    found = {}
+    versions = {}
     for name in PACKAGES:
         try:
-            found[name] = metadata.version(name)
+            versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
-            found[name] = "(not installed)"
-    return found
+            versions[name] = "(not installed)"
+    return versions

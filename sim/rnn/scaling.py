@@ -1,4 +1,4 @@
-"""Records in numbers near 1, and a network that takes and gives them in their units."""
+"""Scaling of records to numbers near 1, and a network between units and scaled numbers."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -14,7 +14,7 @@ from sim.records.experiment import Experiment, column_scale
 
 
 class Scaling(NamedTuple):
-    """What is taken off inputs and outputs, and divided by; kept with the network.
+    """Mean and scale of inputs and outputs, saved with the network.
 
     Attributes:
         u_mean, u_scale: (inputs,).
@@ -34,8 +34,8 @@ def scaling(experiments: Experiment | Sequence[Experiment]) -> Scaling:
         experiments: with xs (N, inputs) and y (N, outputs), where NaN is missing.
 
     Raises:
-        ValueError: an input is no array (N, inputs), widths differ, a number is infinite, or
-            a column has none.
+        ValueError: an input is not an array (N, inputs), widths differ, a number is infinite,
+            or a column holds only NaN.
 
     >>> found = scaling(Experiment(jnp.array([[1.0], [3.0]]), jnp.array([[2.0], [2.0]])))
     >>> found.u_mean.tolist(), found.u_scale.tolist(), found.y_scale.tolist()
@@ -61,8 +61,8 @@ def scaling(experiments: Experiment | Sequence[Experiment]) -> Scaling:
         empty = np.isnan(x).all(axis=0)
         if empty.any():
             raise ValueError(f"{name}: expected numbers, got NaN only in column {np.argmax(empty)}")
-    found = [of(x) for x in (u, y) for of in (partial(np.nanmean, axis=0), column_scale)]
-    return Scaling(*(jnp.asarray(x, jnp.result_type(float)) for x in found))
+    moments = [moment(x) for x in (u, y) for moment in (partial(np.nanmean, axis=0), column_scale)]
+    return Scaling(*(jnp.asarray(x, jnp.result_type(float)) for x in moments))
 
 
 def scale_stepper(stepper: Stepper, scaling: Scaling) -> Stepper:
@@ -75,8 +75,8 @@ def scale_stepper(stepper: Stepper, scaling: Scaling) -> Stepper:
         scaling: of `scaling`; its dtype is that of the stepper.
 
     Raises:
-        ValueError: from the step, u or y is of another width than the scaling, or is of
-            whole numbers: cells take none either, and a scaling rounded to them is wrong.
+        ValueError: from the step, u or y does not fit the width of the scaling, or holds
+            integers, to which a scaling would be rounded.
 
     >>> from sim import rollout
     >>> itself = Stepper(lambda: (), lambda c, x: (c, x))
@@ -89,16 +89,16 @@ def scale_stepper(stepper: Stepper, scaling: Scaling) -> Stepper:
 
 def _step(step, scaling, carry, u):
     u = _wide("u", u, scaling.u_mean)
-    by = jax.tree.map(lambda x: jnp.asarray(x, u.dtype), scaling)
-    u = (u - jnp.broadcast_to(by.u_mean, u.shape)) / jnp.broadcast_to(by.u_scale, u.shape)
+    scale = jax.tree.map(lambda x: jnp.asarray(x, u.dtype), scaling)
+    u = (u - jnp.broadcast_to(scale.u_mean, u.shape)) / jnp.broadcast_to(scale.u_scale, u.shape)
     carry, y = check.pair(step(carry, u))
     y = _wide("y", y, scaling.y_mean)
-    y = jnp.broadcast_to(by.y_mean, y.shape) + jnp.broadcast_to(by.y_scale, y.shape) * y
+    y = jnp.broadcast_to(scale.y_mean, y.shape) + jnp.broadcast_to(scale.y_scale, y.shape) * y
     return carry, y
 
 
 def _wide(name, x, mean):
-    """x as an array, held against the width of the scaling."""
+    """x as a floating array; ValueError unless it has the width of the scaling."""
     width = np.shape(mean)
     got = check.describe(x)
     if jax.tree.structure(x) == jax.tree.structure(0):

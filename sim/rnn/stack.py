@@ -1,4 +1,4 @@
-"""Several layers in one step: any, or equal ones whose parameters are stacked."""
+"""Several layers in one step: of any kind, or equal ones with stacked parameters."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,15 +17,14 @@ def stack(cell: Callable[[Any], Stepper], params: Any) -> Stepper:
         y₀ = x,   (cₗ, yₗ) ← cellₗ(cₗ, yₗ₋₁),   y = y_L
 
     Args:
-        cell: ``params -> Stepper``, such as `gru`; what it gives out is as wide as what it
-            takes in.
+        cell: ``params -> Stepper``, such as `gru`, with outputs as wide as its inputs.
         params: the parameters of all layers, each leaf with a leading axis of length L,
             as ``jax.vmap(lambda key: gru_params(key, n, n))(keys)`` makes them.
 
     Returns:
         A `Stepper`, that of `layers`: its carry is the tuple of the L carries. The layers
-        are written out one after the other: a loop over them inside the step compiles
-        sooner where they are many, but ran no faster with 2 and 8 layers of 8 to 256 units.
+        are written out one after the other: a loop over many of them inside the step
+        compiles faster, but ran no faster with 2 and 8 layers of 8 to 256 units.
 
     Raises:
         ValueError: params without a leading axis, or axes of different lengths.
@@ -63,7 +62,7 @@ def layers(*steppers: Stepper) -> Stepper:
     ``init(carries)`` takes one tuple. The carry is the tuple of the layers' own.
 
     Args:
-        steppers: at least one; each takes in what the one before gives out.
+        steppers: at least one; each takes the output of the one before.
 
     Returns:
         A `Stepper`.
@@ -79,7 +78,7 @@ def layers(*steppers: Stepper) -> Stepper:
     >>> stepper.step(stepper.init(), jnp.ones(2))[1].shape
     (4,)
     """
-    cascade(*steppers)  # the same mistakes
+    cascade(*steppers)  # for its checks
     inits, steps = (tuple(map(as_pytree, fs)) for fs in zip(*steppers, strict=True))
     return Stepper(Partial(_layers_init, inits), Partial(_layers_step, steps))
 

@@ -1,4 +1,4 @@
-"""A nonlinear state-space model: a linear system, and a network that corrects it."""
+"""A nonlinear state-space model: a linear system plus a network."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -19,7 +19,7 @@ class Params(NamedTuple):
 
     Attributes:
         A, B, C, D: the linear part, (n, n), (n, m), (p, n), (p, m).
-        b, c: what is always added to state and output, (n,), (p,).
+        b, c: constant offsets of state and output, (n,), (p,).
         net: of `mlp_params`, from n + m inputs to n + p outputs.
     """
 
@@ -41,30 +41,30 @@ def params(
     *,
     dtype: Any = None,
 ) -> Params:
-    """A random start without a record: slowly forgetting states, a network that begins as zero.
+    """Random initial parameters: slowly decaying states, and a network whose output is zero.
 
-    `from_linear` starts better where there is a record.
+    `from_linear` is a better start where there is a record.
 
     >>> params(jax.random.key(0), 1, 1, 2).A.shape
     (2, 2)
     """
     cell.check_key(key)
-    of_a, of_b, of_c, of_net = jax.random.split(key, 4)
+    A_key, B_key, C_key, net_key = jax.random.split(key, 4)
     sizes = (states + inputs, *hidden, states + outputs)
-    net = mlp_params(of_net, sizes, dtype=dtype, gain=0.0)
+    net = mlp_params(net_key, sizes, dtype=dtype, gain=0.0)
     dtype = net[0][0].dtype
-    A = 0.9 * cell.orthogonal(of_a, states, dtype)
-    B = jax.random.normal(of_b, (states, inputs), dtype)
-    C = jax.random.normal(of_c, (outputs, states), dtype) * states**-0.5
+    A = 0.9 * cell.orthogonal(A_key, states, dtype)
+    B = jax.random.normal(B_key, (states, inputs), dtype)
+    C = jax.random.normal(C_key, (outputs, states), dtype) * states**-0.5
     zero = jnp.zeros(states + outputs, dtype)
     return Params(A, B, C, jnp.zeros((outputs, inputs), dtype), zero[:states], zero[states:], net)
 
 
 def from_linear(key: jax.Array, linear: Any, hidden: Sequence[int] = (8,), *, u: Any) -> Params:
-    """A start that is a linear model, as `sim.fit.n4sid` finds it; the network begins as zero.
+    """Initial parameters from a linear model, such as one of `sim.fit.n4sid`.
 
-    The states are turned and scaled to covariance 1 under the covariance of u, so that the
-    network sees numbers near 1.
+    The states are transformed to covariance I while the input is u, so that the network
+    gets numbers near 1. The output of the network is zero at first.
 
     Args:
         key: of `jax.random`.
@@ -101,14 +101,14 @@ def from_linear(key: jax.Array, linear: Any, hidden: Sequence[int] = (8,), *, u:
 
 
 def _covariance(A, B, u):
-    """Of the states, while the input is u."""
+    """Covariance of the states while the input is u."""
     u = u[:20_000]  # enough for a covariance
-    x, seen = np.zeros(len(A)), np.zeros((len(u), len(A)))
+    x, states = np.zeros(len(A)), np.zeros((len(u), len(A)))
     for k, now in enumerate(u):
-        seen[k] = x
+        states[k] = x
         x = A @ x + B @ now
-    P = seen.T @ seen / len(u)
-    # A direction that u hardly moves keeps a scale, by what noise would leave of it.
+    P = states.T @ states / len(u)
+    # A direction that u hardly excites gets its scale from a little noise on all states.
     return P + 1e-6 * solve_discrete_lyapunov(A, B @ B.T + np.eye(len(A)) * np.trace(P) * 1e-6)
 
 
@@ -123,7 +123,7 @@ def state_space(params: Params) -> Stepper:
         params: `Params`; u (..., m), the carry s (..., n), y (..., p).
 
     Returns:
-        A `Stepper`; ``init()`` is zero, ``init(s)`` what is given.
+        A `Stepper`; ``init()`` is zero, ``init(s)`` is s.
 
     Raises:
         ValueError: parameters of another network; widths or batch axes that disagree.
@@ -142,7 +142,7 @@ def state_space(params: Params) -> Stepper:
 
 
 def _like(params):
-    """Shape and dtype of the state, all parameters held against its size."""
+    """Shape and dtype of the state; ValueError unless all parameters fit its size."""
     *linear, net = params
     n, m, p = np.shape(params.A)[:1], np.shape(params.B)[1:], np.shape(params.C)[:1]
     shapes = (n + n, n + m, p + n, p + m, n, p)

@@ -20,9 +20,9 @@ def from_torch(state: Mapping[str, np.ndarray], kind: str) -> tuple[NamedTuple, 
 
         W = weight_ihᵀ,   U = weight_hhᵀ,   b = bias_ih + bias_hh
 
-    but for the gate n of a GRU, whose two biases stay apart. The gates stand in the same
-    order here and there. No state_dict says what bends an ``nn.RNN``: weights of one with
-    ``nonlinearity="relu"`` are taken without a word, and the network is another, of tanh.
+    except for the gate n of a GRU, whose two biases stay separate. Both libraries have the
+    gates in the same order. A state_dict does not name the activation of an ``nn.RNN``:
+    weights of one with ``nonlinearity="relu"`` load without an error, into a tanh network.
 
     Args:
         state: name -> array, as ``{k: v.numpy() for k, v in module.state_dict().items()}``.
@@ -55,7 +55,7 @@ def from_torch(state: Mapping[str, np.ndarray], kind: str) -> tuple[NamedTuple, 
     bias = any(key.startswith("bias") for key in state)
     inputs, hidden = _widths(state)
     dtype = jnp.asarray(state["weight_ih_l0"]).dtype
-    found = []
+    params = []
     for layer in range(depth):
         width = hidden if layer else inputs
         rows = GATES[kind] * hidden
@@ -66,8 +66,8 @@ def from_torch(state: Mapping[str, np.ndarray], kind: str) -> tuple[NamedTuple, 
             else np.zeros(shape)
             for name, shape in zip(NAMES, shapes, strict=True)
         ]
-        found.append(_params(kind, hidden, *arrays, dtype))
-    return tuple(found)
+        params.append(_params(kind, hidden, *arrays, dtype))
+    return tuple(params)
 
 
 def _params(kind, hidden, W, U, b_i, b_h, dtype):
@@ -84,7 +84,7 @@ def _params(kind, hidden, W, U, b_i, b_h, dtype):
 
 
 def _depth(state):
-    """The number of layers, all keys known."""
+    """The number of layers; ValueError unless all keys are known."""
     depth = 0
     for key in state:
         match = re.fullmatch(r"(\w+)_l(\d+)", str(key))

@@ -73,7 +73,7 @@ def test_a_seed_is_no_key(cell):
         with pytest.raises(ValueError, match=line):
             call()
     assert cell.params(jax.random.PRNGKey(0), 1, 2)
-    with pytest.raises(ValueError, match="^sizes: expected inputs and outputs at least, got 3$"):
+    with pytest.raises(ValueError, match="^sizes: expected at least inputs and outputs, got 3$"):
         mlp_params(jax.random.key(0), 3)
 
 

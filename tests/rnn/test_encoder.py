@@ -87,7 +87,7 @@ def test_mistakes_are_one_line():
     for call, line in [
         (
             lambda: seen(e, 5),
-            "experiment: expected more than 5 samples, which the encoder sees, got 5",
+            "experiment: expected more than 5 samples, which the encoder reads, got 5",
         ),
         (lambda: seen(e, 0), "n: expected an integer of at least 1, got 0"),
         (

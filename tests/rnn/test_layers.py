@@ -233,7 +233,7 @@ def test_mistakes_are_one_line():
         ),
         (
             lambda: readout(one, np.ones((3, 2)), np.ones(2)).step(one.init(), XS[0]),
-            "W: expected (4, outputs), the width read, got (3, 2)",
+            "W: expected (4, outputs), the width of the layer, got (3, 2)",
         ),
         (
             lambda: bidirectional(one, one, XS[0]),

@@ -98,8 +98,11 @@ def test_what_cannot_be_kept_is_said_and_leaves_no_file(tmp_path):
             lambda: save(path, 1.0, scaling=(1.0, 2.0)),
             "scaling: expected a Scaling or a StateScaling, got tuple",
         ),
-        (lambda: save(path, 1.0, config={"f": json}), "config: expected what JSON can say, got"),
-        (lambda: save(path, 1.0, config={"f": float("nan")}), "config: expected what JSON can say"),
+        (lambda: save(path, 1.0, config={"f": json}), "config: expected what JSON can hold, got"),
+        (
+            lambda: save(path, 1.0, config={"f": float("nan")}),
+            "config: expected what JSON can hold",
+        ),
     ]:
         with pytest.raises(ValueError) as raised:
             call()

@@ -1,10 +1,14 @@
 """Filter design with scipy.signal's names, differentiable in cutoff, ripple and Q.
 
-An analog prototype (zeros, poles, gain of a low-pass with its edge at 1 rad/s), moved
-in frequency (`lp2lp_zpk` and its like), made digital (`bilinear_zpk`), and written as
-`sos`, `zpk` or `ba`. Numbers are designed by NumPy in float64; what is traced is designed
-by jax.numpy in its own dtype. Symbols: ``z p k`` zeros, poles, gain; ``b a`` numerator
-and denominator; ``N`` order; ``Wn`` critical frequencies; ``Q`` quality factor.
+A design takes an analog prototype (zeros, poles and gain of a low-pass with its edge at
+1 rad/s), shifts it in frequency (`lp2lp_zpk` and others), makes it digital
+(`bilinear_zpk`), and writes it as `sos`, `zpk` or `ba`. NumPy computes it in float64 from
+numbers, jax.numpy from traced values in their dtype. A file belongs here if it computes
+coefficients; one that filters samples belongs in `filters.iir`, which imports this
+package.
+
+Symbols: ``z p k`` zeros, poles, gain; ``b a`` numerator and denominator; ``N`` order; ``Wn``
+critical frequencies; ``Q`` quality factor.
 """
 
 from filters.iir.design.bessel import besselap

@@ -50,23 +50,25 @@ def _zeros(N):
     """The zeros of θ_N: a first guess in floats, then Aberth's method with exact values."""
     f = math.factorial
     coefficients = [f(2 * N - k) // (2 ** (N - k) * f(k) * f(N - k)) for k in range(N, -1, -1)]
-    # In units of their mean modulus the coefficients span least.
+    # In units of their mean modulus the coefficients span the fewest decades.
     unit = coefficients[-1] ** (1 / N)
     s = unit * np.roots([c / unit**i for i, c in enumerate(coefficients)])
     for _ in range(100):
         value, slope = _horner(coefficients, s)
-        # The others repel each, so that no two go to one zero.
+        # Each zero is repelled by the others, so that no two converge to the same.
         gaps = s[:, None] - s + np.diag(np.full(N, np.inf))
         newton = value / slope
         s = s - newton / (1 - newton * np.sum(1 / gaps, axis=1))
-        if np.all(np.abs(newton) < 1e-12 * np.abs(s)):  # the next would be exact: this is
+        if np.all(
+            np.abs(newton) < 1e-12 * np.abs(s)
+        ):  # converged: the next correction would be below rounding
             break
     s = s[np.argsort(-s.imag)]
     return (s + s[::-1].conj()) / 2
 
 
 def _horner(coefficients, s):
-    """A polynomial and its derivative in integers, for the terms cancel to 20 digits."""
+    """A polynomial and its derivative in integers, as the terms cancel to 20 digits."""
     one = 1 << BITS
     re, im = (np.array([int(x) for x in part * 2.0**BITS], object) for part in (s.real, s.imag))
 

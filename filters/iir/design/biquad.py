@@ -4,9 +4,9 @@ With w = 2π w0/fs, c = cos w, α = sin w / 2Q and A = 10^(gain/40), the formula
 R. Bristow-Johnson, *Audio EQ Cookbook*, W3C Group Note 2021, divided by a₀.
 
 Each returns sos of shape (n, 6): one row, or one for each of n frequencies, Qs or
-gains, which broadcast; as `sos` the rows are a cascade, an equaliser say. They
-differentiate in all arguments, and raise ValueError where w0 is not between 0 and fs/2
-or Q is not above 0.
+gains, which broadcast; as `sos` the rows are a cascade, such as an equaliser. They
+differentiate in all arguments, and raise ValueError unless w0 is between 0 and fs/2 and Q
+is above 0.
 """
 
 import numpy as np

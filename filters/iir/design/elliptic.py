@@ -5,7 +5,7 @@ import numpy as np
 from filters.iir.design.prototypes import LN10, ripple
 from filters.iir.numeric import arithmetic, decibels, is_traced, loop, order
 
-# Each converges quadratically: in float64 these suffice for 1 − k ≥ 1e-15, dB ≤ 300.
+# The iterations converge quadratically: in float64 these suffice for 1 − k ≥ 1e-15, dB ≤ 300.
 AGM_STEPS = 10
 LANDEN_STEPS = 8
 NOME_TERMS = 8
@@ -65,7 +65,7 @@ def ellipap(N, rp, rs):
     im = -s * xp.sqrt((1 + y * y) * (1 + (k * y) ** 2)) / below
     p = ar.rect(-y * cn_dn / below, im)
 
-    real = N % 2  # the first of each is at u = 0
+    real = N % 2  # the first one of each list is at u = 0
     y = 1 / (k * s[real:])
     z = ar.rect(xp.zeros_like(y), y)
     z, p = xp.concatenate([z, xp.conj(z)]), xp.concatenate([p, xp.conj(p[real:])])

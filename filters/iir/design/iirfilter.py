@@ -48,12 +48,11 @@ OUTPUTS = ("ba", "zpk", "sos")
 def iirfilter(
     N, Wn, rp=None, rs=None, btype="band", analog=False, ftype="butter", output="ba", fs=None
 ):
-    """A classical IIR filter: prototype, to its band, and, unless analog, to the z plane.
+    """A classical IIR filter: a prototype, moved to its band and, unless analog, to the z plane.
 
         s → s/ω₀, ω₀/s, (s² + ω₀²)/(Bs) or Bs/(s² + ω₀²);   s = 4 (z − 1)/(z + 1)
 
-    with the edges moved so that the bilinear map brings them to where they were asked:
-    ω = 4 tan(πWn/2).
+    with the edges prewarped, so that the bilinear map takes them to Wn: ω = 4 tan(πWn/2).
 
     Args:
         N: the order; a band filter has 2N poles. Static.
@@ -74,13 +73,13 @@ def iirfilter(
         arrays and traced values.
 
     Raises:
-        ValueError: the order is no order, an edge not between 0 and the Nyquist
-            frequency, the number of edges wrong for the band, a ripple missing or not
-            positive, or a name unknown. Values are checked unless traced.
+        ValueError: the order is not an integer of at least 0, an edge is not between 0 and
+            the Nyquist frequency, the band has another number of edges, a ripple is
+            missing or not positive, or a name is unknown. Traced values are not checked.
 
-    "sos" keeps its precision where "ba" loses it, and under gradients too: prefer it.
-    Where an odd order meets a band so wide that the two poles of its real prototype pole
-    touch, "zpk" has no derivative.
+    Prefer "sos": it keeps its precision where "ba" loses it, also under gradients. With an
+    odd order and a band so wide that the two poles from the real prototype pole coincide,
+    "zpk" has no derivative.
 
     Reference: Parks and Burrus, *Digital Filter Design*, Wiley 1987, ch. 7.
 
@@ -104,8 +103,8 @@ def iirfilter(
         if kind in users or value is not None:
             decibels(name, value, meaning)
 
-    # Compiled by itself, once for each set of names: a gradient of a design outside
-    # `jit` would otherwise compile hundreds of operations one by one.
+    # Compiled once for each set of names: otherwise a gradient of a design outside `jit`
+    # would compile hundreds of operations one by one.
     build = _compiled if is_traced(Wn, rp, rs, fs) else _design
     statics = (N, band, bool(analog), kind, str(output).lower())
     return evaluate(partial(build, *statics), Wn, rp, rs, fs)
@@ -148,11 +147,11 @@ _compiled = jax.jit(_design, static_argnums=range(5))
 
 
 def _lookup(name, value, table, otherwise):
-    found = table.get(value.lower()) if isinstance(value, str) else None
-    if found is None:
+    full_name = table.get(value.lower()) if isinstance(value, str) else None
+    if full_name is None:
         known = ", ".join(dict.fromkeys(table.values() if name == "btype" else FAMILIES))
         raise ValueError(f"{name}: '{value}' is {otherwise}; expected one of {known}")
-    return found
+    return full_name
 
 
 def _check_edges(Wn, edges, band, analog, fs):

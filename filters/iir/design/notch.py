@@ -1,4 +1,4 @@
-"""Notch, peak and comb: one frequency, or its multiples, taken out or let through."""
+"""Notch, peak and comb filters: they remove or pass one frequency or its multiples."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from filters.iir.numeric import ArgumentError, arithmetic, evaluate, is_traced, 
 
 
 class NotOneNumber(ArgumentError, TypeError):
-    """Several numbers for one: a TypeError, as scipy raises."""
+    """An argument is several numbers instead of one: also a TypeError, as in scipy."""
 
 
 def iirnotch(w0, Q, fs=2.0):
@@ -25,7 +25,7 @@ def iirnotch(w0, Q, fs=2.0):
 
     Raises:
         ValueError: w0 is not between 0 and fs/2, or Q is not above 0.
-        TypeError: one of them is several numbers.
+        TypeError: an argument is several numbers instead of one.
 
     Reference: S. J. Orfanidis, *Introduction to Signal Processing*, 1996, sec. 11.3.
 

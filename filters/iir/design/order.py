@@ -1,13 +1,14 @@
 """The lowest order, and its critical frequencies, that meet a specification.
 
-A pass band that loses gpass dB at most, a stop band attenuated by gstop dB at least: moved
-to the low-pass prototype, these are two numbers, the selectivity of the edges and the
-discrimination of the levels,
+A specification allows a loss of at most gpass dB in the pass band and asks for at least
+gstop dB of attenuation in the stop band. For the low-pass prototype it becomes two numbers,
+the selectivity of the edges and the discrimination of the levels,
 
     κ = ωs/ωp,   δ² = (10^(gstop/10) − 1) / (10^(gpass/10) − 1)
 
-and the order of each family is the quotient of a function of δ and the same of κ. An order
-shapes arrays: NumPy computes it, from numbers. The design differentiates in Wn, as ever.
+and the order of each family is the quotient of a function of δ and the same function of κ.
+An order gives the shape of arrays, so NumPy computes it from numbers. The design itself
+differentiates in Wn.
 """
 
 import math
@@ -24,7 +25,7 @@ BANDS = {1: ("lowpass", "highpass"), 2: ("bandstop", "bandpass")}  # by the numb
 
 
 class Specification(NamedTuple):
-    """What is asked of the prototype: κ and δ, and where its pass band comes to lie, in rad/s."""
+    """The specification of the prototype: κ and δ, and the edges of its pass band in rad/s."""
 
     band: str
     passband: np.ndarray  # (1,) or (2,)
@@ -55,8 +56,8 @@ def buttord(wp, ws, gpass, gstop, analog=False, fs=None):
         ValueError: an edge out of range or traced, bands that do not lie one in the other,
             gpass not below gstop, or one of them not above 0.
 
-    Of a band-stop the pass band is widened until both of its edges are as steep, which
-    lowers N. scipy searches that place to 1e-5; here it is exact.
+    The pass band of a band-stop is widened until both transitions are equally steep, which
+    lowers N. scipy searches for these edges to 1e-5; here they are exact.
 
     Reference: Parks and Burrus, *Digital Filter Design*, Wiley 1987, ch. 7.
 
@@ -146,7 +147,7 @@ def iirdesign(wp, ws, gpass, gstop, analog=False, ftype="ellip", output="ba", fs
 
 
 def _check_specification(wp, ws, gpass, gstop, analog, fs):
-    """The specification, checked and moved to the prototype."""
+    """The specification of the prototype; ValueError unless the arguments make one."""
     given = {"wp": wp, "ws": ws, "gpass": gpass, "gstop": gstop, "fs": fs}
     for name in (name for name, value in given.items() if is_traced(value)):
         raise ValueError(f"{name}: expected numbers, which give the order, got a traced value")
@@ -176,7 +177,7 @@ def _check_specification(wp, ws, gpass, gstop, analog, fs):
     if np.any(p == s) or len(p) == 2 and (s[1] < p[1]) != below:
         raise ValueError(f"wp: {words}")
     band = BANDS[len(p)][0 if below else 1]
-    if band == "bandstop":  # κ is largest where p₀p₁ = s₀s₁: moved inward until it is
+    if band == "bandstop":  # κ is largest where p₀p₁ = s₀s₁: one edge moves inward to it
         p = np.array([max(p[0], s[0] * s[1] / p[1]), min(p[1], s[0] * s[1] / p[0])])
     low = s / p if len(p) == 1 else (s * s - p[0] * p[1]) / (s * (p[1] - p[0]))
     inverted = band in ("highpass", "bandstop")
