@@ -48,8 +48,8 @@ def test_a_task_an_objective_and_a_solver(scansim):
         "task=workshop.decay",
         "rate=0.3",
         "objective._target_=workshop.objective.LogErrors",
-        "solver._target_=workshop.solver.gradient_descent",
-        "solver.share=0.01",
+        "solver._target_=workshop.solver.FullSteps",
+        "solver.share=0.9",
     )
     assert json.loads((out / "rate.json").read_text()) == pytest.approx(0.3, abs=1e-6)
     known = json.loads((out / "run.json").read_text())

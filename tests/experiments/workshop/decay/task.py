@@ -48,7 +48,7 @@ def run(prepared, directory, *, report, **_):
             {"rate": jnp.asarray(0.1)},
             Experiment(None, y[:, None]),
             solver=prepared.solver,
-            steps=200,
+            steps=50,
         )
     rate = float(found.params["rate"])
     (directory / "rate.json").write_text(json.dumps(rate))
