@@ -1,4 +1,4 @@
-"""A discrete linear system: simulated as scipy does, predicted by its innovations, refined."""
+"""A discrete linear system: simulation, prediction and fits against scipy."""
 
 import jax
 import jax.numpy as jnp
@@ -35,7 +35,7 @@ def outputs(params, x0, inputs):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_a_simulation_is_that_of_scipy(dtype):
+def test_a_simulation_agrees_with_scipy(dtype):
     system = Linear(*(M.astype(dtype) for M in TRUTH._replace(D=np.eye(2))))
     u = recorded(50, 0)[0].astype(dtype)
     y = outputs(system, np.ones(2, dtype), u)
@@ -44,7 +44,7 @@ def test_a_simulation_is_that_of_scipy(dtype):
     np.testing.assert_allclose(y, expected, rtol=0, atol=100 * np.finfo(dtype).eps)
 
 
-def test_a_prediction_leaves_the_innovations_and_a_missing_sample_is_no_news():
+def test_a_prediction_leaves_the_innovations_and_ignores_missing_samples():
     u, y, e = recorded(60, 1)
     predicted = outputs(TRUTH, np.array([0.5, -0.5]), (u, y))
     np.testing.assert_allclose(y - predicted, e, rtol=0, atol=1e-13)
@@ -59,12 +59,12 @@ def test_a_prediction_leaves_the_innovations_and_a_missing_sample_is_no_news():
     assert np.isfinite(slope).all() and np.abs(slope).max() > 0
 
 
-def test_the_fit_of_the_prediction_error_is_that_of_scipy():
+def test_a_fit_of_the_prediction_error_agrees_with_scipy():
     u, y, _ = recorded(300, 2)
     start = n4sid(u, y, 2)
     known = {"A": "fixed", "C": "fixed", "D": "fixed"}
     objective, e = Simulation(linear), Experiment((u, y), y)
-    found = fit(
+    result = fit(
         objective,
         start.system,
         e,
@@ -80,36 +80,37 @@ def test_the_fit_of_the_prediction_error_is_that_of_scipy():
         for k in range(len(y)):
             left.append(y[k] - start.C @ x - start.D @ u[k])
             x = start.A @ x + B @ u[k] + K @ left[-1]
-        return (np.array(left) * np.asarray(found.problem.weights)).ravel()
+        return (np.array(left) * np.asarray(result.problem.weights)).ravel()
 
     begin = np.concatenate([start.B.ravel(), start.K.ravel()])
     expected = least_squares(errors, begin, ftol=1e-14, xtol=1e-12).x
-    got = np.concatenate([np.ravel(found.params.B), np.ravel(found.params.K)])
+    got = np.concatenate([np.ravel(result.params.B), np.ravel(result.params.K)])
     np.testing.assert_allclose(got, expected, atol=1e-6)
 
 
-def test_all_matrices_at_once_come_nearer_to_the_truth_than_where_they_began():
+def test_a_fit_of_all_matrices_improves_on_its_start():
     u, y, _ = recorded(600, 3, noise=0.5)
     start = n4sid(u, y, 2)
-    found = fit(
+    result = fit(
         Simulation(linear),
         start.system,
         Experiment((u, y), y),
         states=start.x0,
         parameters={"D": "fixed"},
     )
-    assert found.message.startswith("converged")
-    # The state may be turned: that is said, and the simulated output has a finite band.
+    assert result.message.startswith("converged")
+    # Any basis of the state is equivalent: that is reported, and the band of the output is finite.
     assert (
-        "A[0, 0]" in found.uncertainty.open[0] and "only a combination" in found.uncertainty.open[0]
+        "A[0, 0]" in result.uncertainty.open[0]
+        and "only a combination" in result.uncertainty.open[0]
     )
-    assert np.isfinite(bands(found).sd).all()
+    assert np.isfinite(bands(result).sd).all()
 
     def response(system):
         A, B, C, _, K = system
         return np.stack([C @ np.linalg.matrix_power(A, k) @ np.hstack([B, K]) for k in range(8)])
 
-    away = [np.linalg.norm(response(s) - response(TRUTH)) for s in (start.system, found.params)]
+    away = [np.linalg.norm(response(s) - response(TRUTH)) for s in (start.system, result.params)]
     assert away[1] < away[0]
 
 
@@ -119,12 +120,12 @@ def test_a_series_without_input():
     for k in range(1, 400):
         y[k] = 0.8 * y[k - 1] + random[k]
     start = n4sid(None, y, 1)
-    found = fit(Simulation(linear), start.system, Experiment((None, y), y), states=start.x0)
+    result = fit(Simulation(linear), start.system, Experiment((None, y), y), states=start.x0)
     # What it foresees is no worse than by the AR(1) that least squares finds, which it holds.
     by_hand = (y[1:, 0] @ y[:-1, 0]) / (y[:-1, 0] @ y[:-1, 0])
-    errors = y - outputs(found.params, found.states[0], (None, y))
+    errors = y - outputs(result.params, result.states[0], (None, y))
     assert np.sum(errors[1:] ** 2) <= np.sum((y[1:] - by_hand * y[:-1]) ** 2) * (1 + 1e-4)
-    assert abs(float(found.params.A[0, 0]) - 0.8) < 0.1
+    assert abs(float(result.params.A[0, 0]) - 0.8) < 0.1
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A parameter that its bound holds: what is said of it, whatever the start and the kind."""
+"""A parameter at an active bound: how it is reported, for any start and constraint."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -46,44 +46,46 @@ def end(rise):
         ((-np.inf, 0), -0.1),
     ],
 )
-def test_a_bound_that_holds_in_a_sum_of_squares(bounds, start):
+def test_an_active_bound_of_a_sum_of_squares(bounds, start):
     side = 1 if bounds[0] == 0 else -1
     e = Experiment(side * X, Y[:, None])
-    found = fit(Simulation(line), {"a": 0.0, "b": start}, e, parameters={"b": bounds})
-    trust = found.uncertainty
-    assert found.message.startswith("converged") and found.message.endswith(
+    result = fit(Simulation(line), {"a": 0.0, "b": start}, e, parameters={"b": bounds})
+    uncertainty = result.uncertainty
+    assert result.message.startswith("converged") and result.message.endswith(
         "; b is held by its bound 0"
     )
-    assert trust.held == ("b is held by its bound 0",) and not trust.open
+    assert uncertainty.held == ("b is held by its bound 0",) and not uncertainty.open
     # The other as if it were alone, but for the degrees of freedom.
     sd = np.sqrt(squares(0) / 58 / 60)
-    np.testing.assert_allclose(trust.standard_error, [sd, np.nan], rtol=1e-4)
-    np.testing.assert_allclose(bands(found).sd, sd, rtol=1e-4)
-    assert np.isnan(trust.interval()[1]).all() and np.isfinite(trust.interval()[0]).all()
+    np.testing.assert_allclose(uncertainty.standard_error, [sd, np.nan], rtol=1e-4)
+    np.testing.assert_allclose(bands(result).sd, sd, rtol=1e-4)
+    assert (
+        np.isnan(uncertainty.interval()[1]).all() and np.isfinite(uncertainty.interval()[0]).all()
+    )
     expected = end(squares(0) * t.ppf(0.975, 58) ** 2 / 58)
     np.testing.assert_allclose(
-        profile(found, "b").interval, sorted([0, side * expected]), rtol=1e-3, atol=1e-6
+        profile(result, "b").interval, sorted([0, side * expected]), rtol=1e-3, atol=1e-6
     )
 
 
 @pytest.mark.parametrize("start", [0.5, 0.0])
-def test_a_bound_that_holds_in_a_likelihood(start):
+def test_an_active_bound_of_a_likelihood(start):
     e = Experiment((jnp.asarray(Y), jnp.asarray(X)), Y[:, None])
-    found = fit(
+    result = fit(
         Prediction(filtered),
         {"a": 0.0, "b": start},
         e,
         parameters={"b": (0, 1)},
         states=Gaussian(np.zeros(1), np.zeros((1, 1))),
     )
-    assert found.message.startswith("converged") and found.message.endswith(
+    assert result.message.startswith("converged") and result.message.endswith(
         "; b is held by its bound 0"
     )
-    trust = found.uncertainty
-    np.testing.assert_allclose(trust.standard_error, [0.1 / np.sqrt(60), np.nan], rtol=1e-4)
-    assert not trust.open
+    uncertainty = result.uncertainty
+    np.testing.assert_allclose(uncertainty.standard_error, [0.1 / np.sqrt(60), np.nan], rtol=1e-4)
+    assert not uncertainty.open
     expected = end(0.01 * chi2.ppf(0.95, 1))
-    np.testing.assert_allclose(profile(found, "b").interval, [0, expected], rtol=1e-3, atol=1e-6)
+    np.testing.assert_allclose(profile(result, "b").interval, [0, expected], rtol=1e-3, atol=1e-6)
 
 
 @pytest.mark.parametrize("start", [0.5, 1.0])
@@ -91,17 +93,17 @@ def test_a_bound_far_from_what_the_records_say(start):
     """b is 5 in them and at most 1: rounding leaves no way to the bound, and the loss is steep."""
     y = 5 * X + Y
     e = Experiment(X, y[:, None])
-    found = fit(Simulation(line), {"a": 0.0, "b": start}, e, parameters={"b": (0, 1)})
-    assert found.message.endswith("; b is held by its bound 1")
+    result = fit(Simulation(line), {"a": 0.0, "b": start}, e, parameters={"b": (0, 1)})
+    assert result.message.endswith("; b is held by its bound 1")
 
     def left(b):
         return np.sum((y - b * X - np.mean(y)) ** 2)
 
     end = brentq(lambda b: left(b) - left(1) * (1 + t.ppf(0.975, 58) ** 2 / 58), 0, 1)
-    np.testing.assert_allclose(profile(found, "b").interval, [end, 1], rtol=1e-3)
+    np.testing.assert_allclose(profile(result, "b").interval, [end, 1], rtol=1e-3)
 
 
-def test_a_value_far_from_a_bound_in_units_of_its_error_is_not_held():
+def test_a_bound_many_standard_errors_away_is_not_active():
     e = Experiment(X, (Y + 0.1 * X)[:, None])
     wide = fit(Simulation(line), {"a": 0.0, "b": 0.5}, e, parameters={"b": (0, 1e6)})
     free = fit(Simulation(line), {"a": 0.0, "b": 0.5}, e)

@@ -1,4 +1,4 @@
-"""Residuals with a memory: what the white formula makes of them, and what the right one does."""
+"""Coloured residuals: intervals by the formula for white noise, and by the right one."""
 
 from dataclasses import replace
 
@@ -57,15 +57,18 @@ def test_intervals_cover_the_truth_under_coloured_noise():
     for _ in range(10):
         searches = step(searches, noise)
     assert (np.asarray(searches.status) == CONVERGED).all()
-    found = []
+    intervals = []
     for i in range(COUNT):
-        own, one = jax.tree.map(lambda leaf, i=i: leaf[i], searches), replicated(noise[i])
-        white = from_fisher_information(one, own.z, own.linearisation)
-        ended = Fit(None, None, None, None, white, "", SearchState(own, one.weights, 0), one)
-        found.append((white.interval()[:2], coloured(ended).interval()[:2]))
-    low, high = np.moveaxis(np.array(found), 3, 0)
-    white, own = np.mean((low <= [1.5, 2.0]) & (high >= [1.5, 2.0]), axis=0)
-    assert (white < 0.75).all() and (own >= 0.90).all() and (own <= 0.985).all(), (white, own)
+        search, one = jax.tree.map(lambda leaf, i=i: leaf[i], searches), replicated(noise[i])
+        white = from_fisher_information(one, search.z, search.linearisation)
+        result = Fit(None, None, None, None, white, "", SearchState(search, one.weights, 0), one)
+        intervals.append((white.interval()[:2], coloured(result).interval()[:2]))
+    low, high = np.moveaxis(np.array(intervals), 3, 0)
+    white, with_memory = np.mean((low <= [1.5, 2.0]) & (high >= [1.5, 2.0]), axis=0)
+    assert (white < 0.75).all() and (with_memory >= 0.90).all() and (with_memory <= 0.985).all(), (
+        white,
+        with_memory,
+    )
 
 
 def level(p):
@@ -79,21 +82,23 @@ def fitted(y, **kwargs):
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-def test_white_residuals_keep_their_intervals_and_what_is_known_its_weight(dtype):
+def test_white_residuals_keep_their_intervals_and_priors_their_weight(dtype):
     y = np.random.default_rng(1).normal(size=(500, 1)).astype(dtype)
     for parameters in (None, {"a": {"mean": 0.0, "sd": 0.01}}):
-        found = fitted(y, parameters=parameters)
-        own = coloured(found)
-        np.testing.assert_allclose(own.standard_error, found.uncertainty.standard_error, rtol=0.25)
-        assert 0.8 < own.degrees / found.uncertainty.degrees < 1.2
-    np.testing.assert_allclose(own.standard_error[0], 0.01, rtol=0.1)
+        result = fitted(y, parameters=parameters)
+        uncertainty = coloured(result)
+        np.testing.assert_allclose(
+            uncertainty.standard_error, result.uncertainty.standard_error, rtol=0.25
+        )
+        assert 0.8 < uncertainty.degrees / result.uncertainty.degrees < 1.2
+    np.testing.assert_allclose(uncertainty.standard_error[0], 0.01, rtol=0.1)
 
 
 def test_bands_follow_the_covariance():
-    found = fitted(np.cumsum(np.random.default_rng(2).normal(size=(300, 1)), axis=0))
-    own = coloured(found)
-    ratio = bands(found._replace(uncertainty=own)).sd / bands(found).sd
-    wider = own.standard_error / found.uncertainty.standard_error
+    result = fitted(np.cumsum(np.random.default_rng(2).normal(size=(300, 1)), axis=0))
+    uncertainty = coloured(result)
+    ratio = bands(result._replace(uncertainty=uncertainty)).sd / bands(result).sd
+    wider = uncertainty.standard_error / result.uncertainty.standard_error
     assert wider[0] > 3 and np.abs(ratio).max() < 1.01 * wider.max() and ratio.mean() > 2
 
 
@@ -104,12 +109,12 @@ def test_an_autoregression_is_found_through_gaps(every):
     e[np.arange(len(e)) % every > 0] = np.nan
     if every == 1:
         e[np.random.default_rng(4).random(len(e)) < 0.2] = np.nan
-    found = autoregression(e)
+    result = autoregression(e)
     h = np.zeros(60)
-    h[: len(found.impulse(60))] = found.impulse(60)
+    h[: len(result.impulse(60))] = result.impulse(60)
     np.testing.assert_allclose(h[: 10 * every : every], 0.9 ** (every * np.arange(10)), atol=0.06)
     # The variance of the noise, at the samples that are seen, is that of e.
-    np.testing.assert_allclose(found.variance * h @ h, np.nanmean(e**2), rtol=0.02)
+    np.testing.assert_allclose(result.variance * h @ h, np.nanmean(e**2), rtol=0.02)
 
 
 def test_the_sum_over_all_pairs_is_that_of_the_whole_matrix():
@@ -127,11 +132,11 @@ def test_the_sum_over_all_pairs_is_that_of_the_whole_matrix():
     np.testing.assert_allclose(_sandwich(J, noise, G), whole, rtol=2e-3, atol=0.1)
 
 
-def test_what_has_no_such_covariance_is_said():
-    found = fitted(np.random.default_rng(6).normal(size=(50, 1)))
-    apart = found._replace(problem=replace(found.problem, join=jnp.ones(1)))
+def test_a_fit_without_such_a_covariance_is_refused():
+    result = fitted(np.random.default_rng(6).normal(size=(50, 1)))
+    apart = result._replace(problem=replace(result.problem, join=jnp.ones(1)))
     with pytest.raises(ValueError, match="found: expected a fit in one piece"):
         coloured(apart)
-    by_filter = found._replace(problem=replace(found.problem, objective=Prediction(level)))
+    by_filter = result._replace(problem=replace(result.problem, objective=Prediction(level)))
     with pytest.raises(ValueError, match="found: expected a fit of a simulation, got one of a lik"):
         coloured(by_filter)

@@ -1,4 +1,4 @@
-"""Intervals cover the truth at the rate they state: 200 replications of the noise in each objective."""
+"""Intervals cover the truth at the stated rate, in 200 replications for each objective."""
 
 from dataclasses import replace
 
@@ -59,7 +59,7 @@ def replications(problem):
 
 
 @pytest.mark.parametrize("segments", [1, 5])
-def test_a_simulation_and_segments_drawn_together(clean, segments):
+def test_a_simulation_and_joined_segments(clean, segments):
     problem, z = build_problem(LAG, TRUTH, clean, None, 0.5)
     if segments > 1:
         problem, z, _ = build_segments(problem, z, TRUTH, None, segments, None)
@@ -78,15 +78,15 @@ def test_a_simulation_and_segments_drawn_together(clean, segments):
     for _ in range(25):
         searches = step(searches, noise)
     assert (np.asarray(searches.status) == CONVERGED).all()
-    found = []
+    intervals = []
     for i in range(COUNT):
-        own = jax.tree.map(lambda leaf, i=i: leaf[i], searches)
-        found.append(
-            from_fisher_information(replicated(noise[i]), own.z, own.linearisation).interval(0.95)[
-                :3
-            ]
+        search = jax.tree.map(lambda leaf, i=i: leaf[i], searches)
+        intervals.append(
+            from_fisher_information(replicated(noise[i]), search.z, search.linearisation).interval(
+                0.95
+            )[:3]
         )
-    covers(found, [1.5, 2.0, 0.5])
+    covers(intervals, [1.5, 2.0, 0.5])
 
 
 def test_windows_of_a_simulation(clean):
@@ -105,11 +105,13 @@ def test_windows_of_a_simulation(clean):
     step = jax.jit(jax.vmap(further))
     for _ in range(60):
         searches = step(searches, noise)
-    found = []
+    intervals = []
     for i, z in enumerate(searches.z):
-        own = replicated(noise[i])
-        found.append(from_fisher_information(own, z, linearise(own, z)).interval(0.95))
-    covers(found, [1.5, 2.0, 0.5])
+        replication = replicated(noise[i])
+        intervals.append(
+            from_fisher_information(replication, z, linearise(replication, z)).interval(0.95)
+        )
+    covers(intervals, [1.5, 2.0, 0.5])
 
 
 def driven(p):
@@ -125,7 +127,7 @@ def test_a_prediction_by_a_kalman_filter():
     x = lfilter([1.0], [1.0, -0.7], u[:, 0] + 0.5 * rng.normal(size=(COUNT, 200)), axis=1)
     ys = x[..., None] + 0.1 * rng.normal(size=(COUNT, 200, 1))
     ys[:, ::8] = np.nan
-    truth, found = {"a": 0.7, "b": 1.0, "sd": 0.5}, []
+    truth, intervals = {"a": 0.7, "b": 1.0, "sd": 0.5}, []
     for y in ys:
         e = Experiment({"u": u, "y": y}, y)
         one = fit(
@@ -136,8 +138,8 @@ def test_a_prediction_by_a_kalman_filter():
             states=Gaussian(np.zeros(1), np.zeros((1, 1))),
             tolerance=1e-6,
         )
-        found.append(one.uncertainty.interval(0.95))
-    covers(found, [0.7, 1.0, 0.5])
+        intervals.append(one.uncertainty.interval(0.95))
+    covers(intervals, [0.7, 1.0, 0.5])
 
 
 def wandering(p):
@@ -150,7 +152,7 @@ def test_variances_by_a_likelihood_of_few_samples():
     rng = np.random.default_rng(2)
     x = np.cumsum(np.sqrt(0.1) * rng.normal(size=(COUNT, 120)), axis=1)
     ys = x[..., None] + rng.normal(size=(COUNT, 120, 1))
-    truth, found = {"level": 0.1, "noise": 1.0}, []
+    truth, intervals = {"level": 0.1, "noise": 1.0}, []
     for y in ys:
         one = fit(
             Prediction(wandering),
@@ -160,6 +162,6 @@ def test_variances_by_a_likelihood_of_few_samples():
             parameters={"level": "positive", "noise": "positive"},
             states=Gaussian(np.zeros(1), np.zeros((1, 1))),
         )
-        found.append(one.uncertainty.interval(0.95))
-    covers(found, [0.1, 1.0])
-    assert (np.array(found)[:, :, 0] > 0).all()
+        intervals.append(one.uncertainty.interval(0.95))
+    covers(intervals, [0.1, 1.0])
+    assert (np.array(intervals)[:, :, 0] > 0).all()

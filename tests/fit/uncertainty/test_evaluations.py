@@ -55,9 +55,9 @@ def evaluated(monkeypatch):
         (None, optax.lbfgs(), {"a": Prior(0.7, 0.1)}),
     ],
 )
-def test_of_a_sum_of_squares(evaluated, robust, solver, kinds):
+def test_a_sum_of_squares_is_not_linearised_again(evaluated, robust, solver, kinds):
     y = 1 - 0.8 ** np.arange(1, 41.0) + np.random.default_rng(0).normal(0, 0.01, 40)
-    found = fit(
+    result = fit(
         Simulation(decay, robust=robust),
         {"a": 0.5, "b": 0.1},
         Experiment(None, y[:, None]),
@@ -67,11 +67,11 @@ def test_of_a_sum_of_squares(evaluated, robust, solver, kinds):
         solver=solver,
     )
     evaluated.clear()
-    bands(found)
-    coloured_uncertainty(found)
+    bands(result)
+    coloured_uncertainty(result)
     assert not evaluated
-    profile(found, "b", [1.01 * float(found.params["b"])])
-    assert evaluated and not any(np.array_equal(z, found.minimum) for z in evaluated)
+    profile(result, "b", [1.01 * float(result.params["b"])])
+    assert evaluated and not any(np.array_equal(z, result.minimum) for z in evaluated)
 
 
 def level(p):
@@ -80,10 +80,10 @@ def level(p):
 
 
 @pytest.mark.parametrize("solver", [None, optax.lbfgs()])
-def test_of_a_likelihood(evaluated, solver):
+def test_a_likelihood_is_not_linearised_again(evaluated, solver):
     rng = np.random.default_rng(0)
     y = jnp.asarray(np.cumsum(rng.normal(size=60)) + rng.normal(size=60))[:, None]
-    found = fit(
+    result = fit(
         Prediction(level),
         {"noise": 1.0, "level": 1.0},
         Experiment(y, y),
@@ -92,7 +92,7 @@ def test_of_a_likelihood(evaluated, solver):
         solver=solver,
     )
     evaluated.clear()
-    bands(found)
+    bands(result)
     assert not evaluated
-    profile(found, "noise", [1.01 * float(found.params["noise"])])
-    assert evaluated and not any(np.array_equal(z, found.minimum) for z in evaluated)
+    profile(result, "noise", [1.01 * float(result.params["noise"])])
+    assert evaluated and not any(np.array_equal(z, result.minimum) for z in evaluated)

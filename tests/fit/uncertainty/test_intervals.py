@@ -1,4 +1,4 @@
-"""Intervals of parameters with a range: symmetric where the search moves them, and within it."""
+"""Intervals of parameters with bounds: symmetric in z, and within the bounds."""
 
 import jax
 import jax.numpy as jnp
@@ -23,28 +23,28 @@ from sim.fit.uncertainty.standard_errors import without_covariance
         (Bounded(-np.inf, 3.0), (-np.inf, 3.0)),
     ],
 )
-def test_an_interval_is_that_of_the_search(kind, bounds, dtype):
+def test_an_interval_is_symmetric_in_z(kind, bounds, dtype):
     value, error = np.array([0.7, 2.9], dtype), np.array([0.3, 0.2], dtype)
     z = kind.free(value)
     slope = jax.vmap(jax.grad(lambda z: kind.value(z, ())))(jnp.asarray(z))
     reach = 1.959964 * error / np.abs(slope)
     ends = [kind.value(jnp.asarray(z + side * reach), (2,)) for side in (-1, 1)]
-    found = Uncertainty(("a", "b"), value, error, None, (), np.inf, np.tile(bounds, (2, 1)))
+    uncertainty = Uncertainty(("a", "b"), value, error, None, (), np.inf, np.tile(bounds, (2, 1)))
     np.testing.assert_allclose(
-        found.interval(), np.sort(np.stack(ends, axis=1)), rtol=2e-6, atol=1e-6
+        uncertainty.interval(), np.sort(np.stack(ends, axis=1)), rtol=2e-6, atol=1e-6
     )
 
 
-def test_what_is_not_determined_fills_its_range_and_what_is_on_a_bound_stays_there():
+def test_an_undetermined_parameter_fills_its_range_and_one_on_a_bound_stays_there():
     bounds = np.array([[0, np.inf], [1, 3], [-np.inf, np.inf], [1, 3], [0, np.inf], [1, 3]])
     value = np.array([2.0, 2.0, 2.0, 1.0, 2.0, 2.0])
     error = np.array([np.inf, np.inf, np.inf, 0.0, np.nan, 1e9])
-    found = Uncertainty(tuple("abcdef"), value, error, None, (), np.inf, bounds).interval()
+    uncertainty = Uncertainty(tuple("abcdef"), value, error, None, (), np.inf, bounds).interval()
     expected = [[0, np.inf], [1, 3], [-np.inf, np.inf], [1, 1], [np.nan, np.nan], [1, 3]]
-    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(uncertainty, expected)
 
 
-def test_ranges_stand_in_the_order_of_the_names():
+def test_ranges_are_in_the_order_of_the_names():
     def model(p):
         return Stepper(lambda s: s["x"], lambda s, _: 2 * (s + p["c"] + p["L"][0, 0],))
 
@@ -54,8 +54,8 @@ def test_ranges_stand_in_the_order_of_the_names():
     problem, z = build_problem(
         Simulation(model), start, es, kinds, {"x": 2.0}, state_kinds={"x": "positive"}
     )
-    found = without_covariance(problem, z, NoCovariance(3))
-    lower = dict(zip(found.names, found.bounds[:, 0], strict=True))
+    uncertainty = without_covariance(problem, z, NoCovariance(3))
+    lower = dict(zip(uncertainty.names, uncertainty.bounds[:, 0], strict=True))
     assert lower == {
         "L[0, 0]": 0,
         "L[0, 1]": -np.inf,
@@ -67,4 +67,4 @@ def test_ranges_stand_in_the_order_of_the_names():
         "states[0].x": 0,
         "states[1].x": 0,
     }
-    assert (found.bounds[:, 1] == np.where(found.bounds[:, 0] == 0.5, 3, np.inf)).all()
+    assert (uncertainty.bounds[:, 1] == np.where(uncertainty.bounds[:, 0] == 0.5, 3, np.inf)).all()

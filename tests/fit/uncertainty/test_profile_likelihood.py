@@ -1,4 +1,4 @@
-"""Profiles and bands: against the exact intervals of linear models, and among bent ones."""
+"""Profiles and bands against the exact intervals of linear models, and for nonlinear ones."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -53,18 +53,18 @@ def bent():
     )
 
 
-def test_a_linear_models_profile_is_its_interval(line):
-    _, found = line
+def test_the_profile_of_a_linear_model_is_its_interval(line):
+    _, result = line
     for name in ("b", "states[1]", "offset[1]"):
-        expected = found.uncertainty.interval(0.9)[found.uncertainty.names.index(name)]
-        got = profile(found, name, level=0.9)
+        expected = result.uncertainty.interval(0.9)[result.uncertainty.names.index(name)]
+        got = profile(result, name, level=0.9)
         np.testing.assert_allclose(got.interval, expected, rtol=2e-4)
         assert (np.diff(got.value) > 0).all() and got.loss.min() == got.loss[len(got.loss) // 2]
     # What moves nothing has no ends.
-    assert profile(found, "offset[0]").interval.tolist() == [-np.inf, np.inf]
+    assert profile(result, "offset[0]").interval.tolist() == [-np.inf, np.inf]
 
 
-def test_a_bent_profile_is_where_the_loss_says(bent):
+def test_the_profile_of_a_nonlinear_model_ends_where_the_loss_reaches_its_bound(bent):
     got = profile(bent, "a", [0.1, 0.2, 0.4, 0.5, 0.55])
     y = np.asarray(bent.problem.groups[0].y)[0, :, 0]
     weight = float(bent.problem.weights[0])
@@ -79,27 +79,27 @@ def test_a_bent_profile_is_where_the_loss_says(bent):
     assert low > 1.03 * high or high > 1.03 * low
 
 
-def test_a_profile_ends_at_an_only_bound(line):
+def test_a_profile_ends_at_a_single_bound(line):
     records, _ = line
     start = {"b": 0.5, "offset": jnp.array([0.0, 0.1])}
-    found = fit(LINE, start, records, states=0.5, parameters={"offset": (-0.5, np.inf)})
-    assert profile(found, "offset[0]").interval.tolist() == [-0.5, np.inf]
+    result = fit(LINE, start, records, states=0.5, parameters={"offset": (-0.5, np.inf)})
+    assert profile(result, "offset[0]").interval.tolist() == [-0.5, np.inf]
 
 
 def test_a_band_is_that_of_a_linear_regression(line):
     """b is searched by its logarithm: to first order that changes nothing."""
-    records, found = line
+    records, result = line
     rows = []
     for k, e in enumerate(records):
         u = np.asarray(e.xs)
-        own = np.tile(np.eye(2)[k], (len(u) + 1, 1))
-        rows.append(np.column_stack([np.r_[0, np.cumsum(u)], np.r_[u[0], u], own]))
+        state_columns = np.tile(np.eye(2)[k], (len(u) + 1, 1))
+        rows.append(np.column_stack([np.r_[0, np.cumsum(u)], np.r_[u[0], u], state_columns]))
     X = np.concatenate(rows)
     y = np.concatenate([np.r_[e.y0, e.y[:, 0]] for e in records])
     solved, squares = np.linalg.lstsq(X, y)[:2]
     # The parameter that has no effect is counted, as any other.
     cov = squares / (len(y) - 5) * np.linalg.inv(X.T @ X)
-    band = bands(found, 1)
+    band = bands(result, 1)
     np.testing.assert_allclose(band.simulated[:, 0], rows[1] @ solved, atol=1e-5)
     sd = np.sqrt(np.sum(rows[1] @ cov * rows[1], axis=1))
     np.testing.assert_allclose(band.sd[:, 0], sd, rtol=1e-4)
@@ -109,14 +109,14 @@ def test_a_band_is_that_of_a_linear_regression(line):
     # Another record, from a state that is known.
     known = rows[1][:, :2]
     sd = np.sqrt(np.sum(known @ cov[:2, :2] * known, axis=1))
-    np.testing.assert_allclose(bands(found, records[1], 1.0).sd[:, 0], sd, rtol=1e-4)
+    np.testing.assert_allclose(bands(result, records[1], 1.0).sd[:, 0], sd, rtol=1e-4)
 
 
 def test_mistakes_are_named(line, bent):
-    records, found = line
+    records, result = line
     with pytest.raises(ValueError, match="name: there is no 'c'"):
-        profile(found, "c")
+        profile(result, "c")
     with pytest.raises(ValueError, match="values: a: expected a start between its bounds"):
         profile(bent, "a", [0.5, 1.5])
     with pytest.raises(ValueError, match="experiment: expected a number below 2"):
-        bands(found, 2)
+        bands(result, 2)

@@ -9,7 +9,7 @@ import scipy.stats
 from sim.fit.validation.information_criteria import aic, aicc, bic, log_likelihood, select
 
 
-def test_the_likelihood_of_a_sum_of_squares_is_the_gaussian_one_at_its_variance():
+def test_the_likelihood_of_a_sum_of_squares_is_gaussian_with_its_variance():
     e = np.random.default_rng(1).normal(size=40)
     rss = np.sum(e**2)
     exact = scipy.stats.norm.logpdf(e, scale=np.sqrt(rss / 40)).sum()

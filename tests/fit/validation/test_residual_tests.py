@@ -1,4 +1,4 @@
-"""Residual tests: published formulas, rates under the null, power, gaps, words."""
+"""Residual tests: published formulas, false alarm rates, power, gaps and messages."""
 
 import numpy as np
 import pytest
@@ -19,17 +19,17 @@ def filters(e):
 
 
 @pytest.mark.parametrize("gaps", [False, True])
-def test_whiteness_is_that_of_the_filters(gaps):
+def test_whiteness_agrees_with_the_filters(gaps):
     e = E.copy()
     if gaps:
         e[RNG.random(e.shape) < 0.1] = np.nan
-    found = whiteness(e, 10, fitted=2, level=0.9)
+    result = whiteness(e, 10, fitted=2, level=0.9)
     theirs, box = filters(e)
-    np.testing.assert_allclose(found.correlation, theirs.r, rtol=1e-12, atol=1e-15)
-    np.testing.assert_allclose(found.bound, theirs.bound, rtol=1e-12)
-    np.testing.assert_allclose(found.p, box.p, rtol=1e-10)
+    np.testing.assert_allclose(result.correlation, theirs.r, rtol=1e-12, atol=1e-15)
+    np.testing.assert_allclose(result.bound, theirs.bound, rtol=1e-12)
+    np.testing.assert_allclose(result.p, box.p, rtol=1e-10)
     alone = whiteness(e[:, 1], 10, fitted=2)
-    np.testing.assert_allclose(alone.correlation, found.correlation[:, 1])
+    np.testing.assert_allclose(alone.correlation, result.correlation[:, 1])
     assert alone.p.shape == ()
 
 
@@ -39,17 +39,15 @@ def coloured(seed, n, pole):
 
 @pytest.mark.parametrize("colour_e, colour_u", [(0.0, 0.95), (0.9, 0.9), (-0.8, 0.0)])
 @pytest.mark.parametrize("missing", [0.0, 0.2])
-def test_unrelated_records_pass_at_the_stated_rate_whatever_their_colours(
-    colour_e, colour_u, missing
-):
+def test_independent_records_pass_at_the_stated_rate_for_any_spectrum(colour_e, colour_u, missing):
     runs, outside, p, back = 200, [], [], []
     for run in range(runs):
         e, u = coloured(2 * run, 600, colour_e), coloured(2 * run + 1, 600, colour_u)
         e[np.random.default_rng(run).random(600) < missing] = np.nan
-        found = cross_correlation(e, u, 10)
-        outside.append(np.mean(abs(found.correlation) > found.bound))
-        p.append(found.p)
-        back.append(found.p_feedback)
+        result = cross_correlation(e, u, 10)
+        outside.append(np.mean(abs(result.correlation) > result.bound))
+        p.append(result.p)
+        back.append(result.p_feedback)
     assert 0.025 < np.mean(outside) < 0.08
     for chance in (p, back):
         assert 0.005 < np.mean(np.array(chance) < 0.05) < 0.10
@@ -57,49 +55,49 @@ def test_unrelated_records_pass_at_the_stated_rate_whatever_their_colours(
 
 def test_the_bound_is_the_formula_for_white_residuals():
     e, u = E.T
-    found = cross_correlation(e, u, 5)
-    assert abs(found.bound * np.sqrt(300) / 1.96 - 1) < 0.15
+    result = cross_correlation(e, u, 5)
+    assert abs(result.bound * np.sqrt(300) / 1.96 - 1) < 0.15
     a, b = e - e.mean(), u - u.mean()
     scale = np.sqrt(np.sum(a**2) * np.sum(b**2))
     exact = [np.sum(a[k:] * b[: 300 - k]) / scale for k in range(6)]
-    np.testing.assert_allclose(found.correlation[5:], exact, atol=1e-14)
+    np.testing.assert_allclose(result.correlation[5:], exact, atol=1e-14)
     exact = [np.sum(b[k:] * a[: 300 - k]) / scale for k in range(1, 6)]
-    np.testing.assert_allclose(found.correlation[4::-1], exact, atol=1e-14)
+    np.testing.assert_allclose(result.correlation[4::-1], exact, atol=1e-14)
 
 
-def test_what_is_left_of_the_input_is_named_by_output_input_and_lag():
+def test_a_remaining_effect_of_the_input_is_reported_by_output_input_and_lag():
     u = np.stack([coloured(1, 400, 0.5), coloured(2, 400, 0.5)], axis=1)
     e = np.random.default_rng(3).normal(size=(400, 2))
     e[3:, 1] += 0.5 * u[:-3, 0]
-    found = cross_correlation(e, u, 8)
-    assert found.correlation.shape == (17, 2, 2) and found.p.shape == (2, 2)
-    assert (found.p < 0.05).tolist() == [[False, False], [True, False]]
-    assert "residual and input (1, 0) correlated: lag 3 has 0." in found.words
-    assert "is not all modelled" in found.words
+    result = cross_correlation(e, u, 8)
+    assert result.correlation.shape == (17, 2, 2) and result.p.shape == (2, 2)
+    assert (result.p < 0.05).tolist() == [[False, False], [True, False]]
+    assert "residual and input (1, 0) correlated: lag 3 has 0." in result.words
+    assert "is not all modelled" in result.words
 
 
-def test_feedback_shows_before_the_input():
+def test_feedback_correlates_at_negative_lags():
     e = np.random.default_rng(6).normal(size=500)
     u = np.random.default_rng(7).normal(size=500)
     u[2:] += e[:-2]
-    found = cross_correlation(e, u, 8)
-    assert found.p > 0.05 > found.p_feedback
-    assert "lag -2 has" in found.words and "feedback" in found.words
+    result = cross_correlation(e, u, 8)
+    assert result.p > 0.05 > result.p_feedback
+    assert "lag -2 has" in result.words and "feedback" in result.words
 
 
-def test_an_input_of_few_lines_leaves_the_directions_it_excites():
+def test_an_input_of_few_lines_is_tested_in_the_directions_that_it_excites():
     u = np.sin(0.3 * np.arange(2000))
     quiet = [cross_correlation(coloured(k, 2000, 0.0), u, 10).p for k in range(200)]
     assert 0.3 < np.median(quiet) < 0.7 and np.mean(np.array(quiet) < 0.05) < 0.10
     assert cross_correlation(coloured(1, 2000, 0.0) + 0.2 * u, u, 10).p < 0.01
 
 
-def test_words_say_where_a_residual_is_not_white():
+def test_the_verdict_names_the_output_and_the_lag():
     e = E.copy()
     e[3:, 1] += 0.8 * E[:-3, 1]
-    found = whiteness(e, 20)
-    assert found.words.startswith("residual of output 1 not white: lag 3 has 0.48, bound 0.11 at")
-    assert "output 0" not in found.words
+    result = whiteness(e, 20)
+    assert result.words.startswith("residual of output 1 not white: lag 3 has 0.48, bound 0.11 at")
+    assert "output 0" not in result.words
     assert whiteness(np.full(50, 0.1)).words == "residual white at 95 %"
 
 

@@ -18,40 +18,40 @@ def test_a_regression_of_two_records_and_two_outputs_with_gaps():
         return Stepper(lambda: 0.0, lambda s, u: (s, u * p))
 
     experiments = [Experiment(jnp.asarray(u), y) for u, y in zip(us, ys, strict=True)]
-    found = fit(Simulation(model), jnp.zeros(2), experiments)
+    result = fit(Simulation(model), jnp.zeros(2), experiments)
     u, y = np.concatenate(us), np.concatenate(ys)
     expected = 0.0
     for i in range(2):
         seen = ~np.isnan(y[:, i])
         slope = u[seen] @ y[seen, i] / (u[seen] @ u[seen])
         e = y[:, i] - slope * u
-        np.testing.assert_allclose(np.concatenate(residuals(found))[:, i], e, atol=1e-6)
+        np.testing.assert_allclose(np.concatenate(residuals(result))[:, i], e, atol=1e-6)
         variance = np.mean(e[seen] ** 2)
         expected += np.sum(-0.5 * (e[seen] ** 2 / variance + np.log(2 * np.pi * variance)))
-    got = criteria(found)
+    got = criteria(result)
     assert (got.params, got.samples) == (4, 99)
     np.testing.assert_allclose(got.loglik, expected, rtol=1e-9)
     np.testing.assert_allclose(got.aic, 8 - 2 * expected, rtol=1e-9)
     np.testing.assert_allclose(got.bic, 4 * np.log(99) - 2 * expected, rtol=1e-9)
-    assert "white" in whiteness(residuals(found)[0]).words
+    assert "white" in whiteness(residuals(result)[0]).words
 
 
-def test_a_likelihood_counts_what_the_filter_says_and_leaves_out_what_was_known():
+def test_the_likelihood_is_that_of_the_filter_without_the_priors():
     y = np.random.default_rng(1).normal(size=(40, 1)) * 2.0
 
     def model(p):
         return kalman(LinearGaussian([[0.0]], [[1e-12]], [[1.0]], p["R"][None, None]))
 
     prior = Gaussian(np.zeros(1), np.eye(1) * 1e-12)
-    found = fit(
+    result = fit(
         Prediction(model),
         {"R": 1.0},
         Experiment(jnp.asarray(y), y),
         states=prior,
         parameters={"R": {"kind": "positive", "mean": 3.0, "sd": 2.0}},
     )
-    R, got = float(found.params["R"]), criteria(found)
+    R, got = float(result.params["R"]), criteria(result)
     expected = -0.5 * np.sum(y**2 / R + np.log(2 * np.pi * R))
     np.testing.assert_allclose(got.loglik, expected, rtol=1e-9)
     assert (got.params, got.samples) == (1, 40)
-    np.testing.assert_allclose(residuals(found)[0], y, atol=1e-9)
+    np.testing.assert_allclose(residuals(result)[0], y, atol=1e-9)

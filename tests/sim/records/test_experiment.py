@@ -1,4 +1,4 @@
-"""Samples of a record stand where the steps of a model end."""
+"""Samples of a record belong to the ends of the steps of a model."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -17,7 +17,7 @@ def test_irregular_times_are_refused_with_an_input_and_without(u):
         sampled(t, u, np.exp(-t))
 
 
-def test_records_of_several_intervals_are_no_fit():
+def test_records_with_different_intervals_are_refused():
     def decay(p):
         return Stepper(jnp.asarray, lambda s, _: 2 * (s * (1 - 0.1 * p["k"]),))
 
@@ -26,11 +26,11 @@ def test_records_of_several_intervals_are_no_fit():
             "k"
         ]
 
-    own, slow = sampled(T, None, np.exp(-T)), sampled(2 * T, None, np.exp(-2 * T))
+    record, slow = sampled(T, None, np.exp(-T)), sampled(2 * T, None, np.exp(-2 * T))
     with pytest.raises(
         ValueError, match=r"experiments\[2\]: expected samples 0.1 s apart, as experiments\[1\]"
     ):
-        run(Experiment(None, own.y), own, slow)
+        run(Experiment(None, record.y), record, slow)
     # Printed times are rounded; and who knows better leaves the interval out.
-    k = run(own, sampled(T + 1e-5 * np.arange(9), None, np.exp(-T)))
-    assert k == run(own, own) and run(own, slow._replace(dt=None)) > 1.2 * k
+    k = run(record, sampled(T + 1e-5 * np.arange(9), None, np.exp(-T)))
+    assert k == run(record, record) and run(record, slow._replace(dt=None)) > 1.2 * k

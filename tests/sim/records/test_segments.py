@@ -1,4 +1,4 @@
-"""Pieces of a record: every sample counts once, after the same run-up."""
+"""Pieces of a record: every sample counts once, after the same warm-up."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -24,9 +24,9 @@ def test_pieces_cover_a_record_once(n, length, warmup):
             f"than the warm-up, got {n}"
         )
         return
-    found = pieces(e, length, warmup=warmup)
+    segments = pieces(e, length, warmup=warmup)
     counted = np.zeros(n, int)
-    for piece in found:
+    for piece in segments:
         at = np.asarray(piece.xs["u"])
         assert (np.diff(at) == 1).all() and len(at) == warmup + min(length, n - warmup)
         seen = ~np.isnan(np.asarray(piece.y))
@@ -34,7 +34,7 @@ def test_pieces_cover_a_record_once(n, length, warmup):
         np.testing.assert_array_equal(np.asarray(piece.y)[seen], y[at][seen])
         counted[at] += seen[:, 0]
     assert (counted[warmup:] == 1).all() and not counted[:warmup].any()
-    assert len(found) == -(-(n - warmup) // min(length, n - warmup))
+    assert len(segments) == -(-(n - warmup) // min(length, n - warmup))
 
 
 def test_gaps_stay_and_pieces_of_an_input_are_cut_along_time():
@@ -60,6 +60,6 @@ def test_mistakes_are_one_line(length, warmup, line):
     assert str(raised.value) == line
 
 
-def test_what_is_no_record_is_named():
+def test_an_argument_that_is_not_a_record_is_refused():
     with pytest.raises(ValueError, match="^experiment: expected an Experiment, got function$"):
         pieces(pieces, 3)
