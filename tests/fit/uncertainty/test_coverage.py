@@ -16,8 +16,8 @@ from sim.fit.problem.assemble import build_problem
 from sim.fit.problem.linearisation import linearise
 from sim.fit.search.segments import build_segments, state_scale
 from sim.fit.solvers import levenberg_marquardt as lm
-from sim.fit.solvers import truncated_backprop
 from sim.fit.solvers.status import CONVERGED
+from sim.fit.solvers.truncated_backprop import TruncatedBackprop
 from sim.fit.uncertainty.standard_errors import from_fisher_information
 
 COUNT, SD = 200, 0.05
@@ -69,12 +69,12 @@ def test_a_simulation_and_joined_segments(clean, segments):
     def begin(noise):
         return lm.init(z, linearise(replicated(noise), z))
 
-    def further(search, noise):
+    def advance(search, noise):
         new = lm.propose(search)
         return lm.accept_or_reject(search, new, linearise(replicated(noise), new), 1e-9)
 
     searches = jax.jit(jax.vmap(begin))(noise)
-    step = jax.jit(jax.vmap(further))
+    step = jax.jit(jax.vmap(advance))
     for _ in range(25):
         searches = step(searches, noise)
     assert (np.asarray(searches.status) == CONVERGED).all()
@@ -90,19 +90,20 @@ def test_a_simulation_and_joined_segments(clean, segments):
 
 
 def test_windows_of_a_simulation(clean):
-    """Trained from the truth, so that the passes go into the minimum and not on the way."""
+    """Training starts at the truth, so that its passes are spent near the minimum."""
     problem, z = build_problem(LAG, TRUTH, clean, None, 0.5)
     noise, replicated = replications(problem)
-    solver = optax.adam(optax.exponential_decay(0.03, 20, 0.5))
+    optimiser = optax.adam(optax.exponential_decay(0.03, 20, 0.5))
+    solver = TruncatedBackprop(optimiser, 25, None, 0)
 
     def begin(noise):
-        return truncated_backprop.init(solver, 0, replicated(noise), z)
+        return solver.init(replicated(noise), z)
 
-    def further(search, noise):
-        return truncated_backprop.step(solver, 25, None, replicated(noise), search, 0.0)
+    def advance(search, noise):
+        return solver.step(replicated(noise), search, 0.0)
 
     searches = jax.jit(jax.vmap(begin))(noise)
-    step = jax.jit(jax.vmap(further))
+    step = jax.jit(jax.vmap(advance))
     for _ in range(60):
         searches = step(searches, noise)
     intervals = []
@@ -115,7 +116,7 @@ def test_windows_of_a_simulation(clean):
 
 
 def driven(p):
-    """x' = a x + b u + w, the sd of w among the unknown, seen with a noise that is known."""
+    """x' = a x + b u + w, with the sd of w unknown, observed with known noise."""
     one = jnp.eye(1)
     return kalman(LinearGaussian(p["a"] * one, p["sd"] ** 2 * one, one, 0.01 * one, p["b"] * one))
 
@@ -130,7 +131,7 @@ def test_a_prediction_by_a_kalman_filter():
     truth, intervals = {"a": 0.7, "b": 1.0, "sd": 0.5}, []
     for y in ys:
         e = Experiment({"u": u, "y": y}, y)
-        one = fit(
+        result = fit(
             Prediction(driven),
             truth,
             e,
@@ -138,7 +139,7 @@ def test_a_prediction_by_a_kalman_filter():
             states=Gaussian(np.zeros(1), np.zeros((1, 1))),
             tolerance=1e-6,
         )
-        intervals.append(one.uncertainty.interval(0.95))
+        intervals.append(result.uncertainty.interval(0.95))
     covers(intervals, [0.7, 1.0, 0.5])
 
 
@@ -154,7 +155,7 @@ def test_variances_by_a_likelihood_of_few_samples():
     ys = x[..., None] + rng.normal(size=(COUNT, 120, 1))
     truth, intervals = {"level": 0.1, "noise": 1.0}, []
     for y in ys:
-        one = fit(
+        result = fit(
             Prediction(wandering),
             truth,
             Experiment(y, y),
@@ -162,6 +163,6 @@ def test_variances_by_a_likelihood_of_few_samples():
             parameters={"level": "positive", "noise": "positive"},
             states=Gaussian(np.zeros(1), np.zeros((1, 1))),
         )
-        intervals.append(one.uncertainty.interval(0.95))
+        intervals.append(result.uncertainty.interval(0.95))
     covers(intervals, [0.1, 1.0])
     assert (np.array(intervals)[:, :, 0] > 0).all()
