@@ -97,12 +97,16 @@ def continuous_experiment(hold: str, dt: float, substeps: int, u: np.ndarray, y:
     values = None
     if u.shape[1]:
         values = jnp.asarray(u[:, 0] if u.shape[1] == 1 else u, dtype)
-    names = {"zero_order": "zero_order_hold", "first_order": "first_order_hold"}
-    interpolate = getattr(inputs, names.get(hold, hold))
-    if hold == "band_limited":  # values where the stages of all substeps look
-        count = 2 * substeps
-        interpolate = partial(interpolate, nodes=tuple(i / count for i in range(count + 1)))
-    return sampled(dt * np.arange(len(y)), values, y.astype(dtype), interpolate)
+    count = 2 * substeps  # a band-limited input is evaluated at the stages of all substeps
+    holds = {
+        "zero_order": inputs.zero_order_hold,
+        "first_order": inputs.first_order_hold,
+        "cubic": inputs.cubic,
+        "band_limited": partial(
+            inputs.band_limited, nodes=tuple(i / count for i in range(count + 1))
+        ),
+    }
+    return sampled(dt * np.arange(len(y)), values, y.astype(dtype), holds[hold])
 
 
 def discrete_experiment(u: np.ndarray, y: np.ndarray) -> Any:

@@ -113,8 +113,9 @@ def _parameter_variables(report):
     dims, named = ("parameter",), {"coordinates": "parameter_name"}
     estimated = (~np.isnan(np.asarray(report.standard_error, float))).astype(np.int8)
     flags = {"flag_values": np.array([0, 1], np.int8), "flag_meanings": "fixed estimated"}
+    values = report._asdict()
     columns = {
-        f"parameter_{name}": _variable(dims, getattr(report, name), long_name=long_name, **named)
+        f"parameter_{name}": _variable(dims, values[name], long_name=long_name, **named)
         for name, long_name in PARAMETER_COLUMNS.items()
     }
     return {

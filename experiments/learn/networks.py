@@ -12,13 +12,28 @@ from jax.tree_util import Partial
 from sim import Stepper, rnn
 from sim.fit import Prior, n4sid
 
-CELL_NAMES = {
-    "gru": "GRU",
-    "lstm": "LSTM",
-    "elman": "Elman network",
-    "minimal_gated": "minimal gated unit",
-    "lru": "linear recurrent unit",
-    "diagonal": "diagonal state space",
+
+class Cell(NamedTuple):
+    """A cell of `sim.rnn`.
+
+    Attributes:
+        title: its name in words.
+        params: ``params(key, inputs, hidden)``, the parameters to start from.
+        stepper: ``stepper(params)``.
+    """
+
+    title: str
+    params: Callable
+    stepper: Callable[[Any], Stepper]
+
+
+CELLS = {
+    "gru": Cell("GRU", rnn.gru_params, rnn.gru),
+    "lstm": Cell("LSTM", rnn.lstm_params, rnn.lstm),
+    "elman": Cell("Elman network", rnn.elman_params, rnn.elman),
+    "minimal_gated": Cell("minimal gated unit", rnn.minimal_gated_params, rnn.minimal_gated),
+    "lru": Cell("linear recurrent unit", rnn.lru_params, rnn.lru),
+    "diagonal": Cell("diagonal state space", rnn.diagonal_params, rnn.diagonal),
 }
 
 
@@ -98,11 +113,11 @@ def recurrent(
     _check_prior(prior)
     start = partial(_recurrent_start, cell, hidden, layers)
     kinds = {name: Prior(0.0, prior) for name in ("layers", "W") if prior}
-    return Network(CELL_NAMES[cell], start, partial(_recurrent, cell), kinds)
+    return Network(CELLS[cell].title, start, partial(_recurrent, cell), kinds)
 
 
 def _recurrent_start(cell, hidden, layers, key, inputs, outputs, records):
-    params = getattr(rnn, f"{cell}_params")
+    params = CELLS[cell].params
     last, *keys = jax.random.split(key, layers + 1)
     widths = [inputs] + [hidden] * (layers - 1)
     parts = tuple(params(k, width, hidden) for k, width in zip(keys, widths, strict=True))
@@ -110,8 +125,8 @@ def _recurrent_start(cell, hidden, layers, key, inputs, outputs, records):
 
 
 def _recurrent(cell, params):
-    cell = getattr(rnn, cell)
-    return rnn.readout(rnn.layers(*map(cell, params.layers)), params.W, params.b)
+    stepper = CELLS[cell].stepper
+    return rnn.readout(rnn.layers(*map(stepper, params.layers)), params.W, params.b)
 
 
 def blocks(
@@ -136,11 +151,11 @@ def blocks(
     weighted = (*(f"layers.{i}.net" for i in range(layers)), "W")
     start = partial(_blocks_start, cell, hidden, layers)
     kinds = {name: Prior(0.0, prior) for name in weighted if prior}
-    return Network(CELL_NAMES[cell], start, partial(_blocks, cell), kinds)
+    return Network(CELLS[cell].title, start, partial(_blocks, cell), kinds)
 
 
 def _blocks_start(cell, hidden, layers, key, inputs, outputs, records):
-    params = getattr(rnn, f"{cell}_params")
+    params = CELLS[cell].params
     first, last, *keys = jax.random.split(key, 2 * layers + 2)
     parts = tuple(
         Block(params(a, hidden, hidden), rnn.mlp_params(b, (hidden, hidden, hidden), gain=0.1))
@@ -151,8 +166,8 @@ def _blocks_start(cell, hidden, layers, key, inputs, outputs, records):
 
 
 def _blocks(cell, params):
-    cell = getattr(rnn, cell)
-    parts = (rnn.residual(rnn.layers(cell(b.cell), memoryless(b.net))) for b in params.layers)
+    stepper = CELLS[cell].stepper
+    parts = (rnn.residual(rnn.layers(stepper(b.cell), memoryless(b.net))) for b in params.layers)
     return rnn.readout(rnn.layers(memoryless(params.entry), *parts), params.W, params.b)
 
 

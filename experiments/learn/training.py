@@ -113,7 +113,11 @@ def least_squares(
 
 def _check_options(options, **counts):
     """Raise ValueError unless every number is large enough, and a mean has several members."""
-    counts |= {name: getattr(options, name) for name in ("length", "patience", "members")}
+    counts |= {
+        "length": options.length,
+        "patience": options.patience,
+        "members": options.members,
+    }
     for name, value in counts.items():
         if value is not None and value < 1:
             raise ValueError(f"{name}: expected a whole number of at least 1, got {value}")
