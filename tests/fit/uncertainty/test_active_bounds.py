@@ -9,6 +9,7 @@ from scipy.stats import chi2, t
 from filters import Gaussian, LinearGaussian, kalman
 from sim import Stepper
 from sim.fit import Experiment, Prediction, Simulation, bands, fit, profile
+from sim.fit.result import ActiveBound
 
 X = np.linspace(-1, 1, 60)
 Y = 1 - 0.05 * X + 0.1 * np.random.default_rng(1).normal(size=60)
@@ -54,6 +55,7 @@ def test_an_active_bound_of_a_sum_of_squares(bounds, start):
     assert result.message.startswith("converged") and result.message.endswith(
         "; b is held by its bound 0"
     )
+    assert uncertainty.at_bound == (ActiveBound("b", 0.0),) and not uncertainty.unidentified
     assert uncertainty.held == ("b is held by its bound 0",) and not uncertainty.open
     # The other as if it were alone, but for the degrees of freedom.
     sd = np.sqrt(squares(0) / 58 / 60)

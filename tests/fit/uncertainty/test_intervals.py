@@ -8,7 +8,7 @@ import pytest
 from sim import Stepper
 from sim.fit import Bounded, Experiment, Free, Positive, Simulation
 from sim.fit.problem.assemble import build_problem
-from sim.fit.result import NoCovariance, Uncertainty
+from sim.fit.result import NoCovariance, Uncertainty, UnidentifiedParameters
 from sim.fit.uncertainty.standard_errors import without_covariance
 
 
@@ -55,6 +55,7 @@ def test_ranges_are_in_the_order_of_the_names():
         Simulation(model), start, es, kinds, {"x": 2.0}, state_kinds={"x": "positive"}
     )
     uncertainty = without_covariance(problem, z, NoCovariance(3))
+    assert uncertainty.open == ("more than 3 unknowns: no covariance was computed",)
     lower = dict(zip(uncertainty.names, uncertainty.bounds[:, 0], strict=True))
     assert lower == {
         "L[0, 0]": 0,
@@ -68,3 +69,16 @@ def test_ranges_are_in_the_order_of_the_names():
         "states[1].x": 0,
     }
     assert (uncertainty.bounds[:, 1] == np.where(uncertainty.bounds[:, 0] == 0.5, 3, np.inf)).all()
+
+
+def test_findings_are_data_with_a_sentence_each():
+    value, findings = (
+        np.ones(3),
+        (UnidentifiedParameters(("a", "b")), UnidentifiedParameters(("c",))),
+    )
+    uncertainty = Uncertainty(("a", "b", "c"), value, np.full(3, np.inf), np.eye(3), findings)
+    assert uncertainty.open == (
+        "a and b: the data determine only a combination of them, not each",
+        "c has no effect on the outputs: the data do not determine it",
+    )
+    assert uncertainty.held == ()
