@@ -93,7 +93,7 @@ def loglik_grad(n=4, m=2, steps=10**4):
             gradient |= {name: gradient[name] + gradient[name].T for name in "QR"}
         return close(1e-6)(ours, peer)
 
-    parts = {name: jnp.asarray(getattr(model, name)) for name in "FQHR"}
+    parts = {name: jnp.asarray(model._asdict()[name]) for name in "FQHR"}
     return Work(
         unit="ns/step",
         scale=1e9 / steps,

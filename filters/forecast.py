@@ -11,6 +11,7 @@ from filters.covariance import as_float_array
 from filters.gaussian import Gaussian, parts
 from sim import Stepper
 from sim.step import as_pytree
+from sim.white_noise import check_level
 
 
 class Forecast(NamedTuple):
@@ -89,8 +90,7 @@ def interval(mean: Any, cov: Any, level: float = 0.95) -> tuple[Any, Any]:
     (6.08, 13.92)
     """
     mean, cov = jnp.asarray(mean), jnp.asarray(cov)
-    if not 0 < level < 1:
-        raise ValueError(f"level: expected a probability between 0 and 1, got {level}")
+    check_level(level)
     if cov.shape != (*mean.shape, *mean.shape[-1:]):
         raise ValueError(
             f"cov: expected shape {(*mean.shape, *mean.shape[-1:])}, to follow a mean of "

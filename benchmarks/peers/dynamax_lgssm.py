@@ -44,7 +44,7 @@ def loglik_grad(model, prior, ys):
         first = F @ prior.m, F @ prior.P @ F.T + Q
         return lgssm_filter(params(first, F, Q, H, R), jnp.asarray(ys)).marginal_loglik
 
-    parts = {name: jnp.asarray(getattr(model, name)) for name in "FQHR"}
+    parts = {name: jnp.asarray(model._asdict()[name]) for name in "FQHR"}
     return compile_run(jax.value_and_grad(loss), parts)
 
 
