@@ -92,7 +92,7 @@ COMMON_KEYS = {field.name for field in fields(Config)} - {"groups", "keys"}
 
 
 def validate_config(values: Mapping[str, Any]) -> Config:
-    """The configuration as a `Config`; imports no JAX.
+    """Check a configuration and return it as a `Config`; imports no JAX.
 
     Raises:
         ValueError: a key or a value is wrong; the message names it.
@@ -104,25 +104,37 @@ def validate_config(values: Mapping[str, Any]) -> Config:
     known = COMMON_KEYS | set(task.all_groups) | set(task.defaults)
     for key in values.keys() - known - others:
         raise ValueError(f"{key}: unknown key; {suggest(key, known)}")
-    kind = Mapping[str, Any] | None
-    pieces = {g: convert(g, kind, values[g]) for g in task.all_groups if g in values}
-    required = task.required_groups(pieces)
     config = instantiate(
         Config,
         {key: values[key] for key in values if key in COMMON_KEYS},
         given={
-            "groups": {
-                group: piece
-                for group, piece in pieces.items()
-                if piece is not None
-                and (group in required or piece.get("_target_", "") is not None)
-            },
+            "groups": _chosen_pieces(values, task),
             "keys": instantiate(task.keys, {k: values[k] for k in task.defaults if k in values}),
         },
     )
     _check_numbers(config)
     _check_output(config.output, config.task, task)
-    for group in required:
+    _check_pieces(config, task)
+    if "input" in config.groups and config.target("input") is None:
+        _check_without_input(config, task)
+    return config
+
+
+def _chosen_pieces(values: Mapping[str, Any], task: Task) -> dict[str, Mapping[str, Any]]:
+    """The pieces by group; an optional group is not chosen if its ``_target_`` is null."""
+    kind = Mapping[str, Any] | None
+    pieces = {group: convert(group, kind, values.get(group)) for group in task.all_groups}
+    return {
+        group: piece
+        for group, piece in pieces.items()
+        if piece is not None
+        and (group not in task.optional_groups or piece.get("_target_", "") is not None)
+    }
+
+
+def _check_pieces(config: Config, task: Task) -> None:
+    """Raise ValueError unless every group that the task needs names a permitted piece."""
+    for group in task.required_groups(config.groups):
         if group not in config.groups:
             raise ValueError(
                 f"{group}: expected one for task={config.task}, got nothing; "
@@ -133,9 +145,6 @@ def validate_config(values: Mapping[str, Any]) -> Config:
             raise ValueError(f"{group}._target_: expected the dotted path of a piece, got nothing")
         if group != "input" or piece["_target_"] is not None:
             check_target(f"{group}._target_", piece["_target_"], config.allow)
-    if "input" in config.groups and config.target("input") is None:
-        _check_without_input(config, task)
-    return config
 
 
 def _check_keys_of_other_tasks(values: Mapping[str, Any], task: Task) -> None:
@@ -180,7 +189,7 @@ def _check_output(output: Output, name: str, task: Task) -> None:
                 f"{output.save_every}, got {output.chunk}"
             )
     for key in task.unused_output:
-        value = getattr(output, key)
+        value = vars(output)[key]
         if value is not None:
             raise ValueError(f"output.{key}: expected null for task={name}, got {value}")
 
