@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from jax.tree_util import Partial
 
-# Neither name is promised to users: where one moves, only this import follows it.
+# These names are not public: if one moves, only this import changes.
 from experiments.identification.result_file import read_fit
 from experiments.learn.saved import load_network
 from experiments.run import run
@@ -25,22 +25,22 @@ RECORD = STORED / "record.csv"
 EXPECTED = json.loads((STORED / "expected.json").read_text(encoding="utf-8"))
 
 
-def close(found, expected):
+def assert_close(numbers, expected):
     """Compare numbers to those that the earlier version gave."""
-    # Another machine may round otherwise, and a search carries that on.
-    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-7)
+    # Another machine may round differently, and a search amplifies that.
+    np.testing.assert_allclose(numbers, expected, rtol=1e-6, atol=1e-7)
 
 
-def holds(path, expected):
+def assert_file_holds(path, expected):
     """Compare the last numbers of some variables of a file."""
     data = read(path)
     for name, value in expected.items():
-        close(np.ravel(data[name])[-len(value) :], value)
+        assert_close(np.ravel(data[name])[-len(value) :], value)
 
 
 @pytest.fixture
 def scansim(tmp_path, monkeypatch, capsys):
-    """Run a command in an empty folder, and return its exit code and what it said."""
+    """Run a command in an empty folder, and return its exit code and its output."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
 
@@ -62,8 +62,8 @@ def resumed(scansim):
                 path.read_text(encoding="utf-8").replace("@RECORD@", str(RECORD)), encoding="utf-8"
             )
         assert json.loads((folder / "run.json").read_text(encoding="utf-8"))["status"] == "stopped"
-        code, said = scansim(f"resume={name}")
-        assert code == 0, said
+        code, output = scansim(f"resume={name}")
+        assert code == 0, output
         assert json.loads((folder / "run.json").read_text(encoding="utf-8"))["status"] == "done"
         return folder
 
@@ -91,38 +91,43 @@ def observe(p, state, u):
     return state.position[None]
 
 
-def searched(**how):
-    """Run the fit whose search is stored, by the method and the steps that are asked for."""
+def fit_stored_problem(**options):
+    """Run the fit whose search is stored, with further options of `fit`."""
     t, u, y = np.loadtxt(RECORD, delimiter=",", skiprows=1)[:120].T
-    kinds = {"mass": "positive", "damping": (0.01, 3.0), "cubic": Prior(0.7, 0.5)}
-    return fit(Simulation(model, observe), duffing.Params(1.0, 0.2, 1.0, 0.3), sampled(t, jnp.asarray(u), y, hold=cubic),
-               states=duffing.State(0.4, 0.1), parameters=kinds, **how)  # fmt: skip
+    return fit(
+        Simulation(model, observe),
+        duffing.Params(1.0, 0.2, 1.0, 0.3),
+        sampled(t, jnp.asarray(u), y, hold=cubic),
+        states=duffing.State(0.4, 0.1),
+        parameters={"mass": "positive", "damping": (0.01, 3.0), "cubic": Prior(0.7, 0.5)},
+        **options,
+    )
 
 
 def test_a_stopped_simulation_goes_on(resumed):
-    holds(resumed("simulate") / "trajectory.nc", EXPECTED["simulate"])
+    assert_file_holds(resumed("simulate") / "trajectory.nc", EXPECTED["simulate"])
 
 
 def test_a_stopped_fit_goes_on(resumed):
-    holds(resumed("fit") / "fit.nc", EXPECTED["fit"])
+    assert_file_holds(resumed("fit") / "fit.nc", EXPECTED["fit"])
 
 
 def test_a_stopped_training_goes_on_to_the_same_network(resumed):
     folder = resumed("learn")
-    holds(folder / "learn.nc", EXPECTED["learn"])
-    close(run_freely(folder / "network.nc"), EXPECTED["networks"]["network"])
+    assert_file_holds(folder / "learn.nc", EXPECTED["learn"])
+    assert_close(run_freely(folder / "network.nc"), EXPECTED["networks"]["network"])
 
 
 def test_a_finished_estimate_opens_and_is_not_resumed(scansim):
-    holds(STORED / "estimate" / "trajectory.nc", EXPECTED["estimate"])
-    holds(STORED / "estimate" / "forecast.nc", EXPECTED["forecast"])
-    code, said = scansim(f"resume={STORED / 'estimate'}")
-    assert code == 2 and "which is done" in said
+    assert_file_holds(STORED / "estimate" / "trajectory.nc", EXPECTED["estimate"])
+    assert_file_holds(STORED / "estimate" / "forecast.nc", EXPECTED["forecast"])
+    code, output = scansim(f"resume={STORED / 'estimate'}")
+    assert code == 2 and "which is done" in output
 
 
 @pytest.mark.parametrize("name", ["fit", "learn"])
 def test_a_finished_file_opens(name):
-    holds(STORED / f"{name}.nc", EXPECTED[name])
+    assert_file_holds(STORED / f"{name}.nc", EXPECTED[name])
     assert read_fit(STORED / f"{name}.nc").traces[0].name == "training"
 
 
@@ -130,19 +135,21 @@ def test_a_finished_file_opens(name):
 def test_a_stored_network_is_a_stepper_again(name):
     path = STORED / f"{name}.nc"
     assert rnn.load(path).config["network"]["_target_"].startswith("experiments.learn_networks.")
-    close(run_freely(path), EXPECTED["networks"][name])
+    assert_close(run_freely(path), EXPECTED["networks"][name])
 
 
 def test_a_stored_search_goes_on():
-    search = load(STORED / "search.npz", searched(steps=0).search)
+    search = load(STORED / "search.npz", fit_stored_problem(steps=0).search)
     assert int(search.search.steps) == 3
-    found = searched(search=search)
-    close([*found.params, *found.uncertainty.standard_error, *found.noise], EXPECTED["search"])
+    found = fit_stored_problem(search=search)
+    assert_close(
+        [*found.params, *found.uncertainty.standard_error, *found.noise], EXPECTED["search"]
+    )
 
 
 @pytest.mark.parametrize("target", EXPECTED["targets"])
 def test_a_piece_is_found_by_the_path_it_had(scansim, target):
     """Only a piece that was found can say that it has no such key."""
     group, task = EXPECTED["targets"][target]
-    code, said = scansim(*task, f"{group}._target_={target}", f"{group}.nonsense=1")
-    assert code == 2 and f"{group}." in said and ": unknown key" in said, said
+    code, output = scansim(*task, f"{group}._target_={target}", f"{group}.nonsense=1")
+    assert code == 2 and f"{group}." in output and ": unknown key" in output, output
