@@ -1,4 +1,4 @@
-"""Models of `sim.models` as the tasks use them."""
+"""What several tasks do with a `sim.models.Model`."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def at_zero_input(model: Any) -> Any:
-    """The model at zero input."""
+    """The model without inputs: they are held at zero."""
     from jax.tree_util import Partial
 
     count = len(model.inputs)
@@ -23,17 +23,17 @@ def _at_zero(function, zero, t, y, u):
 
 
 def state_sizes(model: Any) -> dict[str, int]:
-    """Components of every state."""
+    """The number of components of every state."""
     import jax
 
     from sim.names import leaf_names
 
-    found = map(np.size, jax.tree.leaves(model.initial))
-    return dict(zip(leaf_names(model.initial), found, strict=True))
+    sizes = map(np.size, jax.tree.leaves(model.initial))
+    return dict(zip(leaf_names(model.initial), sizes, strict=True))
 
 
 def same_pytrees(a, b) -> bool:
-    """Whether two pytrees are equal, so that they mean the same parameters."""
+    """Whether two pytrees have the same structure and equal leaves."""
     import jax
 
     if jax.tree.structure(a) != jax.tree.structure(b):

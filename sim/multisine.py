@@ -1,18 +1,27 @@
 """Multisines: periodic signals of chosen harmonics, and phases that keep their peaks low."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from sim import check
-from sim.times import axis, check_below_nyquist, sample_interval
+from sim.times import EachTime, axis, check_below_nyquist, sample_interval
+
+
+def record_period(first: float, last: float, count: int) -> float:
+    """The length in s of a record of ``count`` regular samples, N·dt: one period of it.
+
+    >>> record_period(0.0, 1.5, 4)
+    2.0
+    """
+    return count * ((last - first) / (count - 1))
 
 
 def multisine(
-    t: Any,
+    t: Annotated[Any, EachTime({"period": record_period})],
     harmonics: Sequence[int],
     phases: Sequence[float] | None = None,
     *,

@@ -1,6 +1,6 @@
 """Pseudo-random binary sequences: the bits of a shift register, from any time on."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
@@ -8,11 +8,20 @@ import numpy as np
 from scipy import signal
 
 from sim import check
-from sim.times import axis, sample_interval
+from sim.times import EachTime, axis, sample_interval
+
+
+def record_register(first: float, last: float, count: int, clock: float) -> int:
+    """`shortest_register` of a record, by its first and last time in s and its samples.
+
+    >>> record_register(0.0, 1.5, 4, clock=0.5)
+    3
+    """
+    return shortest_register([last - (last - first) / (count - 1), last], clock)
 
 
 def prbs(
-    t: Any,
+    t: Annotated[Any, EachTime({"register": record_register})],
     clock: float,
     register: int | None = None,
     *,

@@ -1,9 +1,9 @@
-"""Test signals: each function of time gives one sample for every time, the same again.
+"""Test signals: each function returns one sample for every time, always the same ones.
 
 They are computed in float64 on the host, whatever the precision of the run, so that
 a phase does not lose digits late in a record, and returned in the default float dtype.
-All but `filtered_noise` depend on each time alone: a record may be made in chunks,
-where `multisine` is given its period and `prbs` its register.
+A signal whose ``t`` is annotated with `sim.times.EachTime` (all but `filtered_noise`) depends
+on each time alone, so that a record may be made in blocks.
 """
 
 from typing import Any
@@ -23,7 +23,7 @@ from sim.multisine import (
     schroeder_phases,
 )
 from sim.prbs import prbs, shortest_register
-from sim.times import axis, check_below_nyquist, sample_interval
+from sim.times import Times, axis, check_below_nyquist, sample_interval
 
 __all__ = [
     "chirp",
@@ -41,7 +41,7 @@ __all__ = [
 ]
 
 
-def step(t: Any, start: float = 0.0, amplitude: float = 1.0) -> jax.Array:
+def step(t: Times, start: float = 0.0, amplitude: float = 1.0) -> jax.Array:
     """A step: u(t) = A for t ≥ start, 0 before.
 
     Args:
@@ -58,7 +58,7 @@ def step(t: Any, start: float = 0.0, amplitude: float = 1.0) -> jax.Array:
     return jnp.asarray(np.where(axis(t) >= start, float(amplitude), 0.0))
 
 
-def ramp(t: Any, start: float = 0.0, slope: float = 1.0) -> jax.Array:
+def ramp(t: Times, start: float = 0.0, slope: float = 1.0) -> jax.Array:
     """A ramp: u(t) = slope · max(t − start, 0).
 
     Args:
@@ -75,7 +75,7 @@ def ramp(t: Any, start: float = 0.0, slope: float = 1.0) -> jax.Array:
     return jnp.asarray(slope * np.maximum(axis(t).astype(np.float64) - start, 0))
 
 
-def sine(t: Any, frequency: float, amplitude: float = 1.0, phase: float = 0.0) -> jax.Array:
+def sine(t: Times, frequency: float, amplitude: float = 1.0, phase: float = 0.0) -> jax.Array:
     """A sine: u(t) = A sin(2π f t + φ).
 
     Args:
@@ -99,7 +99,7 @@ def sine(t: Any, frequency: float, amplitude: float = 1.0, phase: float = 0.0) -
 
 
 def chirp(
-    t: Any,
+    t: Times,
     f0: float,
     t1: float,
     f1: float,

@@ -1,9 +1,42 @@
 """The time axis of a record: its sampling interval, and the highest frequency it can hold."""
 
-from typing import Any
+import inspect
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Annotated, Any, NamedTuple, get_args, get_origin
 
 import jax
 import numpy as np
+
+
+class EachTime(NamedTuple):
+    """Declares, in the annotation of ``t``, that each sample depends on its own time alone.
+
+    A record of such a test signal may be made in blocks.
+
+    Attributes:
+        from_record: for an argument that is None unless given, ``find(first, last, count)``,
+            which finds it from the first and the last time of the whole record, in s, and the
+            number of samples. If the function has further parameters, they are arguments of
+            the test signal.
+    """
+
+    from_record: Mapping[str, Callable] = MappingProxyType({})
+
+
+Times = Annotated[Any, EachTime()]
+
+
+def find_each_time(generator: Callable) -> EachTime | None:
+    """The `EachTime` in the annotation of a test signal's ``t``, or None without one.
+
+    >>> def wave(t: Times): return np.sin(t)
+    >>> find_each_time(wave) == EachTime(), find_each_time(lambda t: t)
+    (True, None)
+    """
+    annotation = inspect.signature(generator).parameters["t"].annotation
+    metadata = get_args(annotation)[1:] if get_origin(annotation) is Annotated else ()
+    return next((entry for entry in metadata if isinstance(entry, EachTime)), None)
 
 
 def sample_interval(t: Any, *, name: str = "t", units: str = "s") -> float:

@@ -1,4 +1,4 @@
-"""What a run writes: its states by name, beside what drove them and what was measured."""
+"""The dataset that a run writes: states, outputs, inputs and measurements, by name."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -12,7 +12,7 @@ from experiments.simulate.blocks import Rows, rows_in_memory
 
 
 def quantity_sizes(model: Any, u: Rows | None) -> dict[str, int]:
-    """Components of every quantity that a run computes: states, and outputs if it has any."""
+    """The number of components of every state, and of every output if the model has outputs."""
     import jax
 
     from sim.names import leaf_names
@@ -20,42 +20,48 @@ def quantity_sizes(model: Any, u: Rows | None) -> dict[str, int]:
     if model.output is None:
         return state_sizes(model)
     y = jax.tree.map(jax.numpy.asarray, model.initial)
-    found = jax.eval_shape(model.output, 0.0, y, None if u is None else u(range(1))[0])
-    outputs = [leaf.size for leaf in jax.tree.leaves(found)]
-    return state_sizes(model) | dict(zip(leaf_names(found), outputs, strict=True))
+    output = jax.eval_shape(model.output, 0.0, y, None if u is None else u(range(1))[0])
+    sizes = [leaf.size for leaf in jax.tree.leaves(output)]
+    return state_sizes(model) | dict(zip(leaf_names(output), sizes, strict=True))
 
 
-def measured_names(model: Any, record: Any, u: Rows | None) -> dict[str, str]:
-    """For each quantity that the record measures, the name of its measurement in the file.
+def measured_names(
+    model: Any, reference: Mapping[str, np.ndarray], u: Rows | None
+) -> dict[str, str]:
+    """For each measured quantity, the name of its measurement in the file.
+
+    Args:
+        model: a `sim.models.Model`.
+        reference: for a quantity, its measurement.
+        u: the input, as `experiments.simulate.inputs.sampled_input` returns it.
 
     Raises:
-        ValueError: the model has no such quantity, or one of several components.
+        ValueError: the model has no such quantity, or the quantity has several components.
     """
-    known = quantity_sizes(model, u)
-    reference = record.reference if record else {}
+    sizes = quantity_sizes(model, u)
     for quantity in reference:
-        if quantity not in known:
+        if quantity not in sizes:
             raise ValueError(
                 f"input.reference.{quantity}: {model.name} has no such quantity; "
-                f"{suggest(quantity, known)}"
+                f"{suggest(quantity, sizes)}"
             )
-        if known[quantity] != 1:
+        if sizes[quantity] != 1:
             raise ValueError(
                 f"input.reference.{quantity}: expected a quantity of one component, "
-                f"got {known[quantity]}"
+                f"got {sizes[quantity]}"
             )
     return {quantity: f"{quantity}_measured" for quantity in reference}
 
 
 def file_quantities(model: Any, names: Mapping[str, str]) -> dict[str, Any]:
-    """Units and words of everything in the file, measurements under their ``names`` included."""
+    """Units and description of everything in the file; ``names`` are those of the measurements."""
     from sim.models import Quantity
 
-    known = dict(model.quantities)
+    quantities = dict(model.quantities)
     for quantity, name in names.items():
-        units, words = known.get(quantity, Quantity("1", quantity))
-        known[name] = Quantity(units, f"measured {words}")
-    return known
+        units, description = quantities.get(quantity, Quantity("1", quantity))
+        quantities[name] = Quantity(units, f"measured {description}")
+    return quantities
 
 
 def dataset_builder(
@@ -68,11 +74,11 @@ def dataset_builder(
     save_every: int,
     quantities: Mapping[str, Any],
 ) -> Callable:
-    """``label(first, ys)``, the dataset of the records from ``first`` on.
+    """``to_dataset(first, ys)``, the dataset of the states ``ys`` of the records from ``first`` on.
 
     Args:
-        model: its states are ``ys``; its output, if it has one, is computed from them.
-        u: the input at a range of steps, as `experiments.simulate.inputs.sampled_input` gives it, or None.
+        model: a `sim.models.Model`; if it has an output, it is computed from the states.
+        u: the input, as `experiments.simulate.inputs.sampled_input` returns it.
         measurements: names and samples at every step.
         t0, dt, save_every, quantities: as for `sim.trajectory.trajectory`.
     """
@@ -83,32 +89,31 @@ def dataset_builder(
     from sim.trajectory import trajectory
 
     output = model.output and jax.jit(jax.vmap(model.output, (0, 0, None if u is None else 0)))
-    held = {name: rows_in_memory(samples) for name, samples in measurements.items()}
-    named = partial(trajectory, dt=dt, t0=t0, save_every=save_every, quantities=quantities)
+    measured = {name: rows_in_memory(samples) for name, samples in measurements.items()}
+    build_dataset = partial(trajectory, dt=dt, t0=t0, save_every=save_every, quantities=quantities)
 
-    def label(first, ys):
+    def to_dataset(first, ys):
         count = len(jax.tree.leaves(ys)[0])
-        at = range(first * save_every, (first + count) * save_every, save_every)
-        driven = None if u is None else u(at)
-        beside = (
-            {} if u is None else dict(zip(model.inputs, driven.reshape(count, -1).T, strict=True))
-        )
-        beside |= {name: samples(at) for name, samples in held.items()}
+        steps = range(first * save_every, (first + count) * save_every, save_every)
+        inputs = None if u is None else u(steps)
+        signals = {}
+        if u is not None:
+            signals |= zip(model.inputs, inputs.reshape(count, -1).T, strict=True)
+        signals |= {name: samples(steps) for name, samples in measured.items()}
         if output:
-            kind = np.dtype(result_type(float))
-            t = (t0 + np.asarray(at) * dt).astype(kind)
-            y = jax.tree.map(lambda y: np.asarray(y, kind), ys)
-            found = output(t, y, None if u is None else driven.astype(kind))
-            beside |= dict(
-                zip(leaf_names(found), map(np.asarray, jax.tree.leaves(found)), strict=True)
-            )
-        return named(ys, first=first, signals=beside)
+            dtype = np.dtype(result_type(float))
+            t = (t0 + np.asarray(steps) * dt).astype(dtype)
+            y = jax.tree.map(lambda y: np.asarray(y, dtype), ys)
+            outputs = output(t, y, None if u is None else inputs.astype(dtype))
+            values = map(np.asarray, jax.tree.leaves(outputs))
+            signals |= zip(leaf_names(outputs), values, strict=True)
+        return build_dataset(ys, first=first, signals=signals)
 
-    return label
+    return to_dataset
 
 
 def initial_row(state: Any) -> Any:
-    """A state as the steps will give it, one record long: whole numbers become floats."""
+    """A state as one record, in floats, as the steps return it."""
     import jax
     import jax.numpy as jnp
 

@@ -16,13 +16,14 @@ from experiments.simulate import dataset, inputs
 
 
 class Prepared(NamedTuple):
-    """All that a run needs, checked: what is wrong is said before a directory is claimed.
+    """All that a run needs, checked: a mistake is named before a directory is claimed.
 
     Attributes:
-        stepper, carry, xs, length: what `sim.stream.stream` takes.
-        t0, dt: time of the initial state and of one step, s.
-        quantities: units and words of everything in the file.
-        label: ``label(first, ys)``, the dataset of the records from ``first`` on.
+        initial: the initial state.
+        stepper, carry, xs, length: arguments of `sim.stream.stream`.
+        t0, dt: time of the initial state and length of a step, s.
+        quantities: units and description of everything in the file.
+        to_dataset: ``to_dataset(first, ys)``, the dataset of the records from ``first`` on.
         references: for a quantity, the name under which its measurement is written.
         phase: the two components of the phase plane in the figure, or None.
     """
@@ -37,7 +38,7 @@ class Prepared(NamedTuple):
     t0: float
     dt: float
     quantities: Mapping[str, Any]
-    label: Callable[[int, Any], Any]
+    to_dataset: Callable[[int, Any], Any]
     references: dict[str, str]
     phase: tuple[str, str] | None
     data_hash: None = None  # the input is not compared
@@ -59,27 +60,24 @@ class Prepared(NamedTuple):
 
 
 def prepare(config: Config) -> Prepared:
-    """Build the pieces and hold them against each other.
+    """Build the pieces and check that they fit.
 
     Raises:
         ValueError: a key, a value, a name or a size is wrong.
         OSError: the record cannot be read, or its times are irregular.
     """
-    record = inputs.read_record(config)
     with precision(config):
-        model = build_piece(config, "model")
-        if not hasattr(model, "field") or not hasattr(model, "initial"):
-            raise ValueError(
-                f"model._target_: expected a function that returns a sim.models.Model, "
-                f"got {type(model).__name__} from {config.target('model')}"
-            )
-        t0, dt, length = inputs.run_clock(config, record)
+        from sim.models import Model
+
+        source = inputs.read_source(config)
+        model = build_piece(config, "model", (Model,))
+        t0, dt, length = inputs.run_clock(config, source)
         if config.output.save_every > length:
             raise ValueError(
                 f"output.save_every: expected at most {length}, the steps of the run, "
                 f"got {config.output.save_every}"
             )
-        u = inputs.sampled_input(config, model, record, t0, dt, length)
+        u = inputs.sampled_input(config, model, source, t0, dt, length)
         if u is None and model.inputs:
             model = at_zero_input(model)
         stepper = build_piece(
@@ -91,12 +89,13 @@ def prepare(config: Config) -> Prepared:
             stepper = stepper._replace(step=repeat(stepper.step, config.substeps))
         carry, xs = stepper.init(model.initial, t0=t0), inputs.held_input(config, u, dt, length)
         _check_step(config, stepper, carry, xs)
-        measured = dataset.measured_names(model, record, u)
+        reference = source.record.reference if source and source.record else {}
+        measured = dataset.measured_names(model, reference, u)
         quantities = dataset.file_quantities(model, measured)
-        labelled = dataset.dataset_builder(
+        to_dataset = dataset.dataset_builder(
             model,
             u,
-            {name: record.reference[quantity] for quantity, name in measured.items()},
+            {name: reference[quantity] for quantity, name in measured.items()},
             t0=t0,
             dt=dt,
             save_every=config.output.save_every,
@@ -116,14 +115,14 @@ def prepare(config: Config) -> Prepared:
             t0,
             dt,
             quantities,
-            labelled,
+            to_dataset,
             measured,
             phase,
         )
 
 
 def _check_step(config, stepper, carry, xs):
-    """Trace one step, so that pieces that do not fit are named before a run is claimed."""
+    """Raise ValueError unless the integrator can step the model, by tracing one step."""
     import jax
 
     try:
@@ -149,15 +148,9 @@ def run(
     watch: Callable,
     report: Callable,
 ) -> TaskEnd:
-    """Stream the run into ``directory``; raises what `sim.stream.stream` raises.
+    """Stream the run into its file; arguments as `experiments.runs.interface.TaskModule.run`.
 
-    Args:
-        attributes: global attributes of the file.
-        identity: the hash of the configuration, kept in the checkpoint.
-        resume: go on from the checkpoint.
-        stop: asked after every chunk.
-        watch: ``watch(first, dataset)`` sees every dataset that is written.
-        report: sees every `sim.stream.Status`.
+    Raises: as `sim.stream.stream`.
     """
     from sim import checkpoint
     from sim.netcdf import read, writer
@@ -177,28 +170,28 @@ def run(
         path = directory / "trajectory.nc"
         latest = directory / "checkpoints" / "latest.npz"
         flush = min(chunk // every, prepared.length // every + 1)
-        kept = checkpoint.records(latest) + 1 if resume else 0
-        if kept == 1:  # killed in its first append: the file has nothing to go on with
+        stored = checkpoint.records(latest) + 1 if resume else 0
+        if stored == 1:  # killed during the first append: the file has no record to continue
             path.unlink(missing_ok=True)
-            kept = 0
-        for at in range(0, kept, flush):
-            watch(at, read(path, slice(at, min(at + flush, kept))))
+            stored = 0
+        for start in range(0, stored, flush):
+            watch(start, read(path, slice(start, min(start + flush, stored))))
         append = stack.enter_context(
-            writer(path, flush=flush, attributes=attributes, resume=kept > 0)
+            writer(path, flush=flush, attributes=attributes, resume=stored > 0)
         )
         bar = stack.enter_context(progress(dt=dt, t0=t0, title=prepared.name))
 
-        def sink(first, ys):
-            dataset = prepared.label(first, ys)
-            append(first, dataset)
-            watch(first, dataset)
+        def write_records(first, ys):
+            records = prepared.to_dataset(first, ys)
+            append(first, records)
+            watch(first, records)
 
-        def tell(status):
+        def report_status(status):
             report(status)
             bar(status)
 
-        if not kept:
-            sink(0, dataset.initial_row(prepared.initial))
+        if not stored:
+            write_records(0, dataset.initial_row(prepared.initial))
         streamed = stream(
             prepared.stepper.step,
             prepared.carry,
@@ -212,7 +205,7 @@ def run(
             resume=resume,
             identity=identity,
             stop=stop,
-            report=tell,
-            sink=lambda first, ys: sink(first + 1, ys),
+            report=report_status,
+            sink=lambda first, ys: write_records(first + 1, ys),
         )
         return TaskEnd(streamed.finished)

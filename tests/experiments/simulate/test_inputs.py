@@ -1,5 +1,7 @@
 """Inputs in pieces: the same as whole, and never whole in memory."""
 
+from dataclasses import replace
+
 import jax
 import numpy as np
 import pytest
@@ -42,9 +44,49 @@ def test_a_signal_made_in_blocks_is_the_whole_one(small_blocks, name, dt):
     seed = {"seed": 3} if name == "prbs" else {}
     forwards = slice(None, None, 1 if dt > 0 else -1)
     whole = np.asarray(getattr(signals, name)(t[forwards], **SIGNALS[name], **seed))[forwards]
-    u = model_inputs.sampled_input(config(name, **SIGNALS[name]), duffing.model(), None, t0, dt, N)
+    run_config = config(name, **SIGNALS[name])
+    source = model_inputs.read_source(run_config)
+    u = model_inputs.sampled_input(run_config, duffing.model(), source, t0, dt, N)
     np.testing.assert_array_equal(u(range(N + 1)), whole)
     np.testing.assert_array_equal(u(range(0, N + 1, 100)), whole[::100])
+
+
+def test_a_signal_of_ones_own_is_made_in_blocks_where_its_times_say_so(
+    small_blocks, tmp_path, monkeypatch
+):
+    (tmp_path / "waves.py").write_text("""
+import numpy as np
+from sim.times import Times
+
+counts = []
+
+def wave(t: Times, frequency: float = 1.0):
+    counts.append(len(t))
+    return np.sin(frequency * t)
+
+def whole(t, frequency: float = 1.0):
+    return wave(t, frequency)
+""")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    samples, counts = {}, {}
+    for name in ("wave", "whole"):
+        group = {"_target_": f"waves.{name}", "frequency": 2.0}
+        run_config = replace(config("step"), groups={"input": group}, allow=("waves",))
+        source = model_inputs.read_source(run_config)
+        u = model_inputs.sampled_input(run_config, duffing.model(), source, 0.0, 0.05, N)
+        samples[name] = u(range(N + 1))
+        counts[name] = source.generator.__globals__["counts"][:]
+        source.generator.__globals__["counts"].clear()
+    np.testing.assert_array_equal(samples["wave"], samples["whole"])
+    assert max(counts["wave"]) == 65 and counts["whole"] == [N + 1]
+
+
+def test_an_input_is_a_function_of_time_or_a_recorded_input():
+    source = {"_target_": "experiments.records.observations.series", "values": [1, 2]}
+    run_config = replace(config("step"), groups={"input": source})
+    with pytest.raises(ValueError, match=r"input._target_: expected a function of the times t, or"):
+        model_inputs.read_source(run_config)
 
 
 @pytest.mark.parametrize("hold", ["zero_order", "first_order", "cubic", "band_limited"])
