@@ -1,5 +1,7 @@
 """Figures of the report: records and their simulations, residual tests, losses."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from experiments.identification.fit_report import ExperimentTrace
@@ -118,7 +120,8 @@ def _draw_line(axes, time, values, bins, **style):
     axes.plot(time, values, **style)
 
 
-def draw_correlations(tests):
+def draw_correlations(tests: Mapping[str, tuple]):
+    """The correlations of each residual test; those beyond their bounds have another colour."""
     columns = min(len(tests), 2)
     rows = -(-len(tests) // columns)
     figure = _blank_figure(10 if columns > 1 else 6, 2.2 * rows + 0.4)
@@ -142,7 +145,8 @@ def draw_correlations(tests):
     return figure
 
 
-def draw_loss(loss, validation):
+def draw_loss(loss: np.ndarray, validation: np.ndarray):
+    """The loss of each iteration, and that on the validation records unless it is empty."""
     figure = _blank_figure(6, 2.4)
     axes = figure.subplots()
     lines = [("training", np.asarray(loss), SIMULATED)]
