@@ -12,8 +12,8 @@ class FitOptions(NamedTuple):
     """How to search; see `sim.fit.search.fit`, `multistart`, `shoot` and `staged` of `sim.fit`.
 
     Attributes:
-        parameters: kinds by name: positive, fixed, [lower, upper], "= other", or mean and sd;
-            those of the initial states are under "states".
+        parameters: constraints by name: positive, fixed, [lower, upper], "= other", or mean
+            and sd; those of the initial states are under "states".
         states: free; fixed, at the model's initial state; or first, estimated once from the
             first samples of each experiment.
         steps: evaluations at most.

@@ -35,7 +35,7 @@ class Records(NamedTuple):
     Attributes:
         data: names, units and published scores; and the tests, which are not open yet.
         dt: the sample interval of all records, s.
-        training, validation: what the search sees.
+        training, validation: the records that are open before the search.
         to_experiment: ``to_experiment(u, y)``, an `Experiment`.
     """
 
@@ -46,7 +46,7 @@ class Records(NamedTuple):
     to_experiment: Callable
 
     def open_test(self, test: SampledRecord) -> RecordedExperiment:
-        """A test with its outputs.
+        """Read a test again, with its outputs.
 
         Raises:
             OSError, ValueError: its outputs cannot be read or used.
@@ -58,7 +58,7 @@ def build_records(data: Data, dt: float, to_experiment: Callable) -> Records:
     """Make every record of the search an `Experiment`.
 
     Raises:
-        ValueError: a record has no use, in the words of `sim.fit`.
+        ValueError: a record cannot be used; the message names an argument of `sim.fit`.
     """
     training, validation = (
         tuple(_record_experiment(record, dt, to_experiment) for record in records)

@@ -89,7 +89,7 @@ def evaluate(
 def _training_findings(options, ensemble, losses, best):
     """How the training ended, and what is kept of it."""
     search = ensemble.search.search
-    # Of one member "1 members: 1 converged" is said as "converged".
+    # The message of one member is "1 members: 1 converged".
     message = ensemble.message
     yield Message(message if options.members > 1 else message.partition(": 1 ")[2])
     count = int(search.non_finite[best])

@@ -46,7 +46,7 @@ class Network(NamedTuple):
             are pairs u (N, inputs), y (N, outputs) in numbers near 1, or None where only the
             structure of the parameters is needed.
         stepper: ``stepper(params)``; its inputs and outputs are numbers near 1.
-        kinds: of parameters by dotted name, as `sim.fit.fit` takes them.
+        kinds: constraints and priors by dotted name, as `sim.fit.fit` takes them.
         warnings: ``warnings(records)``, texts about records that a start cannot use.
     """
 
@@ -62,8 +62,8 @@ class Correction(NamedTuple):
 
     Attributes:
         hidden: widths of its hidden layers.
-        parameters: kinds of the model's parameters, by name.
-        kinds: kinds of the network's parameters, by dotted name.
+        parameters: constraints of the model's parameters, by name.
+        kinds: constraints and priors of the network's parameters, by dotted name.
     """
 
     hidden: tuple[int, ...]
@@ -258,7 +258,7 @@ def correction(
 
     Args:
         hidden: widths of its hidden layers.
-        parameters: kinds of the parameters of ``model`` by name, as in the group ``fit``.
+        parameters: constraints of the parameters of ``model`` by name, as in the group ``fit``.
         prior: the standard deviation of the network's weights around 0; one for all layers, or
             one for each; None means no prior.
     """

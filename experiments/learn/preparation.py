@@ -91,7 +91,7 @@ def prepare_hybrid(
 
     model = build_piece(config, "model")
     physics = fit_setup(config, model, data, dt)
-    parameter_layout(physics.start, network.parameters)  # errors in the model's own names
+    parameter_layout(physics.start, network.parameters)  # mistakes are named as the model does
     to_experiment = partial(continuous_experiment, data.hold, dt, config.substeps)
     records = build_records(data, dt, to_experiment)
     experiments = [record.experiment for record in records.training]
@@ -146,7 +146,7 @@ def prepare_hybrid(
 
 
 def _prefix_kinds(parameters):
-    """Kinds of the model's parameters, and what they are tied to, by their names in a hybrid."""
+    """Constraints of the model's parameters, with the names they have in a hybrid."""
     return {
         f"physics.{name}": f"= physics.{kind[1:].strip()}" if str(kind)[:1] == "=" else kind
         for name, kind in parameters.items()
@@ -154,7 +154,7 @@ def _prefix_kinds(parameters):
 
 
 def _prefix_physics(units):
-    """Units of the model's parameters by their names in a hybrid."""
+    """Units of the model's parameters, by the names they have in a hybrid."""
     return {
         name if name.startswith("states.") else f"physics.{name}": unit
         for name, unit in units.items()

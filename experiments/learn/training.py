@@ -163,7 +163,7 @@ def prepare_training(
         options: how to train.
         objective: of the network.
         starts: the parameters of each member.
-        kinds: of parameters, by dotted name.
+        kinds: constraints and priors, by dotted name.
         pieces: what `split_records` returns.
         states: the initial state of all pieces, or a list with one for each, and for each
             validation experiment at its end.
