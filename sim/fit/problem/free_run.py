@@ -11,13 +11,13 @@ from sim.records.experiment import Experiment, float_dtype
 
 
 def free_run(objective, params, x0, experiment: Experiment):
-    """The outputs of a free run, ŷ (N, outputs), before them a row for y0 where there is one.
+    """The outputs of a free run, ŷ (N, outputs), after a row for y0 if there is one.
 
     Args:
         objective: a `Simulation`.
         params: parameters of its model.
         x0: the initial state.
-        experiment: what enters; of the outputs only the sizes are used.
+        experiment: the input; of the outputs only the shape is used.
 
     >>> from sim import Stepper
     >>> from sim.fit import Simulation
@@ -35,7 +35,7 @@ def _jit_free_run(objective, params, x0, e):
 
 
 def run_outputs(objective, params, x0, e: Experiment):
-    """As `free_run`, within a compiled function."""
+    """As `free_run`, inside a compiled function."""
     simulated = objective.run(params, x0, e)[1]
     if e.y0 is None:
         return simulated

@@ -1,4 +1,4 @@
-"""Losses of which a few gross errors are no large part."""
+"""Robust losses: a few gross errors have little influence."""
 
 from dataclasses import dataclass
 
@@ -8,15 +8,15 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Huber:
-    """ρ(r) = r² up to |r| = k, and k (2 |r| − k) beyond: of large errors the sign counts.
+    """ρ(r) = r² up to |r| = k, and k (2 |r| − k) beyond: the gradient of large errors is bounded.
 
-    For `Simulation(…, robust=Huber())`: ½ Σ ρ(r) in place of ½ Σ r², with r the error in units
-    of its output's noise, 1.4826 times the median of its size. The noise is known once a search
-    has converged; one that does not, as of `Truncated`, takes the spread of the output for it.
-    The k here costs 5 % of the efficiency where the noise is Gaussian.
+    With `Simulation(…, robust=Huber())` the loss is ½ Σ ρ(r) instead of ½ Σ r², with r the
+    error in units of its output's noise, 1.4826 times the median of its size. The noise is
+    known once a search has converged; `Truncated`, which does not converge, takes the spread
+    of the output instead. The default k costs 5 % of the efficiency if the noise is Gaussian.
 
     Args:
-        k: where it changes.
+        k: the error from which on ρ is linear.
 
     Reference: P. J. Huber and E. M. Ronchetti, *Robust Statistics*, 2nd ed., Wiley 2009,
     section 7.6.
@@ -31,7 +31,7 @@ class Huber:
         _check_positive("k", self.k)
 
     def __call__(self, r):
-        """r̃ (…) with r̃² = ρ(r), of the sign of r."""
+        """r̃ (…) with r̃² = ρ(r), and the sign of r."""
         size = jnp.maximum(jnp.abs(r), self.k)
         beyond = jnp.sign(r) * jnp.sqrt(self.k * (2 * size - self.k))
         return jnp.where(jnp.abs(r) <= self.k, r, beyond)
@@ -39,13 +39,13 @@ class Huber:
 
 @dataclass(frozen=True)
 class StudentT:
-    """ρ(r) = (ν + 1) log(1 + r² / ν): errors of Student's t, of which the largest count for
-    nothing.
+    """ρ(r) = (ν + 1) log(1 + r² / ν): the log-likelihood of Student's t; the influence of the
+    largest errors vanishes.
 
-    As `Huber`. Its loss may have several minima: start near.
+    Used as `Huber`. The loss may have several minima: start near the solution.
 
     Args:
-        degrees: ν.
+        degrees: ν, degrees of freedom.
 
     Reference: K. L. Lange, R. J. A. Little and J. M. G. Taylor, Journal of the American
     Statistical Association 84 (1989) 881-896.
@@ -60,12 +60,13 @@ class StudentT:
         _check_positive("degrees", self.degrees)
 
     def __call__(self, r):
-        """r̃ (…) with r̃² = ρ(r), of the sign of r."""
+        """r̃ (…) with r̃² = ρ(r), and the sign of r."""
         x = r * r / self.degrees
-        # log(1 + x) / x, which is 1 at 0 where neither it nor its slope could be computed.
-        few = x < jnp.sqrt(jnp.finfo(r.dtype).eps)
-        share = jnp.where(few, 1 - x / 2, jnp.log1p(jnp.where(few, 1, x)) / jnp.where(few, 1, x))
-        return r * jnp.sqrt((self.degrees + 1) / self.degrees * share)
+        # log(1 + x) / x, by its series where division by x would lose the value or the slope.
+        small = x < jnp.sqrt(jnp.finfo(r.dtype).eps)
+        safe = jnp.where(small, 1, x)
+        ratio = jnp.where(small, 1 - x / 2, jnp.log1p(safe) / safe)
+        return r * jnp.sqrt((self.degrees + 1) / self.degrees * ratio)
 
 
 def _check_positive(name, value):

@@ -1,8 +1,8 @@
-"""Slopes of a simulation by many parameters: along with the state, from each step's own.
+"""Sensitivities of a simulation to many parameters, carried along with the state.
 
-A forward-mode pass pays for every parameter the whole step. Where a step has many
-parameters but carries and emits few numbers, as a small network's has, it is cheaper to
-take the few rows of its Jacobian in reverse, and to carry the sensitivities along:
+A forward-mode pass computes the whole step for every parameter. If a step has many
+parameters but carries and emits few numbers, as that of a small network, it is cheaper to
+take the few rows of its Jacobian in reverse mode, and to carry the sensitivities along:
 
     (sₖ₊₁, ŷₖ) = F(v, sₖ),   Sₖ₊₁ = ∂F_s/∂v + ∂F_s/∂s Sₖ,   ∂ŷₖ/∂v = ∂F_y/∂v + ∂F_y/∂s Sₖ
 
@@ -18,14 +18,14 @@ from sim import rollout
 from sim.fit.problem.objectives import Simulation, residual_or_zero
 from sim.inputs import at
 
-# Parameters for each number that a step carries or emits, from which on this way is faster:
-# measured where a step costs little beside its slopes, and where it is an RK4 step.
+# Parameters for each number that a step carries or emits, from which on this is faster:
+# measured with a step that costs little next to its slopes, and with an RK4 step.
 PARAMETERS_PER_NUMBER = 8
 CHUNK = 256  # steps whose Jacobians are taken side by side
 
 
 def is_worthwhile(objective, v, model_at, e) -> bool:
-    """Whether to take this way; static."""
+    """Whether `with_sensitivities` is faster than a forward-mode pass, and possible; static."""
     if not isinstance(objective, Simulation):
         return False
     start = jax.eval_shape(lambda v: objective.begin(*model_at(v)), v)
@@ -36,7 +36,7 @@ def is_worthwhile(objective, v, model_at, e) -> bool:
         or len({leaf.dtype for leaf in floats} | {v.dtype}) > 1
     ):
         return False
-    try:  # a loop of unknown length, or a rule of one's own, may have no reverse mode
+    try:  # a loop of unknown length, or a custom derivative, may have no reverse mode
         jax.eval_shape(lambda v: with_sensitivities(objective, v, model_at, e), v)
     except (ValueError, TypeError, NotImplementedError):
         return False
@@ -44,7 +44,7 @@ def is_worthwhile(objective, v, model_at, e) -> bool:
 
 
 def with_sensitivities(objective, v, model_at, e):
-    """Errors and final state of a simulation, and their slopes.
+    """Errors and final state of a simulation, and their sensitivities.
 
     Args:
         objective: a `Simulation`.
@@ -57,50 +57,59 @@ def with_sensitivities(objective, v, model_at, e):
         ∂/∂v of both, with a last axis (q,).
     """
 
-    def parts(carry):
-        """The floats of a carry as one vector, what makes it a list of leaves, and the rest."""
+    def split(carry):
+        """The floats of a carry as one vector, its other leaves, which are floats, and the
+        function from the vector back to floats."""
         leaves = jax.tree.leaves(carry)
-        inexact = [jnp.issubdtype(leaf.dtype, jnp.inexact) for leaf in leaves]
-        s, shaped = ravel_pytree([leaf for leaf, f in zip(leaves, inexact, strict=True) if f])
-        return s, [leaf for leaf, f in zip(leaves, inexact, strict=True) if not f], inexact, shaped
+        is_float = [jnp.issubdtype(leaf.dtype, jnp.inexact) for leaf in leaves]
+        s, unravel = ravel_pytree([leaf for leaf, f in zip(leaves, is_float, strict=True) if f])
+        return (
+            s,
+            [leaf for leaf, f in zip(leaves, is_float, strict=True) if not f],
+            is_float,
+            unravel,
+        )
 
     first = jax.tree.map(jnp.asarray, objective.begin(*model_at(v)))
-    _, rest, inexact, shaped = parts(first)
+    _, others, is_float, unravel = split(first)
     tree = jax.tree.structure(first)
 
-    def whole(s, rest):
-        floats, others = iter(shaped(s)), iter(rest)
-        return jax.tree.unflatten(tree, [next(floats if f else others) for f in inexact])
+    def join(s, others):
+        """The carry again."""
+        floats, rest = iter(unravel(s)), iter(others)
+        return jax.tree.unflatten(tree, [next(floats if f else rest) for f in is_float])
 
-    def one(v, s, rest, x):
+    def step_one(v, s, others, x):
+        """F(v, s), and the other leaves of the next carry."""
         p, _ = model_at(v)
-        carry, y = objective.model(p).step(whole(s, rest), x)
-        s, rest, _, _ = parts(carry)
-        return jnp.concatenate([s, objective.observe(p, y, at(x, 1.0))]), rest
+        carry, y = objective.model(p).step(join(s, others), x)
+        s, others, _, _ = split(carry)
+        return jnp.concatenate([s, objective.observe(p, y, at(x, 1.0))]), others
 
-    def forward(carry, x):
-        s, rest = carry
-        out, new = one(v, s, rest, x)
-        return (out[: len(s)], new), (s, rest, out[len(s) :])
+    def simulate(carry, x):
+        s, others = carry
+        out, new_others = step_one(v, s, others, x)
+        return (out[: len(s)], new_others), (s, others, out[len(s) :])
 
-    def along_step(S, slopes):
+    def propagate_step(S, slopes):
         by_v, by_s, real = slopes
-        found = by_s @ S + by_v
-        return jnp.where(real, found[: len(S)], S), found[len(S) :]
+        out = by_s @ S + by_v
+        return jnp.where(real, out[: len(S)], S), out[len(S) :]
 
-    def along_chunk(S, chunk):
-        *where, real = chunk
-        slopes, _ = jax.vmap(jax.jacrev(one, (0, 1), has_aux=True), (None, 0, 0, 0))(v, *where)
-        return rollout(along_step, S, (*slopes, real))
+    def propagate_chunk(S, chunk):
+        *places, real = chunk
+        jacobian = jax.jacrev(step_one, (0, 1), has_aux=True)
+        slopes, _ = jax.vmap(jacobian, (None, 0, 0, 0))(v, *places)
+        return rollout(propagate_step, S, (*slopes, real))
 
     def begin(v):
-        return parts(jax.tree.map(jnp.asarray, objective.begin(*model_at(v))))[0]
+        return split(jax.tree.map(jnp.asarray, objective.begin(*model_at(v))))[0]
 
-    (s, rest), (before, rests, simulated) = rollout(
-        forward, (begin(v), rest), e.xs, length=len(e.y)
+    (s, others), (before, others_before, simulated) = rollout(
+        simulate, (begin(v), others), e.xs, length=len(e.y)
     )
-    chunks = _split_chunks((before, rests, e.xs, jnp.ones(len(e.y), bool)))
-    S, slopes = rollout(along_chunk, jax.jacfwd(begin)(v), chunks)
+    chunks = _split_chunks((before, others_before, e.xs, jnp.ones(len(e.y), bool)))
+    S, slopes = rollout(propagate_chunk, jax.jacfwd(begin)(v), chunks)
     slopes = slopes.reshape(-1, *slopes.shape[2:])[: len(e.y)]
     errors = residual_or_zero(e.y, simulated)
     slopes = jnp.where(jnp.isnan(e.y)[..., None], 0, -slopes)
@@ -113,24 +122,24 @@ def with_sensitivities(objective, v, model_at, e):
         slopes = jnp.concatenate([jax.jacfwd(first_row)(v), slopes])
 
     def final(s):
-        return objective.final(whole(s, rest))
+        return objective.final(join(s, others))
 
-    def along(direction):
+    def final_slope(direction):
         return jax.jvp(final, (s,), (direction,))[1]
 
-    ends = jax.vmap(along, in_axes=-1, out_axes=-1)(S)
-    return (errors, final(s)), (slopes, ends)
+    end_slopes = jax.vmap(final_slope, in_axes=-1, out_axes=-1)(S)
+    return (errors, final(s)), (slopes, end_slopes)
 
 
 def _split_chunks(rows):
-    """Rows (N, …) as chunks (count, CHUNK, …), the last filled up; what fills it is not real."""
+    """Rows (N, …) as chunks (count, CHUNK, …); the rows that fill up the last are not real."""
     length = jax.tree.leaves(rows)[-1].shape[0]
     count = -(-length // min(CHUNK, length))
     size = -(-length // count)
 
-    def cut(x):
+    def split(x):
         fill = [(0, count * size - length)] + [(0, 0)] * (x.ndim - 1)
         x = jnp.pad(x, fill) if x.dtype == bool else jnp.pad(x, fill, mode="edge")
         return x.reshape(count, size, *x.shape[1:])
 
-    return jax.tree.map(cut, rows)
+    return jax.tree.map(split, rows)

@@ -19,7 +19,7 @@ EARLIER_NAMES = {
 
 
 def save(path: str | os.PathLike, search: Any) -> None:
-    """Write the ``search`` of a `Fit`, so that ``path`` always holds a whole one.
+    """Write the ``search`` of a `Fit`; ``path`` always holds a complete one.
 
     Args:
         path: the file (``.npz``, without pickle), replaced if it is there.

@@ -1,4 +1,4 @@
-"""What a search has found: parameters, noise, uncertainty, and words."""
+"""From the end of a search to a `Fit`: parameters, noise, uncertainty and a message."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -13,7 +13,7 @@ from sim.fit.problem.losses import residuals
 from sim.fit.problem.problem import Problem
 from sim.fit.problem.quadratic_model import convex_model, curvature
 from sim.fit.result import Fit, NoCovariance, SearchState, Uncertainty
-from sim.fit.solvers.status import CONVERGED, SEARCHING, STUCK
+from sim.fit.solvers.status import CONVERGED, SEARCHING
 from sim.fit.uncertainty.covariance import MAX_UNKNOWNS, effective_parameters
 from sim.fit.uncertainty.robust_covariance import HuberLinearisation, huber_linearisation
 from sim.fit.uncertainty.standard_errors import (
@@ -23,14 +23,14 @@ from sim.fit.uncertainty.standard_errors import (
 )
 from sim.records.experiment import output_scale
 
-# Unknowns up to which there is a covariance where the search has left the triangle of the Jacobian.
+# Unknowns up to which there is a covariance if the search knows the triangle at its end.
 MAX_UNKNOWNS_LINEARISED = 1000
-# Of Gaussian errors the standard deviation, in units of their median size.
+# The standard deviation of Gaussian errors, in units of their median size.
 MEDIAN_TO_SD = 1.4826
 
 
 def noise(problem: Problem, z, linearisation: Linearisation | None = None) -> Any:
-    """The standard deviation of the errors of each output, (outputs,); beside a robust loss by
+    """The standard deviation of the errors of each output, (outputs,); for a robust loss from
     their median size.
 
     Args:
@@ -45,78 +45,75 @@ def noise(problem: Problem, z, linearisation: Linearisation | None = None) -> An
         sd = np.sqrt(np.nansum(errors**2, axis=0) / free)
     else:
         sd = MEDIAN_TO_SD * np.nanmedian(np.abs(errors), axis=0) * np.sqrt(count / free)
-    # A perfect output leaves no noise to count by but that of rounding.
-    least = (
-        64
-        * float(jnp.finfo(z.dtype).eps)
-        * output_scale([e for _, e in problem.per_experiment(z)[1]])
-    )
-    return jnp.asarray(np.maximum(sd, least), z.dtype)
+    # A perfect output has no noise except that of rounding.
+    scale = output_scale([e for _, e in problem.per_experiment(z)[1]])
+    return jnp.asarray(np.maximum(sd, 64 * float(jnp.finfo(z.dtype).eps) * scale), z.dtype)
 
 
 def build_fit(
     problem: Problem,
-    progress: SearchState,
+    search: SearchState,
     losses: Sequence[float],
     validation: Sequence[float] | None = None,
-    ended: str | None = None,
+    message: str | None = None,
 ) -> Fit:
-    """What a search has found; ``ended`` says how where the search itself does not know."""
-    search = progress.search
-    z = progress.minimum
-    params, each = problem.per_experiment(z)
-    evaluated = _evaluate_minimum(problem, search, z)
-    sd = noise(problem, z, evaluated.linearisation)
-    after = f"after {steps_phrase(search, int(search.steps))}"
-    words = (
-        ended
-        or {
-            SEARCHING: f"stopped {after}, before it converged",
-            CONVERGED: f"converged {after}",
-            STUCK: f"{_describe_stuck(search)}, {after}",
-        }[int(search.status)]
-    )
-    bad = int(search.non_finite)
-    if bad:
-        words += f"; the model diverged at {bad} place{'s' * (bad > 1)} tried, which it left"
-        words += _describe_place(search)
-    words = "; ".join([words, *evaluated.uncertainty.held])
-    if validation is not None:
-        validation = np.asarray(validation)
+    """The fit with which a search ends.
+
+    Args:
+        problem, search: the problem, and the state at the end.
+        losses, validation: after each evaluation.
+        message: how the search ended, unless its state tells it.
+    """
+    state, z = search.search, search.minimum
+    params, pairs = problem.per_experiment(z)
+    minimum = _evaluate_minimum(problem, state, z)
+    sd = noise(problem, z, minimum.linearisation)
+    message = (message or _end_phrase(state)) + _non_finite_phrase(state)
+    message = "; ".join([message, *minimum.uncertainty.held])
     return Fit(
-        jax.tree.map(np.asarray, params),
-        tuple(x0 for x0, _ in each),
-        np.asarray(losses),
-        np.asarray(sd),
-        evaluated.uncertainty,
-        words,
-        progress,
-        problem,
-        validation,
-        evaluated.linearisation,
-        evaluated.huber,
+        params=jax.tree.map(np.asarray, params),
+        states=tuple(x0 for x0, _ in pairs),
+        loss=np.asarray(losses),
+        noise=np.asarray(sd),
+        uncertainty=minimum.uncertainty,
+        message=message,
+        search=search,
+        problem=problem,
+        validation=None if validation is None else np.asarray(validation),
+        linearisation=minimum.linearisation,
+        huber=minimum.huber,
     )
 
 
-def steps_phrase(search, n: int) -> str:
-    """Steps of a search in words: those of training in windows are passes over the records."""
-    word = ("evaluation", "evaluations") if search.location is None else ("pass", "passes")
+def steps_phrase(state, n: int) -> str:
+    """n steps in words: evaluations, or passes over the records for training in windows."""
+    word = ("evaluation", "evaluations") if state.location is None else ("pass", "passes")
     return f"{n} {word[n != 1]}"
 
 
-def _describe_stuck(search) -> str:
-    # Windows are refused for one reason alone.
-    if search.location is None:
-        return "no step lowers the loss"
-    return "the loss is not finite, the last good parameters are kept"
+def _end_phrase(state) -> str:
+    after = f"after {steps_phrase(state, int(state.steps))}"
+    status = int(state.status)
+    if status == SEARCHING:
+        return f"stopped {after}, before it converged"
+    if status == CONVERGED:
+        return f"converged {after}"
+    if state.location is None:
+        return f"no step lowers the loss, {after}"
+    # A window is rejected only if it is not finite.
+    return f"the loss is not finite, the last good parameters are kept, {after}"
 
 
-def _describe_place(search) -> str:
-    """In words, where training in windows met the last place that was not finite."""
-    if search.location is None:
+def _non_finite_phrase(state) -> str:
+    """How many places were not finite, and in which window the last one was; or nothing."""
+    count = int(state.non_finite)
+    if not count:
         return ""
-    step, window = (int(n) for n in search.location)
-    return f", the last in {f'window {window} of ' * bool(window)}pass {step}"
+    phrase = f"; the model diverged at {count} place{'s' * (count > 1)} tried, which it left"
+    if state.location is None:
+        return phrase
+    step, window = (int(n) for n in state.location)
+    return f"{phrase}, the last in {f'window {window} of ' * bool(window)}pass {step}"
 
 
 class _Minimum(NamedTuple):
@@ -127,9 +124,9 @@ class _Minimum(NamedTuple):
     huber: HuberLinearisation | None = None
 
 
-def _evaluate_minimum(problem, search, z) -> _Minimum:
-    known = search.linearisation is not None and np.array_equal(z, search.z)
-    linearisation = search.linearisation if known else None
+def _evaluate_minimum(problem, state, z) -> _Minimum:
+    known = state.linearisation is not None and np.array_equal(z, state.z)
+    linearisation = state.linearisation if known else None
     most = MAX_UNKNOWNS_LINEARISED if known else MAX_UNKNOWNS
     if len(z) > most:
         return _Minimum(without_covariance(problem, z, NoCovariance(most)), linearisation)

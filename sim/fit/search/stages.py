@@ -22,23 +22,23 @@ def fit_in_stages(
     parameters: Mapping[str, Any] | None = None,
     **options,
 ) -> Fit:
-    """A fit of few parameters, then of more, each from where the one before has ended.
+    """A fit of few parameters, then of more, each from where the one before ended.
 
         θ⁽ⁱ⁾ = argmin L over the parameters of stages 1 … i,   from θ⁽ⁱ⁻¹⁾
 
-    The linear part of a model first, then what bends it: the first searches have few
-    valleys, and the last begins near its own.
+    The linear part of a model first, then its nonlinear terms: the first searches have few
+    local minima, and the last begins near its own.
 
     Args:
         objective, start, experiments, parameters: as `fit` takes them.
-        stages: for each stage, dotted names that it sets free, or of parts of the pytree.
-            The others are held at the start, until their stage; those in no stage join in
-            the last. What is tied follows in every stage.
-        options: of `fit`, for all stages, ``steps`` for each; ``states`` go on from stage to
-            stage too.
+        stages: for each stage, dotted names of parameters that it sets free, or of parts of
+            the pytree. The others are fixed at the start until their stage; those in no stage
+            are set free in the last. Tied parameters follow in every stage.
+        options: of `fit`, for all stages; ``steps`` count for each, and a stage begins with
+            the ``states`` of the stage before.
 
     Returns:
-        The `Fit` of the last stage, with the losses of all and how each ended.
+        The `Fit` of the last stage, with the losses and the messages of all.
 
     Raises:
         ValueError: no stage, an empty one, no such name, a first stage that sets nothing
@@ -59,68 +59,63 @@ def fit_in_stages(
     >>> round(float(found.params["a"]), 6), round(float(found.params["b"]), 6)
     (0.8, 0.05)
     """
-    declared = check_stages(stages, start, parameters)
+    check_stages(stages, start, parameters)
     if options.get("search") is not None:
         raise ValueError("search: expected none, as stages begin with their first, got one")
-    losses, seen, said = [], [], []
+    layout = parameter_layout(start, parameters)[0]
+    losses, validation_losses, messages = [], [], []
     for i in range(len(stages)):
-        kinds = dict(parameters or {}) | _fixed_until_stage(
-            declared, stages[: i + 1], i + 1 == len(stages)
-        )
+        fixed = _fixed_until_stage(layout, stages[: i + 1], i + 1 == len(stages))
+        kinds = dict(parameters or {}) | fixed
         found = fit(objective, start, experiments, parameters=kinds, **options)
-        # The first loss of a stage is that with which the one before has ended.
+        # The first loss of a stage is the last one of the stage before.
         losses.append(found.loss[bool(i) :])
-        seen.append(None if found.validation is None else found.validation[bool(i) :])
-        said.append(found.message)
-        # A search may round what it moves onto a bound, from where the next one cannot begin.
-        start = clip_to_start(declared, found.params, start)
+        if found.validation is not None:
+            validation_losses.append(found.validation[bool(i) :])
+        messages.append(found.message)
+        # A search may round a parameter onto its bound, from where the next cannot begin.
+        start = clip_to_start(layout, found.params, start)
         if "states" in options:
             given = options["states"]
             given = given if isinstance(given, list) else [given] * len(found.states)
-            own = found.problem.states.layout
+            state_layout = found.problem.states.layout
             options["states"] = [
-                clip_to_start(own, *pair) for pair in zip(found.states, given, strict=True)
+                clip_to_start(state_layout, *pair) for pair in zip(found.states, given, strict=True)
             ]
-    message = f"{len(stages)} stage{'s' * (len(stages) > 1)}: " + "; then ".join(said)
-    seen = None if found.validation is None else np.concatenate(seen)
-    return found._replace(loss=np.concatenate(losses), validation=seen, message=message)
+    message = f"{len(stages)} stage{'s' * (len(stages) > 1)}: " + "; then ".join(messages)
+    validation = np.concatenate(validation_losses) if validation_losses else None
+    return found._replace(loss=np.concatenate(losses), validation=validation, message=message)
 
 
-def check_stages(stages: Sequence[Sequence[str]], start: Any, parameters=None) -> ParameterLayout:
-    """The parameters of the last stage, where the stages suit the start.
+def check_stages(stages: Sequence[Sequence[str]], start: Any, parameters=None) -> None:
+    """Raise ValueError unless the stages suit the start, as in `fit_in_stages`.
 
-    Raises:
-        ValueError: as `fit_in_stages`.
-
-    >>> check_stages([["a"], ["b"]], {"a": 1.0, "b": 2.0}).names
-    ('a', 'b')
+    >>> check_stages([["a"], ["b"]], {"a": 1.0, "b": 2.0})
     """
     if not stages or not all(stages) or any(isinstance(s, str) for s in (stages, *stages)):
         raise ValueError(f"stages: expected lists of names, at least one in each, got {stages!r}")
-    declared = parameter_layout(start, parameters)[0]
+    layout = parameter_layout(start, parameters)[0]
     for name in (name for stage in stages for name in stage):
-        if not any(_is_among(own, [name]) for own in declared.names):
-            raise ValueError(f"stages: there is no {name!r}; {suggest(name, declared.names)}")
-    held = _fixed_until_stage(declared, stages[:1], len(stages) == 1)
-    rows = zip(declared.names, declared.kinds, strict=True)
-    if not any(name not in held and not isinstance(kind, Fixed | Tied) for name, kind in rows):
+        if not any(_is_among(leaf, [name]) for leaf in layout.names):
+            raise ValueError(f"stages: there is no {name!r}; {suggest(name, layout.names)}")
+    fixed = _fixed_until_stage(layout, stages[:1], len(stages) == 1)
+    rows = zip(layout.names, layout.kinds, strict=True)
+    if not any(name not in fixed and not isinstance(kind, Fixed | Tied) for name, kind in rows):
         raise ValueError(
             "stages: expected a first stage with a parameter to search, got "
             f"{', '.join(stages[0])}, fixed or tied"
         )
-    return declared
 
 
-def _fixed_until_stage(declared, stages, last):
-    """What is not free yet; a tie holds by itself."""
+def _fixed_until_stage(layout: ParameterLayout, stages, last: bool) -> dict[str, Fixed]:
+    """The parameters that no stage so far sets free; tied ones follow without it."""
+    if last:
+        return {}
     free = [name for stage in stages for name in stage]
-    rows = zip(declared.names, declared.kinds, strict=True)
-    return (
-        {}
-        if last
-        else {n: Fixed() for n, kind in rows if not (_is_among(n, free) or isinstance(kind, Tied))}
-    )
+    rows = zip(layout.names, layout.kinds, strict=True)
+    return {n: Fixed() for n, kind in rows if not (_is_among(n, free) or isinstance(kind, Tied))}
 
 
 def _is_among(name, free):
+    """Whether a leaf has one of the names, or lies in a part of the pytree that has."""
     return any(name == f or name.startswith((f"{f}.", f"{f}[")) for f in free)
