@@ -186,6 +186,7 @@ def _check_resumable(search, of_problem, given, zs) -> None:
     check_fingerprint(search.fingerprint, of_problem)
     expected = batched.init_members.eval_shape(*given, zs)[0]
     check_same_state(search.search, expected.search)
+    check_same_state(search._replace(fingerprint=None), expected)
 
 
 class Spread(NamedTuple):
