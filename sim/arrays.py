@@ -1,4 +1,4 @@
-"""Named arrays in one NetCDF file, written all or nothing."""
+"""Named arrays in one NetCDF file, which is replaced whole."""
 
 import os
 from collections.abc import Mapping
@@ -10,25 +10,24 @@ import numpy as np
 
 from sim.files import replace_file
 
-KINDS = "iuf"  # whole numbers and real ones, as NetCDF has them
+KINDS = "iuf"  # integers and floats, the numbers of NetCDF
 
 
 def write(
     path: str | os.PathLike, arrays: Mapping[str, Any], attributes: Mapping[str, Any]
 ) -> None:
-    """Write arrays by name, bit for bit, so that ``path`` always holds a whole file.
+    """Write arrays by name, bit for bit, by `sim.files.replace_file`.
 
-    The file grows beside it under another name, reaches the disk, and takes the name in
-    one step.
+    ``path`` always holds a whole file: a crash leaves the previous one.
 
     Args:
         path: the file, replaced if it is there.
         arrays: name -> array of real or whole numbers, of any shape.
-        attributes: of the file: names to strings or numbers.
+        attributes: attributes of the file: names to strings or numbers.
 
     Raises:
-        ValueError: an array of another type; the message names it.
-        OSError: it cannot be written; the message names the file.
+        ValueError: an array is of another type; the message names it.
+        OSError: the file cannot be written; the message names it.
 
     Reference: NetCDF-4 through netCDF4.
 
@@ -61,7 +60,7 @@ def read_arrays(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[st
     """The arrays and the attributes that `write` wrote.
 
     Raises:
-        OSError: it is not there or is no NetCDF file; the message names it.
+        OSError: the file does not exist or is no NetCDF file; the message names it.
     """
     path = Path(path)
     if not path.is_file():
@@ -80,7 +79,7 @@ def _put_array(file, name, array):
     for size in array.shape:
         if f"n{size}" not in file.dimensions:
             file.createDimension(f"n{size}", size)
-    # Nothing is written that a value could be mistaken for: NaN and all others are as they are.
+    # Without a fill value no number stands for a missing one, and NaN is kept.
     stored = file.createVariable(
         name, array.dtype, [f"n{size}" for size in array.shape], fill_value=False
     )

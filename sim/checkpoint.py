@@ -1,4 +1,4 @@
-"""A carry on disk: written all or nothing, and read only by the run that wrote it."""
+"""The carry of a run in a file, which is replaced whole and read only by the same run."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from sim.names import leaf_names
 
 
 class Checkpoint(NamedTuple):
-    """Where a run stands: its carry, the steps done and the records given away."""
+    """The state of a run: its carry, the steps done and the records handed out."""
 
     carry: Any
     step: int
@@ -23,18 +23,17 @@ class Checkpoint(NamedTuple):
 
 
 def save(path: str | os.PathLike, state: Checkpoint, run: dict[str, Any]) -> None:
-    """Write a checkpoint so that ``path`` always holds a whole one.
+    """Write a checkpoint as ``.npz`` (no pickle) by `sim.files.replace_file`.
 
-    The ``.npz`` (no pickle) goes to a temporary file beside it, reaches the disk,
-    and takes the name in one step: a crash leaves the previous checkpoint.
+    ``path`` always holds a whole checkpoint: a crash leaves the previous one.
 
     Args:
         path: the file, replaced if it is there; its folder exists.
         state: carry (any pytree of arrays), step and records.
-        run: what must agree when it is read again: names to numbers or strings.
+        run: facts that must be equal when it is read again: names to numbers or strings.
 
     Raises:
-        OSError: it cannot be written; the message names the file.
+        OSError: the file cannot be written; the message names it.
     """
     path = Path(path)
     leaves = {f"leaf_{i}": np.asarray(x) for i, x in enumerate(jax.tree.leaves(state.carry))}
@@ -58,8 +57,8 @@ def load(
         path: the file.
         carry: a carry of the run, for its structure, shapes and dtypes.
         run: as given to `save`.
-        earlier_names: what fields of the carry were called by an earlier version, whose
-            checkpoints are read too.
+        earlier_names: names of fields of the carry in an earlier version, whose checkpoints
+            are read too.
 
     Raises:
         ValueError: the checkpoint is of another run; the message names what differs.
@@ -83,7 +82,7 @@ def load(
 
 
 def records(path: str | os.PathLike) -> int:
-    """The records given away before a checkpoint, as they stand in its file.
+    """The number of records handed out before a checkpoint, from its file.
 
     Raises:
         OSError: there is no such file, or it is no checkpoint.

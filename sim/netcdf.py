@@ -26,27 +26,26 @@ def writer(
     attributes: Mapping[str, Any] | None = None,
     resume: bool = False,
 ) -> Iterator[Callable[[int, xarray.Dataset], None]]:
-    """A file that grows along its unlimited ``time``, whole after every append.
+    """Open a file that grows along its unlimited ``time`` and is whole after every append.
 
     Yields ``append(first, dataset)``, which writes the records of a dataset (as
-    `sim.trajectory.trajectory` makes it) from record ``first`` on, over what may be
-    there, and flushes the file. The first dataset defines the variables. What has
-    been appended stays readable whatever happens to the process afterwards.
+    `sim.trajectory.trajectory` makes it) from record ``first`` on, over any that are
+    there, and flushes the file. The first dataset defines the variables. Appended records
+    stay readable whatever happens to the process afterwards.
 
     Args:
         path: the file to create; it must not exist, unless ``resume``.
-        flush: records per append, counted from record 0; the HDF5 chunks along time are
-            even parts of it. Appends that keep to it never touch a chunk twice: a kill
-            while one is written leaves all that was there before.
+        flush: records per append, counted from record 0; the HDF5 chunks along time divide
+            it. Appends of that size never write a chunk twice, so that a process killed
+            during an append leaves all records before it.
         attributes: global attributes (title, source, config, config_hash, commit,
             seed, integrator, dt, ...); None values are left out. Conventions,
             history and versions are added.
-        resume: go on with the file that is there; its ``config_hash`` must be the
-            same.
+        resume: continue an existing file, which must have the same ``config_hash``.
 
     Raises:
-        OSError: it exists, or cannot be created, opened or written; one line that
-            names the file.
+        OSError: the file exists, or cannot be created, opened or written; the message, one
+            line, names it.
         ValueError: a dataset leaves a gap, steps back in time, or has other
             variables than the file; or the file is of another configuration.
 
@@ -71,7 +70,7 @@ def writer(
         file = netCDF4.Dataset(path, "r+" if resume else "x", format="NETCDF4")
     try:
         with _name_file_in_errors(path, "write"):
-            _describe(file, attributes, path, resume)
+            _write_attributes(file, attributes, path, resume)
             file.sync()
 
         def append(first, dataset):
@@ -81,7 +80,7 @@ def writer(
 
         yield append
     except BaseException:
-        # After a failed write closing fails as well, and has nothing to add.
+        # After a failed write, closing fails as well and adds nothing to the message.
         with contextlib.suppress(OSError, RuntimeError):
             file.close()
         raise
@@ -94,10 +93,10 @@ def read(path: str | os.PathLike, records: slice = slice(None)) -> xarray.Datase
 
     Args:
         path: the file.
-        records: which of them along ``time``; nothing else is read.
+        records: the records along ``time`` to read; no others are read.
 
     Raises:
-        OSError: it is not there or is no NetCDF file; the message names it.
+        OSError: the file does not exist or is no NetCDF file; the message names it.
 
     For a file larger than memory: ``xarray.open_dataset(path, engine="netcdf4")``.
     """
@@ -111,7 +110,7 @@ def read(path: str | os.PathLike, records: slice = slice(None)) -> xarray.Datase
 
 @contextlib.contextmanager
 def _name_file_in_errors(path, verb):
-    """Every failure of the library below as one OSError with the file in it."""
+    """Raise every failure of the NetCDF library as an OSError that names the file."""
     try:
         if verb in ("open", "read") and not path.is_file():
             raise FileNotFoundError("there is no such file")  # "r+" would create it
@@ -128,7 +127,7 @@ def _name_file_in_errors(path, verb):
         raise kind(f"{path}: cannot {verb} the file: {reason}") from error
 
 
-def _describe(file, attributes, path, resume):
+def _write_attributes(file, attributes, path, resume):
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     if resume:
         old, new = getattr(file, "config_hash", None), attributes.get("config_hash")
@@ -138,7 +137,7 @@ def _describe(file, attributes, path, resume):
             )
         file.history += f"\n{now}: resumed by scansim"
         for stored in file.variables.values():
-            _lean(stored)
+            _limit_memory(stored)
         return
     versions = ", ".join(f"{name} {_version(name)}" for name in PACKAGES)
     file.setncatts(
@@ -163,13 +162,13 @@ def _version(name):
 def _append(file, path, first, dataset, flush):
     if not file.variables:
         _define(file, dataset, flush)
-    stored, given = set(file.variables), set(dataset.variables)
-    if stored != given:
-        raise ValueError(f"dataset: expected variables {sorted(stored)}, got {sorted(given)}")
+    stored, names = set(file.variables), set(dataset.variables)
+    if stored != names:
+        raise ValueError(f"dataset: expected variables {sorted(stored)}, got {sorted(names)}")
     time = dataset["time"].values
-    have = len(file.dimensions["time"])
-    if first > have:
-        raise ValueError(f"first: expected at most {have}, the records in {path}, got {first}")
+    count = len(file.dimensions["time"])
+    if first > count:
+        raise ValueError(f"first: expected at most {count}, the records in {path}, got {first}")
     steps = np.diff(np.append(file["time"][max(first - 1, 0) : first], time))
     if not ((steps > 0).all() or (steps < 0).all()):
         raise ValueError(f"dataset: expected time to go on from record {first - 1} of {path}")
@@ -191,25 +190,25 @@ def _define(file, dataset, flush):
     for name, size in dataset.sizes.items():
         file.createDimension(name, None if name == "time" else size)
     for name, variable in dataset.variables.items():
-        timed = "time" in variable.dims
+        along_time = "time" in variable.dims
         stored = file.createVariable(
             name,
             variable.dtype,
             variable.dims,
-            compression="zlib" if timed else None,
+            compression="zlib" if along_time else None,
             complevel=1,
-            shuffle=timed,
+            shuffle=along_time,
             fill_value=variable.encoding.get("_FillValue"),
-            chunksizes=_chunks(variable, flush) if timed else None,
+            chunksizes=_chunk_sizes(variable, flush) if along_time else None,
         )
         stored.setncatts(variable.attrs)
-        _lean(stored)
-        if not timed:
+        _limit_memory(stored)
+        if not along_time:
             stored[:] = variable.values
 
 
-def _lean(stored):
-    """No copy for masking and scaling, and a cache of one row of chunks, not 64 MiB."""
+def _limit_memory(stored):
+    """Turn off masking and scaling, which copy, and cache one row of chunks, not 64 MiB."""
     stored.set_auto_maskandscale(False)
     if stored.chunking() != "contiguous":
         records, *_ = stored.chunking()
@@ -217,18 +216,17 @@ def _lean(stored):
         stored.set_var_chunk_cache(size=max(row, CHUNK_BYTES))
 
 
-def _chunks(variable, flush):
-    """An even part of the flush along time, and of the other axes what 1 MiB then holds.
+def _chunk_sizes(variable, flush):
+    """Chunk sizes: a divisor of the flush along time, and along the other axes what 1 MiB holds.
 
-    A flush must end where a chunk ends. HDF5 writes a chunk again elsewhere and uses its
-    old place, which a killed process leaves the file pointing to.
+    A flush has to end where a chunk ends. HDF5 writes a chunk that is written twice to a new
+    place and reuses the old one, to which the file of a killed process still points.
     """
     most = min(flush, CHUNK_RECORDS)
-    part = next(n for n in range(most, 0, -1) if flush % n == 0)
-    flush = part if 16 * part >= most else flush
-    room = CHUNK_BYTES // variable.dtype.itemsize
-    sizes = [flush]
-    room = max(room // flush, 1)
+    divisor = next(n for n in range(most, 0, -1) if flush % n == 0)
+    records = divisor if 16 * divisor >= most else flush
+    sizes = [records]
+    room = max(CHUNK_BYTES // variable.dtype.itemsize // records, 1)
     for size in variable.shape[1:]:
         sizes.append(max(min(size, room), 1))
         room //= sizes[-1]

@@ -1,4 +1,4 @@
-"""Recorded observations: what a filter is run on, from a file or from the configuration."""
+"""Recorded observations, from a file or from the configuration."""
 
 import json
 from collections.abc import Mapping
@@ -11,13 +11,15 @@ from experiments.records import columns as recorded
 
 
 class Observations(NamedTuple):
-    """Observations ``y`` (N, m) at ``time`` (N,), NaN where missing, and what is true.
+    """A record of N observations, with the true states if they are known.
 
     Attributes:
-        path: where they come from, for messages.
-        truth: for a state, its true values (N,), where the record has them.
-        units: of time.
-        quantities: units and words of every column, by its name; empty where they have none.
+        path: the file, for messages.
+        time: (N,), or None for a record without times.
+        y: (N, m), NaN where an observation is missing.
+        truth: for a state, its true values (N,).
+        units: units of time.
+        quantities: units and description of each column of y by name; empty if unknown.
     """
 
     path: str
@@ -35,7 +37,7 @@ def columns(
     columns: tuple[str, ...] = ("y",),
     truth: Mapping[str, str] | None = None,
 ) -> Observations:
-    """Named columns of a CSV or NetCDF file; an empty field or NaN is a missing observation.
+    """Read named columns of a CSV or NetCDF file; an empty field or NaN is a missing observation.
 
     Args:
         path: the file, as for `experiments.records.columns.read_input`.
@@ -43,7 +45,7 @@ def columns(
             path shows it.
         time: name of the column of times in s; None for a record without one.
         columns: the columns observed, in the order of the estimator's observations.
-        truth: for a state of the estimator, the column that holds its true values.
+        truth: for a state of the estimator, the column of its true values.
     """
     truth = dict(truth or {})
     named = [("input.time", time)] if time is not None else []
@@ -51,12 +53,12 @@ def columns(
     named += [(f"input.truth.{state}", column) for state, column in truth.items()]
     if not columns:
         raise ValueError("input.columns: expected at least one column name, got an empty list")
-    found = recorded.read_columns(recorded.require_path(path, about), named)
+    table = recorded.read_columns(recorded.require_path(path, about), named)
     return Observations(
         str(path),
-        None if time is None else found[time],
-        np.stack([found[column] for column in columns], axis=-1),
-        {state: found[column] for state, column in truth.items()},
+        None if time is None else table[time],
+        np.stack([table[column] for column in columns], axis=-1),
+        {state: table[column] for state, column in truth.items()},
         quantities=recorded.read_quantities(str(path), columns),
     )
 
@@ -67,12 +69,12 @@ def series(
     interval: float = 1.0,
     units: str = "s",
 ) -> Observations:
-    """Observations that the configuration itself holds.
+    """Observations that are written in the configuration.
 
     Args:
-        values: one number for each time, or one row of numbers; null is missing.
-        start, interval: time of the first and between them, in ``units``.
-        units: of time (UDUNITS).
+        values: a number, or a row of numbers, for each time; null is missing.
+        start, interval: time of the first observation, and between two, in ``units``.
+        units: units of time (UDUNITS).
 
     >>> series((1120, None, 963), start=1871, units="year").time.tolist()
     [1871.0, 1872.0, 1873.0]
@@ -92,11 +94,11 @@ def series(
 
 
 def pendulum(path: str | None = None, about: str | None = None) -> Observations:
-    """A JSON file with times ``T``, states ``X`` (angle and its rate) and observations ``Y``."""
+    """Read a JSON file of times ``T``, states ``X`` (angle and its rate) and observations ``Y``."""
     text = _read_text(recorded.require_path(path, about))
     try:
-        found = json.loads(text)
-        time, states, y = (np.asarray(found[name], float) for name in "TXY")
+        content = json.loads(text)
+        time, states, y = (np.asarray(content[name], float) for name in "TXY")
     except (ValueError, KeyError, TypeError) as error:
         raise OSError(
             f"input.path: {path}: expected JSON with numbers T, X and Y: {error!r}"
@@ -112,10 +114,10 @@ def pendulum(path: str | None = None, about: str | None = None) -> Observations:
 
 
 def lidar_radar(path: str | None = None, about: str | None = None) -> Observations:
-    """A text file of lidar rows ``L x y t …`` and radar rows ``R rho phi rho_dot t …``.
+    """Read a text file of lidar rows ``L x y t …`` and radar rows ``R rho phi rho_dot t …``.
 
-    t is in µs; the first four numbers after it are the true position and velocity. Every
-    observation has all five components, those of the other sensor missing.
+    t is in µs; the four numbers after it are the true position and velocity. An observation
+    has five components, of which those of the other sensor are missing.
     """
     times, ys, truths = [], [], []
     for number, line in enumerate(_read_text(recorded.require_path(path, about)).splitlines(), 1):
