@@ -50,13 +50,12 @@ def run(argv: Sequence[str]) -> int:
         return ExitCode.DONE
     # Flags first: argparse takes overrides in one place only.
     argv.sort(key=lambda argument: "=" in argument and not argument.startswith("-"))
-    try:
+
+    def compose_and_run() -> int:
         _check_flags(argv)
-        argv = complete_overrides(argv, CONF)
-    except ValueError as error:
-        print_error(str(error))
-        return ExitCode.CONFIGURATION
-    return _run_hydra(argv)
+        return _run_hydra(complete_overrides(argv, CONF))
+
+    return exit_code_of(compose_and_run)
 
 
 def _check_flags(argv: Sequence[str]) -> None:

@@ -4,7 +4,7 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """How a command ended; the members' comments are what the help says."""
+    """How a command ended."""
 
     DONE = 0
     FAILED = 1  # an error in the code of a piece; the traceback is in run.log

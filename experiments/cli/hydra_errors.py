@@ -39,7 +39,7 @@ def describe_hydra_error(error: Exception, argv: Sequence[str]) -> str:
         # Hydra has no type for this error; the command shows the cause as well.
         sweeps = _sweep_overrides(argv)
         if sweeps:
-            return f"{sweeps[0]}: a sweep over several values needs -m, a list is [A,B]"
+            return f"{sweeps[0]}: a sweep over several values needs -m; a list is [A,B]"
     return text
 
 

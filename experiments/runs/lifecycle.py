@@ -14,7 +14,7 @@ from experiments.cli.provenance import versions
 from experiments.cli.targets import with_current_targets
 from experiments.cli.tasks import find_task, task_package
 from experiments.runs.directory import check_empty, claim_directory, timestamp, update_run_json
-from experiments.runs.interface import Figure, TaskEnd, TaskModule
+from experiments.runs.interface import Figure, Prepared, TaskEnd, TaskModule
 from experiments.runs.log import catch_signals, log, log_to_file, record_failure
 from experiments.runs.provenance import file_attributes, is_alive, provenance
 
@@ -123,7 +123,14 @@ def _task_module(config: Config) -> TaskModule:
     return module
 
 
-def _execute(config, values, prepared, directory, *, resume) -> int:
+def _execute(
+    config: Config,
+    values: Mapping[str, Any],
+    prepared: Prepared,
+    directory: Path,
+    *,
+    resume: bool,
+) -> int:
     """Run the task in its directory, and report how it ended."""
     from experiments.runs import metrics, summary
     from sim.stream import Diverged

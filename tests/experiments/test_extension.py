@@ -75,6 +75,12 @@ def test_a_mistake_about_a_task_is_named(scansim, capsys, argv, message):
     assert message in capsys.readouterr().err
 
 
+def test_a_package_that_cannot_be_imported_is_named(scansim, tmp_path, capsys):
+    (tmp_path / "workshop" / "__init__.py").write_text("1 / 0\n")
+    assert run(["task=workshop.decay", "allow=[workshop]"]) == 1
+    assert capsys.readouterr().err.startswith("scansim: ZeroDivisionError: division by zero")
+
+
 def test_a_signal(scansim):
     out = scansim(
         "model=pendulum",
