@@ -166,13 +166,15 @@ def test_mistakes_are_one_line(trained):
                 TRAINING,
                 **{**DESCENT, "search": trained.search},
             ),
-            "search: expected the problem it began with, in whose units it counts, got another: start",
+            "search: expected the problem it began with, in whose units it counts, "
+            "got another: start",
         ),
         (
             lambda: ensemble(
                 WINDOWS, STARTS, TRAINING[::-1], **{**DESCENT, "search": trained.search}
             ),
-            "search: expected the problem it began with, in whose units it counts, got another: experiments",
+            "search: expected the problem it began with, in whose units it counts, "
+            "got another: experiments",
         ),
         (
             lambda: ensemble(
@@ -181,11 +183,13 @@ def test_mistakes_are_one_line(trained):
                 TRAINING,
                 **{**DESCENT, "search": trained.search, "solver": optax.sgd(0.1)},
             ),
-            "search: expected the state of a search by this objective and solver, got that of another, a sim.fit.solvers.truncated_backprop",
+            "search: expected the state of a search by this objective and solver, "
+            "got that of another, a sim.fit.solvers.truncated_backprop",
         ),
         (
             lambda: ensemble(OBJECTIVE, STARTS, TRAINING, **{**DESCENT, "search": trained.search}),
-            "search: expected the state of a search by this objective and solver, got that of another, a sim.fit.solvers.truncated_backprop",
+            "search: expected the state of a search by this objective and solver, "
+            "got that of another, a sim.fit.solvers.truncated_backprop",
         ),
         (
             lambda: ensemble(

@@ -104,15 +104,15 @@ def test_no_step_where_a_batch_has_ended_and_the_state_goes_on_through_a_gap(rag
     # The last window moves as much after windows without samples as after others.
     e = recorded(33, 1)
 
-    def moved(y):
+    def change_of(y):
         problem, z = build_problem(OBJECTIVE, START, e._replace(y=y), validated=True)
         problem = problem.with_weights(jnp.ones(1))
         training = TruncatedBackprop(SGD, 8, None, 3)
         return training.step(problem, training.init(problem, z), 0.0).z - z
 
     gone = jnp.full_like(e.y, jnp.nan)
-    last = moved(gone.at[32:].set(e.y[32:]))
-    expected = moved(e.y) - moved(e.y.at[32:].set(jnp.nan))
+    last = change_of(gone.at[32:].set(e.y[32:]))
+    expected = change_of(e.y) - change_of(e.y.at[32:].set(jnp.nan))
     assert 0 < np.linalg.norm(expected - last) < 1e-3 * np.linalg.norm(last)
 
 
@@ -136,11 +136,11 @@ def test_batches_are_drawn_anew_and_hold_every_record(ragged):
 
 
 def test_what_is_missing_or_filled_up_changes_nothing(ragged):
-    def filled(e, more):
+    def fill_up(e, more):
         xs = jnp.concatenate([e.xs, jnp.full((more, 1), 9.0)])
         return Experiment(xs, jnp.concatenate([e.y, jnp.full((more, 1), jnp.nan)]))
 
-    other = [filled(e, 33 - len(e.y)) for e in ragged]
+    other = [fill_up(e, 33 - len(e.y)) for e in ragged]
     close(after(other, 11, 2, ADAM, 3)[2].z, after(ragged, 11, 2, ADAM, 3)[2].z, 1e-9)
 
 

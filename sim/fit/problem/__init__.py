@@ -1,6 +1,7 @@
 """What a search evaluates: objectives, residuals, losses and their derivatives.
 
-Solvers, searches and uncertainty import from here; this room imports `parameters` only.
+All rooms but `parameters` import from here; this room imports `parameters` only. A new
+objective is one class that follows `sim.fit.problem.objectives.Objective`.
 """
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""Searches by a solver: one fit, many starts, segments, stages, ensembles.
+"""Searches with a solver: one fit, many starts, segments, stages, ensembles.
 
 Users reach them through `sim.fit`; this room imports every other one.
 """

@@ -50,7 +50,7 @@ def build_segments(whole: Problem, z, start, parameters, segments, between) -> S
         )
     records, states, first = [], [], []
     for (x0, e), between_of_one in zip(experiments, between, strict=True):
-        pieces = _cut(e, length)
+        pieces = _split_record(e, length)
         first.append(len(records))
         records += [jax.tree.map(lambda leaf, i=i: leaf[i], pieces) for i in range(len(pieces.y))]
         states += _start_states(whole.objective, p, x0, e, pieces, between_of_one)
@@ -62,7 +62,7 @@ def build_segments(whole: Problem, z, start, parameters, segments, between) -> S
     return Segments(replace(problem, weights=whole.weights, joined=joined), z, first)
 
 
-def _cut(e: Experiment, length: int) -> Experiment:
+def _split_record(e: Experiment, length: int) -> Experiment:
     """Segments of one length along a new first axis. The last one is filled up with steps at
     its end in which nothing is observed."""
     steps = len(e.y)

@@ -1,6 +1,7 @@
-"""Ways to search, one file each, and the choice among them.
+"""Solvers, one file each, and the choice among them.
 
-The searches import from here; this room imports `problem` and `parameters`.
+The rooms `uncertainty` and `search` import from here; this room imports `problem`.
+A new solver is one file with a class that follows `sim.fit.solvers.status.Solver`.
 """
 
 __all__ = [

@@ -112,14 +112,14 @@ def test_a_file_of_an_earlier_version_is_said_to_be_one(some, tmp_path):
         load(tmp_path / "search.npz", some.search._replace(weights=np.ones(2)))
 
 
-def test_a_mark_leaves_room_for_rounding_and_for_nothing_else(some):
+def test_a_fingerprint_leaves_room_for_rounding_and_for_nothing_else(some):
     problem = some.problem
-    mark = fingerprint(problem).experiments
+    before = fingerprint(problem).experiments
     (group,) = problem.groups
 
-    def moved(xs):
+    def matches_with(xs):
         new = type(problem)(**{**vars(problem), "groups": (group._replace(xs=xs),)})
-        return matches(mark, fingerprint(new).experiments)
+        return matches(before, fingerprint(new).experiments)
 
-    assert moved(jnp.nextafter(group.xs, jnp.inf))
-    assert not moved(group.xs.at[0, 3].add(1e-9)) and not moved(group.xs[:, ::-1])
+    assert matches_with(jnp.nextafter(group.xs, jnp.inf))
+    assert not matches_with(group.xs.at[0, 3].add(1e-9)) and not matches_with(group.xs[:, ::-1])

@@ -30,7 +30,7 @@ def lag(p):
     return Stepper(jnp.asarray, lambda s, u: 2 * (p["a"] * s + p["b"] * u,))
 
 
-def seen(p, y, u):
+def observe(p, y, u):
     return jnp.atleast_1d(y)
 
 
@@ -47,11 +47,11 @@ def record(outliers, seed=1, dtype=np.float64):
     return Experiment(U.astype(dtype), y[:, None].astype(dtype))
 
 
-def fitted(e, robust, objective=lambda s: s, **kwargs):
+def fit_record(e, robust, objective=lambda s: s, **kwargs):
     kind = e.y.dtype.type
     start = {"a": kind(0.5), "b": kind(1.0)}
     return fit(
-        objective(Simulation(lag, seen, robust=robust)),
+        objective(Simulation(lag, observe, robust=robust)),
         start,
         e,
         states=kind(0),
@@ -63,13 +63,13 @@ def fitted(e, robust, objective=lambda s: s, **kwargs):
 @pytest.mark.parametrize("robust", [Huber(), StudentT()])
 def test_gross_errors_move_the_squares_and_not_the_robust_loss(robust):
     e = record(0.05)
-    off, found = fitted(e, None), fitted(e, robust)
+    off, found = fit_record(e, None), fit_record(e, robust)
     for name, true in TRUTH.items():
         assert abs(found.params[name] - true) < 0.03 < abs(off.params["b"] - 0.5)
     low, high = found.uncertainty.interval(0.99).T
     assert ((low < [0.8, 0.5]) & (high > [0.8, 0.5])).all()
     assert 0.08 < found.noise[0] < 0.13 < 1 < off.noise[0]
-    clean = fitted(record(0.0), None).uncertainty.standard_error
+    clean = fit_record(record(0.0), None).uncertainty.standard_error
     assert (
         (found.uncertainty.standard_error / clean > 0.9)
         & (found.uncertainty.standard_error / clean < 1.4)
@@ -85,7 +85,7 @@ def test_gross_errors_move_the_squares_and_not_the_robust_loss(robust):
 
 def test_the_estimate_is_that_of_scipy():
     e = record(0.05)
-    found = fitted(e, Huber(1.5), tolerance=1e-15)
+    found = fit_record(e, Huber(1.5), tolerance=1e-15)
     y = np.asarray(e.y)[:, 0]
     there = np.isfinite(y)
     scale = 1.5 / float(found.problem.weights[0])
@@ -107,7 +107,7 @@ def test_the_estimate_is_that_of_scipy():
 def test_a_clean_record_costs_five_percent_of_efficiency():
     """The scatter of 60 estimates beside that of the squares, and the standard errors' own word."""
     found = [
-        [fitted(record(0.0, seed), robust, tolerance=1e-6) for robust in (Huber(), None)]
+        [fit_record(record(0.0, seed), robust, tolerance=1e-6) for robust in (Huber(), None)]
         for seed in range(60)
     ]
     b = np.array([[one.params["b"] for one in pair] for pair in found]) - 0.5
@@ -118,12 +118,12 @@ def test_a_clean_record_costs_five_percent_of_efficiency():
 
 def test_every_solver_finds_it():
     e = record(0.05)
-    best = fitted(e, Huber()).params["b"]
-    assert abs(fitted(e, Huber(), solver=GaussNewton()).params["b"] - best) < 1e-3
-    assert abs(fitted(e, Huber(), solver=optax.lbfgs()).params["b"] - best) < 1e-3
-    windows = fitted(e, Huber(), lambda s: Truncated(s, 100), solver=optax.adam(0.02), steps=60)
+    best = fit_record(e, Huber()).params["b"]
+    assert abs(fit_record(e, Huber(), solver=GaussNewton()).params["b"] - best) < 1e-3
+    assert abs(fit_record(e, Huber(), solver=optax.lbfgs()).params["b"] - best) < 1e-3
+    windows = fit_record(e, Huber(), lambda s: Truncated(s, 100), solver=optax.adam(0.02), steps=60)
     assert abs(windows.params["b"] - best) < 0.05
-    single = fitted(record(0.05, dtype=np.float32), Huber())
+    single = fit_record(record(0.05, dtype=np.float32), Huber())
     assert abs(single.params["b"] - best) < 1e-3 and single.params["b"].dtype == np.float32
 
 

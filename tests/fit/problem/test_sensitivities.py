@@ -1,4 +1,4 @@
-"""Slopes of many parameters by the sensitivities that are carried along: those of a forward pass."""
+"""Sensitivities that are carried along equal the slopes of a forward pass."""
 
 from dataclasses import replace
 
@@ -25,11 +25,11 @@ def both_ways(monkeypatch, problem, z):
     used = []
     kept = sensitivities.with_sensitivities
 
-    def watched(*args):
+    def count_use(*args):
         used.append(True)
         return kept(*args)
 
-    monkeypatch.setattr("sim.fit.problem.jacobian.with_sensitivities", watched)
+    monkeypatch.setattr("sim.fit.problem.jacobian.with_sensitivities", count_use)
     found = quick(lambda *args: linearise.__wrapped__(*args))(problem, z)
     assert used
     monkeypatch.setattr("sim.fit.problem.jacobian.is_worthwhile", lambda *args: False)

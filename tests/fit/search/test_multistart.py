@@ -90,7 +90,7 @@ def test_the_best_of_many_maxima_of_a_likelihood(dtype):
     w = np.linspace(0.795, 0.805, 10001)[:, None]
     X = np.sin(w * TIMES)
     left = np.sum(Y**2) - (X @ Y) ** 2 / np.sum(X**2, axis=1)
-    best, tight = np.argmin(left), 1e-6 if dtype == float else 2e-3
+    best, tight = np.argmin(left), 1e-6 if dtype is float else 2e-3
     expected = [(X @ Y)[best] / np.sum(X[best] ** 2), left[best] / 40, w[best, 0]]
     got = [found.best.params[name] for name in ("c", "noise", "w")]
     np.testing.assert_allclose(got, expected, rtol=tight)

@@ -29,7 +29,7 @@ def squashed(p):
 SIMULATION = Simulation(squashed)
 
 
-def recorded(length, seed=0, noise=0.0, dtype=float):
+def make_record(length, seed=0, noise=0.0, dtype=float):
     rng = np.random.default_rng(seed)
     u = rng.normal(size=length)
     y, s = np.zeros(length), 0.3
@@ -48,7 +48,7 @@ def one_pass(optimiser, window, problem, z):
 @pytest.fixture(scope="module")
 def records():
     """Two lengths, a gap, and one record that says nothing of its beginning."""
-    first, second = recorded(40), recorded(61, 1)
+    first, second = make_record(40), make_record(61, 1)
     return [first._replace(y=first.y.at[5:9].set(jnp.nan)), second._replace(y0=None)]
 
 
@@ -81,7 +81,7 @@ def test_one_window_as_long_as_the_records_is_the_whole_gradient(records):
 
 
 def test_windows_carry_the_state_and_no_slope_across_a_cut():
-    e = recorded(8)
+    e = make_record(8)
     problem, z = build_problem(SIMULATION, START, e, None, 0.1)
     solver = optax.sgd(1e-2)
     after = one_pass(solver, 3, problem, z)
@@ -126,7 +126,7 @@ def test_a_place_where_the_model_diverges_is_refused_and_said(window):
     def cubic(p):
         return Stepper(jnp.asarray, lambda s, u: 2 * (s + p * (u - s**3),))
 
-    e = recorded(60)
+    e = make_record(60)
     start = jnp.asarray(0.1)
     y = rollout(cubic(jnp.asarray(0.2)).step, 0.0, e.xs)[1]
     e = Experiment(e.xs, y[:, None])
@@ -199,7 +199,7 @@ def test_validation_stops_a_fit_that_learns_the_noise():
 
 
 def test_validation_has_the_outputs_and_states_of_the_experiments(records):
-    two = recorded(30)._replace(y=jnp.zeros((30, 2)), y0=None)
+    two = make_record(30)._replace(y=jnp.zeros((30, 2)), y0=None)
     with pytest.raises(ValueError, match="validation: expected 1 outputs .*, got 2"):
         fit(SIMULATION, START, records, states=0.1, validation=two)
     with pytest.raises(ValueError, match="patience: expected an integer of at least 1, got 0"):
@@ -207,7 +207,7 @@ def test_validation_has_the_outputs_and_states_of_the_experiments(records):
     with pytest.raises(ValueError, match="window: expected an integer of at least 1, got 0"):
         Truncated(SIMULATION, 0)
     with pytest.raises(ValueError, match="states: expected one for each of 2 experiments, got 1"):
-        fit(SIMULATION, START, records, states=[0.1, 0.1], validation=recorded(30))
+        fit(SIMULATION, START, records, states=[0.1, 0.1], validation=make_record(30))
 
 
 @pytest.mark.parametrize(
@@ -222,7 +222,7 @@ def test_validation_has_the_outputs_and_states_of_the_experiments(records):
     ids=["levenberg", "gauss_newton", "lbfgs", "adam", "windows"],
 )
 def test_a_fit_continued_from_a_file_equals_an_uninterrupted_one(objective, solver, tmp_path):
-    e, other = recorded(30, noise=0.1), recorded(30, 1, noise=0.1)
+    e, other = make_record(30, noise=0.1), make_record(30, 1, noise=0.1)
 
     def run(steps, search=None):
         return fit(
@@ -253,7 +253,7 @@ def test_a_fit_continued_from_a_file_equals_an_uninterrupted_one(objective, solv
 )
 def test_single_precision_stays_so(objective, solver):
     start = {name: np.float32(value) for name, value in START.items()}
-    e = recorded(40, dtype="float32")
+    e = make_record(40, dtype="float32")
     found = fit(objective, start, e, states=0.1, solver=solver, steps=60)
     assert found.search.search.z.dtype == found.search.best.z.dtype == jnp.float32
     assert abs(found.params["a"] - 0.8) < 1e-2 and abs(found.params["b"] - 0.5) < 1e-2

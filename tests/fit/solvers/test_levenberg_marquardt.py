@@ -240,7 +240,8 @@ NAMED = Experiment({"u": jnp.ones(9)}, jnp.ones((9, 1)))
         ),
         (
             {"experiments": [RECORDS[0], NAMED], "objective": Truncated(LAG, 5)},
-            "experiments: expected inputs of one structure, to lie side by side in windows, got others",
+            "experiments: expected inputs of one structure, "
+            "to lie side by side in windows, got others",
         ),
         ({"states": [0.0, 0.1]}, "states: expected one for each of 3 experiments, got 2"),
         ({"start": {"T": np.nan, "c": 1.0}}, "start: expected finite numbers, got T = nan"),
@@ -259,7 +260,7 @@ def test_every_search_names_an_input_that_is_not_finite():
 
 
 def test_what_a_search_knows_of_hundreds_of_unknowns_it_tells():
-    """A regression: its exact standard errors, of more unknowns than another search is asked for."""
+    """A regression has its exact standard errors, of more unknowns than other searches report."""
     rng = np.random.default_rng(0)
     U = rng.normal(size=(400, 310))
     y = U @ rng.normal(size=310) + 0.1 * rng.normal(size=400)
