@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -22,6 +22,15 @@ SECONDS = {
 
 class IrregularTimes(OSError):
     """The times of a record do not lie at one interval."""
+
+
+class TimedRecord(Protocol):
+    """A record of any kind, with the name of its file and its times (N,) in s, or None."""
+
+    @property
+    def path(self) -> str: ...
+    @property
+    def time(self) -> np.ndarray | None: ...
 
 
 class Record(NamedTuple):
@@ -59,8 +68,8 @@ def read_input(
             NaN (or an empty field) is a missing measurement.
 
     Raises:
-        ValueError: no path, or no such column.
-        OSError: no such file, or one that cannot be read as numbers.
+        ValueError: there is no path or no such column.
+        OSError: there is no such file, or it cannot be read as numbers.
     """
     path = require_path(path, about, COLUMN_FORMATS)
     reference = dict(reference or {})
@@ -218,7 +227,7 @@ def _describe_absence(path) -> str:
     return f"; did you mean {choice!r}?" if choice else ""
 
 
-def sample_interval_of(record: Record, dt: float | None, prefix: str = "input") -> float:
+def sample_interval_of(record: TimedRecord, dt: float | None, prefix: str = "input") -> float:
     """The sample interval of a record, s: from its time column, or else the run's dt.
 
     Raises:
@@ -238,7 +247,7 @@ def sample_interval_of(record: Record, dt: float | None, prefix: str = "input") 
         interval = sample_interval(record.time, name=f"{prefix}.path: {record.path}")
     except ValueError as error:
         raise IrregularTimes(str(error)) from None
-    # A recorded clock is a little off its nominal rate: the user's dt, if close, is meant.
+    # A recorded clock strays a little from its nominal rate: a dt close to it is taken.
     if dt is None:
         return round(interval, 12)
     if abs(interval - dt) > 1e-3 * interval:

@@ -10,11 +10,12 @@ from experiments.records.columns import COLUMN_FORMATS, missing_path
 
 
 class PackagedRecords(NamedTuple):
-    """Records of a benchmark, whole, as their files hold them, so that rows are the same in both.
+    """Records of a benchmark, not split into training and test: the rows are those of its files.
 
     Attributes:
-        names: a name for each record, which stands for its path.
-        read: ``read(name, named)``, the columns of one as `read_columns` gives them.
+        names: a name for each record, used where a file has its path.
+        read: ``read(name, named)``, columns as `experiments.records.columns.read_columns`
+            returns them.
         dt: the sample interval, s.
     """
 
