@@ -90,9 +90,11 @@ class Uncertainty(NamedTuple):
         return tuple(finding.describe() for finding in self.unidentified)
 
     @property
-    def held(self) -> tuple[str, ...]:
+    def bound_sentences(self) -> tuple[str, ...]:
         """Sentences about the parameters at a bound."""
         return tuple(finding.describe() for finding in self.at_bound)
+
+    held = bound_sentences  # its earlier name
 
     def interval(self, level: float = 0.95):
         """The interval (P, 2) of each parameter, by Student's t.

@@ -31,6 +31,11 @@ def describe_worst_lag(lags, r, bound, level) -> str:
 
 
 def percent(level) -> str:
+    """A level in percent.
+
+    >>> percent(0.95)
+    '95 %'
+    """
     return f"{100 * level:g} %"
 
 

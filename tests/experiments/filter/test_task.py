@@ -21,7 +21,7 @@ LOWPASS = ["experiment=lowpass", "input.path=r.csv", "input.columns=[force]", "d
 
 @pytest.fixture
 def scansim(tmp_path, monkeypatch, capsys):
-    """Run a command in a folder with the record; its exit code, run.json's content and its output."""
+    """Run a command beside the record; returns its exit code, run.json and its output."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     write(FORCE)
