@@ -75,7 +75,8 @@ def test_an_unknown_column_is_named(tmp_path, keys, message):
         ("time,u\n", "expected at least 2 samples, got 0"),
         (
             "time,u,y\n0,1,2\n1,1,234.5,2\n",
-            "expected 3 fields in each row, one for each column name, got 4 in row 2: '1,1,234.5,2'",
+            "expected 3 fields in each row, one for each column name, "
+            "got 4 in row 2: '1,1,234.5,2'",
         ),
         ("", "expected a line of column names, got an empty line"),
         ("time u\n0 1\n1 2\n", "expected columns parted by comma, semicolon or tab"),
