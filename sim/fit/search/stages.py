@@ -67,24 +67,25 @@ def fit_in_stages(
     for i in range(len(stages)):
         fixed = _fixed_until_stage(layout, stages[: i + 1], i + 1 == len(stages))
         kinds = dict(parameters or {}) | fixed
-        found = fit(objective, start, experiments, parameters=kinds, **options)
+        result = fit(objective, start, experiments, parameters=kinds, **options)
         # The first loss of a stage is the last one of the stage before.
-        losses.append(found.loss[bool(i) :])
-        if found.validation is not None:
-            validation_losses.append(found.validation[bool(i) :])
-        messages.append(found.message)
+        losses.append(result.loss[bool(i) :])
+        if result.validation is not None:
+            validation_losses.append(result.validation[bool(i) :])
+        messages.append(result.message)
         # A search may round a parameter onto its bound, from where the next cannot begin.
-        start = clip_to_start(layout, found.params, start)
+        start = clip_to_start(layout, result.params, start)
         if "states" in options:
             given = options["states"]
-            given = given if isinstance(given, list) else [given] * len(found.states)
-            state_layout = found.problem.states.layout
+            given = given if isinstance(given, list) else [given] * len(result.states)
+            state_layout = result.problem.states.layout
             options["states"] = [
-                clip_to_start(state_layout, *pair) for pair in zip(found.states, given, strict=True)
+                clip_to_start(state_layout, *pair)
+                for pair in zip(result.states, given, strict=True)
             ]
     message = f"{len(stages)} stage{'s' * (len(stages) > 1)}: " + "; then ".join(messages)
     validation = np.concatenate(validation_losses) if validation_losses else None
-    return found._replace(loss=np.concatenate(losses), validation=validation, message=message)
+    return result._replace(loss=np.concatenate(losses), validation=validation, message=message)
 
 
 def check_stages(stages: Sequence[Sequence[str]], start: Any, parameters=None) -> None:
