@@ -188,6 +188,9 @@ def fill_gaps(x: xarray.DataArray, dim: str = "time", gap: Gap = "raise") -> np.
     return np.take_along_axis(values, np.where(last < 0, first, last), axis=axis)
 
 
+filled = fill_gaps  # its earlier name
+
+
 def _name(design):
     return getattr(design, "__name__", type(design).__name__)
 
