@@ -126,8 +126,9 @@ def parts(name: str, stepper: Stepper) -> tuple:
     """(functions, residual, retract) of a filter; ValueError unless `gaussian_filter` made it."""
     step = stepper.step.func if isinstance(stepper.step, Partial) else stepper.step
     if step is not _step:
+        origin = step.__module__ if callable(step) else step
         raise ValueError(
-            f"{name}: expected a filter that gaussian_filter made, got one of {step.__module__}"
+            f"{name}: expected a filter that gaussian_filter made, got one of {origin}"
         )
     return stepper.step.args
 

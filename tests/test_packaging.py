@@ -32,9 +32,12 @@ def wheel(tmp_path_factory):
     if importlib.util.find_spec("setuptools") is None:
         pytest.skip("needs setuptools, which builds the wheel")
     folder = tmp_path_factory.mktemp("wheel")
-    ignored = shutil.ignore_patterns(
-        ".*", "__pycache__", "*.egg-info", "build", "dist", "runs", "outputs"
-    )
+    leave_out = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info")
+    products = {"build", "dist", "runs", "outputs"}  # of the checkout; experiments/runs is code
+
+    def ignored(path, names):
+        return leave_out(path, names) | (products & set(names) if Path(path) == ROOT else set())
+
     shutil.copytree(ROOT, folder / "source", ignore=ignored)
     done = python(BUILD.format(str(folder)), cwd=folder / "source")
     assert done.returncode == 0, done.stderr

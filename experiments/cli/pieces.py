@@ -41,7 +41,7 @@ def build_piece(
     piece = instantiate(factory, settings, group, given)
     if kinds and not isinstance(piece, kinds):
         raise ValueError(
-            f"{group}._target_: expected a function that returns an "
+            f"{group}._target_: expected a function that returns "
             f"{kinds[0].__module__}.{kinds[0].__name__}, "
             f"got one that returns {type(piece).__name__}"
         )

@@ -83,7 +83,7 @@ def shoot(
     O.D.E.", in *Numerical Treatment of Inverse Problems in Differential and Integral
     Equations*, Birkhäuser 1983.
 
-    >>> from sim import Stepper
+    >>> from sim import Stepper, rollout
     >>> from sim.fit import Simulation
     >>> def model(p):   # s' = a s (1 − s): chaotic
     ...     return Stepper(jnp.asarray, lambda s, _: 2 * (p["a"] * s * (1 - s),))

@@ -137,7 +137,7 @@ def test_the_module_is_a_command(tmp_path):
         (
             "model._target_=sim.models.lorenz.Params",
             2,
-            "expected a function that returns a sim.models.Model",
+            "expected a function that returns sim.models.model.Model, got one that returns Params",
         ),
         ("integrator=rk4,heun", 2, "a sweep over several values needs -m"),
         ("--foo", 2, "unrecognized arguments: --foo; scansim --help lists the flags"),

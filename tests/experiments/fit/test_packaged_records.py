@@ -112,7 +112,7 @@ def test_records_of_ones_own(quick, monkeypatch):
     more = (*FIT, "model=duffing", "allow=[loaders]", "fit.steps=1", "integrator=euler")
     code, _, output = quick(*more, "data._target_=loaders.number")
     assert code == 2 and output == (
-        "scansim: data._target_: expected a function that returns an "
+        "scansim: data._target_: expected a function that returns "
         "experiments.identification.data.Data, got one that returns int\n"
     )
     code, found, output = quick(*more, "data._target_=loaders.load", "data.file=r.csv")
