@@ -71,7 +71,7 @@ def participles(root: Path) -> list[Function]:
     return [f for path in files(root) for f in definitions(path) if is_participle(f.node.name)]
 
 
-def undocumented(root: Path) -> list[Function]:
+def without_docstring(root: Path) -> list[Function]:
     """Public functions and classes at the top of a module without a docstring."""
     return [
         Function(path, node)
@@ -127,7 +127,7 @@ def main(root: Path) -> None:
     count = sum(1 for path in files(root) for _ in definitions(path))
     rows = {
         f"functions named by a bare participle, of {count}": participles(root),
-        "public functions and classes without a docstring": undocumented(root),
+        "public functions and classes without a docstring": without_docstring(root),
         "private names taken from another module": private_uses(root),
         "decisions by the text of a message": lines_with(root, TEXTS),
         "hasattr and getattr": lines_with(root, PROBES),

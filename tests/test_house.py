@@ -12,7 +12,7 @@ def test_no_function_is_named_by_a_bare_participle():
 
 
 def test_every_public_function_is_documented():
-    assert not [str(function) for function in house.undocumented(ROOT)]
+    assert not [str(function) for function in house.without_docstring(ROOT)]
 
 
 def test_no_file_outgrows_one_sitting():
